@@ -7,6 +7,8 @@ mod export;
 mod imply;
 mod link;
 mod target;
+#[cfg(test)]
+mod tests;
 
 use petgraph::{
     Direction::{Incoming, Outgoing},
