@@ -87,7 +87,7 @@ pub(super) fn foresee(
                     outcome
                 }
                 Ok(Reading::Unknown { after }) => {
-                    overlay.blur(id, &declaration.resource.provides());
+                    overlay.blur(id, &declaration.resource.provides())?;
                     ancestry.changes = Some(id.clone());
                     Outcome::Unknown {
                         after,
