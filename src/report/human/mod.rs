@@ -16,7 +16,10 @@ use super::{
     style::{DIM, STRONG, WARNING, paint},
     text::{count, duration, line},
 };
-use crate::value::Id;
+use crate::{
+    resource::{Action, Change},
+    value::Id,
+};
 
 /// Which of the two is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,7 +108,7 @@ impl Human {
         }
         note(&mut text, outcome);
         if let Outcome::Changed { changes, action } = outcome
-            && *action == crate::resource::Action::Update
+            && *action == Action::Update
             && self.verbosity < Verbosity::Verbose
         {
             let names: Vec<_> = changes.iter().map(|change| line(&change.property)).collect();
@@ -121,11 +124,12 @@ impl Human {
         text
     }
 
-    /// What is as declared is only counted, unless there is something to know about it.
+    /// What is as declared, and what is left out as the role says, is only counted, unless there is something to know about it.
     fn hidden(&self, outcome: &Outcome, warnings: &[String]) -> bool {
+        let calm = matches!(outcome, Outcome::Unchanged | Outcome::Skipped { cause: None, .. });
         match self.verbosity {
             Verbosity::Quiet => true,
-            Verbosity::Normal => *outcome == Outcome::Unchanged && warnings.is_empty(),
+            Verbosity::Normal => calm && warnings.is_empty(),
             Verbosity::Verbose => false,
         }
     }
@@ -141,12 +145,8 @@ impl Human {
         };
         match outcome {
             Outcome::Changed { changes, .. } => indented(text, change::lines(changes, limits)),
-            Outcome::Unknown { wants: Some(wants), .. } => {
-                indented(
-                    text,
-                    super::text::lines(wants).lines().map(|wants| format!("wants {wants}")),
-                );
-            }
+            // On the node there may be anything: only what it will be counts.
+            Outcome::Unknown { wants, .. } => indented(text, change::lines(&wanted(wants), limits)),
             _ => {}
         }
         indented(text, warnings.iter().map(|warning| self::warning(warning)));
@@ -299,12 +299,18 @@ fn head(word: words::Word, verb: &str, id: &Id) -> String {
 /// What stands on the same line behind the id.
 fn note(text: &mut String, outcome: &Outcome) {
     let note = match outcome {
-        Outcome::Unknown { after, .. } => format!("known after {}", line(after.as_str())),
-        Outcome::Skipped { because } => line(because),
+        Outcome::Unknown { after, wants } if wants.is_empty() => format!("known after {}", line(after.as_str())),
+        Outcome::Unknown { after, .. } => format!("known after {}; it wants", line(after.as_str())),
+        Outcome::Skipped { because, .. } => line(because),
         Outcome::Failed { error } | Outcome::Refused { error, .. } => line(error.lines().next().unwrap_or_default()),
         Outcome::Unchanged | Outcome::Changed { .. } => return,
     };
     let _ = write!(text, "  {}", paint(DIM, note));
+}
+
+fn wanted(wants: &[Change]) -> Vec<Change> {
+    let after = |change: &Change| Change::new(change.property.clone(), change.after.clone());
+    wants.iter().map(after).collect()
 }
 
 fn warning(warning: &str) -> String {

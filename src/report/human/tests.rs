@@ -27,7 +27,7 @@ fn started(command: &'static str) -> Event {
         glrl: "0.1.0",
         host: "mysql1".to_owned(),
         roles: vec!["mysql".to_owned()],
-        resources: 14,
+        resources: 15,
         at: "2026-11-01T12:00:00Z".to_owned(),
     }
 }
@@ -115,7 +115,7 @@ fn outcomes() -> Vec<(&'static str, Outcome, Vec<String>)> {
             "service:mariadb",
             Outcome::Unknown {
                 after: id("package:mariadb-server"),
-                wants: Some("running, enabled".to_owned()),
+                wants: vec![Change::of("running", false, true), Change::new("enabled", true)],
             },
             vec![],
         ),
@@ -128,7 +128,16 @@ fn outcomes() -> Vec<(&'static str, Outcome, Vec<String>)> {
         (
             "exec:load",
             Outcome::Skipped {
-                because: "needs filesystem:/dev/vdc, which was refused".to_owned(),
+                because: "needs filesystem:/dev/vdc".to_owned(),
+                cause: Some(id("filesystem:/dev/vdc")),
+            },
+            vec![],
+        ),
+        (
+            "package:mysql-server",
+            Outcome::Skipped {
+                because: "its 'when' is false".to_owned(),
+                cause: None,
             },
             vec![],
         ),
@@ -156,7 +165,7 @@ const SUMMARY: Summary = Summary {
     unchanged: 2,
     changed: 8,
     unknown: 1,
-    skipped: 1,
+    skipped: 2,
     failed: 1,
     refused: 1,
 };
