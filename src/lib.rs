@@ -11,6 +11,7 @@
 //! A layer imports only those below it: `cli → config → engine → graph → resource → system → source, value`; `report` consumes
 //! events and is known to `cli` alone.
 
+mod cli;
 pub mod engine;
 pub mod graph;
 pub mod report;
@@ -18,3 +19,5 @@ pub mod resource;
 pub mod source;
 pub mod system;
 pub mod value;
+
+pub use cli::run;

@@ -65,6 +65,11 @@ impl Terminal {
         self.err.write(text);
     }
 
+    /// Columns there are for text on standard error.
+    pub fn width(&self) -> usize {
+        terminal_size::terminal_size_of(io::stderr()).map_or(100, |(width, _)| usize::from(width.0))
+    }
+
     /// The first failure to write, if there was one that is not just a reader gone.
     pub fn finish(mut self) -> io::Result<()> {
         self.clear();

@@ -1,0 +1,42 @@
+//! `glrl man`: the manual pages, in roff.
+
+use anyhow::Context as _;
+
+use super::{Context, Error, Exit, command, examples};
+
+/// Print a manual page
+#[derive(Debug, clap::Args)]
+#[command(after_help = examples(&[
+    ("glrl man | man -l -", "read the page of glrl"),
+    ("glrl man plan > glrl-plan.1", "the page of one command"),
+]))]
+pub(super) struct Args {
+    /// The command it is about; glrl itself where none is named
+    command: Option<String>,
+}
+
+pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
+    let all = command();
+    let of = match &args.command {
+        None => all,
+        Some(name) => match all.find_subcommand(name) {
+            Some(found) => found.clone().name(format!("glrl-{name}")),
+            None => {
+                let names: Vec<_> = all
+                    .get_subcommands()
+                    .filter(|c| !c.is_hide_set())
+                    .map(|c| c.get_name())
+                    .collect();
+                return Err(Error::unknown("command", name, names));
+            }
+        },
+    };
+    let mut page = Vec::new();
+    clap_mangen::Man::new(of.disable_help_flag(true))
+        .manual("glrl")
+        .source(concat!("glrl ", env!("CARGO_PKG_VERSION")))
+        .render(&mut page)
+        .context("writing the manual page")?;
+    context.terminal.out(&String::from_utf8_lossy(&page));
+    Ok(Exit::Done)
+}
