@@ -30,8 +30,8 @@ fn tidy(schema: &mut Value, definitions: &Map<String, Value>, depth: usize) {
     match schema {
         Value::Array(items) => items.iter_mut().for_each(|item| tidy(item, definitions, depth)),
         Value::Object(members) => {
-            inline(members, definitions, depth);
             drop_null(members);
+            inline(members, definitions, depth);
             for member in members.values_mut() {
                 tidy(member, definitions, depth);
             }

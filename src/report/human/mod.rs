@@ -302,10 +302,20 @@ fn note(text: &mut String, outcome: &Outcome) {
         Outcome::Unknown { after, wants } if wants.is_empty() => format!("known after {}", line(after.as_str())),
         Outcome::Unknown { after, .. } => format!("known after {}; it wants", line(after.as_str())),
         Outcome::Skipped { because, .. } => line(because),
-        Outcome::Failed { error } | Outcome::Refused { error, .. } => line(error.lines().next().unwrap_or_default()),
+        Outcome::Failed { error } | Outcome::Refused { error, .. } => brief(error),
         Outcome::Unchanged | Outcome::Changed { .. } => return,
     };
     let _ = write!(text, "  {}", paint(DIM, note));
+}
+
+/// The beginning of an error; all of it stands at the end.
+fn brief(error: &str) -> String {
+    const LONGEST: usize = 64;
+    let first = line(error.lines().next().unwrap_or_default());
+    match first.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", first[..end].trim_end()),
+        None => first,
+    }
 }
 
 fn wanted(wants: &[Change]) -> Vec<Change> {
