@@ -2,7 +2,7 @@
 
 use clap_complete::Shell;
 
-use super::{Context, Error, Exit, command, examples};
+use super::{Context, Exit, command, examples};
 
 /// Print the completion script of a shell
 #[derive(Debug, clap::Args)]
@@ -15,9 +15,9 @@ pub(super) struct Args {
     shell: Shell,
 }
 
-pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
+pub(super) fn run(args: &Args, context: &mut Context) -> Exit {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut command(), "glrl", &mut script);
     context.terminal.out(&String::from_utf8_lossy(&script));
-    Ok(Exit::Done)
+    Exit::Done
 }

@@ -1,5 +1,7 @@
 //! What can end a command early, and how it is said.
 
+use std::fmt::Write as _;
+
 use crate::{
     report::{
         diagnostic,
@@ -39,10 +41,10 @@ impl From<anyhow::Error> for Error {
 
 impl Error {
     /// A name that is not one of those there are.
-    pub(super) fn unknown<'a>(what: &str, name: &str, names: impl IntoIterator<Item = &'a str> + Clone) -> Self {
-        let hint = match suggest(name, names.clone()) {
+    pub(super) fn unknown(what: &str, name: &str, names: &[&str]) -> Self {
+        let hint = match suggest(name, names.iter().copied()) {
             Some(near) => format!("did you mean '{near}'?"),
-            None => format!("there are {}", names.into_iter().collect::<Vec<_>>().join(", ")),
+            None => format!("there are {}", names.join(", ")),
         };
         Self::Usage {
             message: format!("there is no {what} '{name}'"),
@@ -69,10 +71,10 @@ fn block<'a>(message: &str, causes: impl IntoIterator<Item = &'a str>, hint: Opt
     let mut text = format!("{} {}\n", paint(ERROR, "error:"), lines(message));
     for cause in causes {
         let cause = lines(cause).replace('\n', "\n    ");
-        text += &format!("  {} {cause}\n", paint(DIM, "because:"));
+        let _ = writeln!(text, "  {} {cause}", paint(DIM, "because:"));
     }
     if let Some(hint) = hint {
-        text += &format!("  {} {}\n", paint(HELP, "help:"), line(hint));
+        let _ = writeln!(text, "  {} {}", paint(HELP, "help:"), line(hint));
     }
     text
 }

@@ -19,17 +19,7 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
     let all = command();
     let of = match &args.command {
         None => all,
-        Some(name) => match all.find_subcommand(name) {
-            Some(found) => found.clone().name(format!("glrl-{name}")),
-            None => {
-                let names: Vec<_> = all
-                    .get_subcommands()
-                    .filter(|c| !c.is_hide_set())
-                    .map(|c| c.get_name())
-                    .collect();
-                return Err(Error::unknown("command", name, names));
-            }
-        },
+        Some(name) => find(&all, name)?,
     };
     let mut page = Vec::new();
     clap_mangen::Man::new(of.disable_help_flag(true))
@@ -39,4 +29,16 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
         .context("writing the manual page")?;
     context.terminal.out(&String::from_utf8_lossy(&page));
     Ok(Exit::Done)
+}
+
+fn find(all: &clap::Command, name: &str) -> Result<clap::Command, Error> {
+    let commands = || all.get_subcommands().filter(|command| !command.is_hide_set());
+    match commands().find(|command| command.get_name() == name) {
+        Some(found) => Ok(found.clone().name(format!("glrl-{name}"))),
+        None => Err(Error::unknown(
+            "command",
+            name,
+            &commands().map(clap::Command::get_name).collect::<Vec<_>>(),
+        )),
+    }
 }

@@ -1,5 +1,7 @@
 //! The command line: one file a command. It is the only layer that knows streams, the environment and exit codes.
 
+use std::fmt::Write as _;
+
 mod completions;
 mod environment;
 mod error;
@@ -83,7 +85,7 @@ impl Command {
     fn run(self, context: &mut Context) -> Result<Exit, Error> {
         match self {
             Self::Schema(args) => schema::run(&args, context),
-            Self::Completions(args) => completions::run(&args, context),
+            Self::Completions(args) => Ok(completions::run(&args, context)),
             Self::Man(args) => man::run(&args, context),
             Self::Reference(args) => reference::run(&args, context),
         }
@@ -117,9 +119,9 @@ fn after_help() -> String {
         ),
         ("glrl converge --role mysql --set data_device=/dev/sdb", "make it so"),
     ]);
-    text += &format!("\n\n{}\n", paint(STRONG, "Exit codes:"));
+    let _ = writeln!(text, "\n\n{}", paint(STRONG, "Exit codes:"));
     for exit in Exit::ALL {
-        text += &format!("  {:>3}  {}\n", exit.code(), exit.meaning());
+        let _ = writeln!(text, "  {:>3}  {}", exit.code(), exit.meaning());
     }
     text
 }
@@ -129,7 +131,7 @@ fn examples(lines: &[(&str, &str)]) -> String {
     let width = lines.iter().map(|(line, _)| line.len()).max().unwrap_or(0);
     let mut text = paint(STRONG, "Examples:");
     for (line, comment) in lines {
-        text += &format!("\n  {}", format_args!("{line:width$}  # {comment}"));
+        let _ = write!(text, "\n  {}", format_args!("{line:width$}  # {comment}"));
     }
     text
 }

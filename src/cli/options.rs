@@ -14,7 +14,7 @@ pub(super) struct Output {
     /// Say only what went wrong
     #[arg(short, long, global = true)]
     quiet: bool,
-    /// Log what is done, on standard error (finer: GLRL_LOG, a filter like glrl::engine=trace)
+    /// Log what is done, on standard error (the environment variable `GLRL_LOG` takes a finer filter)
     #[arg(long, global = true)]
     pub(super) debug: bool,
 }

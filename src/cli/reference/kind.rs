@@ -1,5 +1,7 @@
 //! The page of one kind.
 
+use std::fmt::Write as _;
+
 use serde_json::{Map, Value};
 
 use super::{MADE, types};
@@ -15,7 +17,7 @@ pub(super) fn index() -> String {
         let schema = properties(kind);
         let description = description(&schema);
         let first = description.split("\n\n").next().unwrap_or_default();
-        text += &format!("| [{0}]({0}.md) | {1} |\n", kind.name, cell(first));
+        let _ = writeln!(text, "| [{0}]({0}.md) | {1} |", kind.name, cell(first));
     }
     text += "\n## Keys of every kind\n\nThey stand beside the kind's own key.\n\n| key | type | default | |\n|---|---|---|---|\n";
     for (name, schema) in role::meta() {
@@ -28,9 +30,9 @@ pub(super) fn index() -> String {
 /// Description, example, properties.
 pub(super) fn page(kind: &Kind) -> String {
     let schema = properties(kind);
-    let example: String = kind.example.lines().map(|line| format!("      {line}\n")).collect();
+    let example = kind.example.trim_end().replace('\n', "\n      ");
     let mut text = format!(
-        "{MADE}# {}\n\n{}\n\n```yaml\nresources:\n  - {}:\n{example}```\n\n## Properties\n\n| property | type | default | |\n|---|---|---|---|\n",
+        "{MADE}# {}\n\n{}\n\n```yaml\nresources:\n  - {}:\n      {example}\n```\n\n## Properties\n\n| property | type | default | |\n|---|---|---|---|\n",
         kind.name,
         description(&schema),
         kind.name
@@ -71,8 +73,9 @@ fn row(text: &mut String, name: &str, property: &Map<String, Value>, required: b
         None => String::new(),
     };
     let description = property.get("description").and_then(Value::as_str).unwrap_or_default();
-    *text += &format!(
-        "| `{name}` | {} | {default} | {} |\n",
+    let _ = writeln!(
+        text,
+        "| `{name}` | {} | {default} | {} |",
         cell(&types::name(property)),
         cell(description)
     );

@@ -1,5 +1,7 @@
 //! `glrl reference`: the pages of `docs/reference`, made from what the program itself goes by. A test holds the pages to it.
 
+use std::fmt::Write as _;
+
 mod kind;
 mod types;
 
@@ -75,7 +77,7 @@ fn index() -> String {
 fn exit_codes() -> String {
     let mut text = format!("{MADE}# Exit codes\n\n| code | meaning |\n|---:|---|\n");
     for exit in Exit::ALL {
-        text += &format!("| {} | {} |\n", exit.code(), exit.meaning());
+        let _ = writeln!(text, "| {} | {} |", exit.code(), exit.meaning());
     }
     text
 }
@@ -93,7 +95,7 @@ fn describe(text: &mut String, command: &mut clap::Command) {
     let name = command.get_bin_name().unwrap_or_else(|| command.get_name()).to_owned();
     let help = command.render_long_help().to_string();
     let lines: Vec<&str> = help.trim_end().lines().map(str::trim_end).collect();
-    *text += &format!("\n## {name}\n\n```text\n{}\n```\n", lines.join("\n"));
+    let _ = writeln!(text, "\n## {name}\n\n```text\n{}\n```", lines.join("\n"));
     for sub in command.get_subcommands_mut().filter(|sub| !sub.is_hide_set()) {
         describe(text, sub);
     }

@@ -69,15 +69,12 @@ fn drop_null(members: &mut Map<String, Value>) {
     if members.get("default") == Some(&Value::Null) {
         members.shift_remove("default");
     }
-    match members.get_mut("type") {
-        Some(Value::Array(types)) => {
-            types.retain(|name| name != "null");
-            if let [one] = types.as_slice() {
-                let one = one.clone();
-                members.insert("type".to_owned(), one);
-            }
+    if let Some(Value::Array(types)) = members.get_mut("type") {
+        types.retain(|name| name != "null");
+        if let [one] = types.as_slice() {
+            let one = one.clone();
+            members.insert("type".to_owned(), one);
         }
-        Some(_) | None => {}
     }
     if let Some(Value::Array(values)) = members.get_mut("enum") {
         values.retain(|value| !value.is_null());

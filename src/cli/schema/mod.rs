@@ -15,7 +15,7 @@ use crate::resource::KINDS;
     ("glrl schema logical_volume", "one kind"),
 ]))]
 pub(super) struct Args {
-    /// A kind, as in logical_volume
+    /// A kind, as in file or package
     kind: Option<String>,
 }
 
@@ -24,7 +24,13 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
         None => role::role(),
         Some(name) => match KINDS.iter().find(|kind| kind.name == name) {
             Some(kind) => kind::properties(kind),
-            None => return Err(Error::unknown("kind", name, KINDS.iter().map(|kind| kind.name))),
+            None => {
+                return Err(Error::unknown(
+                    "kind",
+                    name,
+                    &KINDS.iter().map(|kind| kind.name).collect::<Vec<_>>(),
+                ));
+            }
         },
     };
     let mut text = serde_json::to_string_pretty(&schema).context("writing the schema")?;

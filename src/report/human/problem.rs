@@ -1,5 +1,7 @@
 //! What went wrong, once more and in full, where the eye looks last.
 
+use std::fmt::Write as _;
+
 use super::super::{
     style::{DIM, ERROR, HELP, paint},
     text::{self, line},
@@ -41,13 +43,13 @@ impl Problem {
             line(self.id.as_str())
         );
         if !self.place.is_empty() {
-            block += &format!("  {} {}\n", paint(DIM, "-->"), line(&self.place));
+            let _ = writeln!(block, "  {} {}", paint(DIM, "-->"), line(&self.place));
         }
         for part in text::lines(&self.error).lines() {
-            block += &format!("  {part}\n");
+            let _ = writeln!(block, "  {part}");
         }
         if let Some(hint) = &self.hint {
-            block += &format!("  {} {}\n", paint(HELP, "help:"), line(hint));
+            let _ = writeln!(block, "  {} {}", paint(HELP, "help:"), line(hint));
         }
         block
     }

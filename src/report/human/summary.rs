@@ -1,5 +1,7 @@
 //! The closing line.
 
+use std::fmt::Write as _;
+
 use super::{
     super::{
         style::{ERROR, STRONG, paint},
@@ -46,7 +48,7 @@ pub(super) fn line(story: Story, summary: &Summary, milliseconds: u64) -> String
     }
     let mut line = parts.join(", ");
     if story == Story::Converge {
-        line += &format!(" in {}", duration(milliseconds));
+        let _ = write!(line, " in {}", duration(milliseconds));
     }
     line + "\n"
 }

@@ -1,5 +1,7 @@
 //! The same events in each verbosity, as snapshots: what a reader sees.
 
+use std::fmt::Write as _;
+
 use super::{super::Json, *};
 use crate::{
     report::event::{Summary, VERSION},
@@ -12,7 +14,7 @@ fn told(renderer: &mut dyn Renderer, events: &[Event]) -> String {
     for event in events {
         let said = renderer.event(event);
         for line in said.err.lines() {
-            text += &format!("2| {line}\n");
+            let _ = writeln!(text, "2| {line}");
         }
         text += &said.out;
     }
@@ -42,6 +44,7 @@ const AFTER: &str = "[mysqld]\nuser = mysql\ndatadir = /var/lib/mysql\ninnodb_bu
                      skip_name_resolve = 1\nmax_connections = 100\nbinlog_expire_logs_seconds = 604800\n";
 
 /// One of each thing that can be said.
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn outcomes() -> Vec<(&'static str, Outcome, Vec<String>)> {
     let changed = |action, changes| Outcome::Changed { action, changes };
     let script: String = (1..=40).map(|n| format!("echo step {n}\n")).collect();
