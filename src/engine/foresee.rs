@@ -76,8 +76,8 @@ pub(super) fn foresee(
             let notified = owed.contains(id) || matches!(told[index], Told::Changed);
             let answer = declaration.resource.plan(&overlay.view(&ancestry), notified);
             match answer {
-                Ok(Reading::Known(mut plan)) => {
-                    warnings = std::mem::take(&mut plan.warnings);
+                Ok(Reading::Known(plan)) => {
+                    warnings.clone_from(&plan.warnings);
                     let outcome = known(&plan, &told[index]);
                     for op in &plan.ops {
                         overlay.apply(id, op)?;
@@ -89,7 +89,7 @@ pub(super) fn foresee(
                     outcome
                 }
                 Ok(Reading::Unknown { after }) => {
-                    overlay.blur(id, &declaration.resource.provides());
+                    overlay.blur(id, &declaration.resource.provides())?;
                     ancestry.changes = Some(id.clone());
                     Outcome::Unknown {
                         after,
