@@ -1,15 +1,9 @@
 //! What can end a command early, and how it is said.
 
-use std::fmt::Write as _;
-
 use crate::{
-    report::{
-        diagnostic,
-        style::{DIM, ERROR, HELP, paint},
-        text::{line, lines},
-    },
+    report::diagnostic,
     source::{Diagnostics, Sources, suggest},
-    system::Refused,
+    system::{Refused, state::Locked},
 };
 
 /// Why a command cannot do what it was asked.
@@ -56,25 +50,27 @@ impl Error {
     pub(super) fn render(&self, width: usize) -> String {
         match self {
             Self::Role { sources, diagnostics } => diagnostic::render(diagnostics, sources, width),
-            Self::Usage { message, hint } => block(message, [], hint.as_deref()),
+            Self::Usage { message, hint } => diagnostic::block(message, [], hint.as_deref()),
             Self::Other(error) => {
-                let hint = error.downcast_ref::<Refused>().map(|refused| refused.hint.as_str());
+                let hint = hint(error);
                 let causes = error.chain().skip(1).map(ToString::to_string).collect::<Vec<_>>();
-                block(&error.to_string(), causes.iter().map(String::as_str), hint)
+                diagnostic::block(&error.to_string(), causes.iter().map(String::as_str), hint)
             }
         }
     }
 }
 
-/// An error of no place in a role, its causes, and what to do.
-fn block<'a>(message: &str, causes: impl IntoIterator<Item = &'a str>, hint: Option<&str>) -> String {
-    let mut text = format!("{} {}\n", paint(ERROR, "error:"), lines(message));
-    for cause in causes {
-        let cause = lines(cause).replace('\n', "\n    ");
-        let _ = writeln!(text, "  {} {cause}", paint(DIM, "because:"));
+/// What can be done about an error.
+fn hint(error: &anyhow::Error) -> Option<&str> {
+    let denied = |cause: &(dyn std::error::Error + 'static)| {
+        cause
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
+    };
+    match error.downcast_ref::<Refused>() {
+        Some(refused) => Some(&refused.hint),
+        None if error.is::<Locked>() => Some("wait for it to end, with --wait 10m"),
+        None if error.chain().any(denied) && !nix::unistd::geteuid().is_root() => Some("run it as root"),
+        None => None,
     }
-    if let Some(hint) = hint {
-        let _ = writeln!(text, "  {} {}", paint(HELP, "help:"), line(hint));
-    }
-    text
 }

@@ -1,13 +1,13 @@
 //! Draws what is wrong with a role: the line, what is wrong in it, the other places that are part of it, what to do. The look is
 //! rustc's.
 
-use std::{collections::BTreeSet, ops::Range};
+use std::{collections::BTreeSet, fmt::Write as _, ops::Range};
 
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Snippet};
 
 use super::{
     redact,
-    style::{ERROR, EXCERPTS, paint},
+    style::{DIM, ERROR, EXCERPTS, HELP, paint},
     text::{self, count},
 };
 use crate::source::{Diagnostic, Diagnostics, FileId, Place, Sources};
@@ -17,7 +17,7 @@ pub fn render(diagnostics: &Diagnostics, sources: &Sources, width: usize) -> Str
     let mut drawn = String::new();
     for diagnostic in &diagnostics.0 {
         drawn += &one(diagnostic, sources, width);
-        drawn += "\n\n";
+        drawn.push('\n');
     }
     let number = diagnostics.0.len();
     if number > 1 {
@@ -45,7 +45,23 @@ fn place_of_all(diagnostics: &Diagnostics, sources: &Sources) -> String {
     }
 }
 
+/// An error that has no place in a role: what happened, why, what to do.
+pub fn block<'a>(message: &str, causes: impl IntoIterator<Item = &'a str>, hint: Option<&str>) -> String {
+    let mut drawn = format!("{} {}\n", paint(ERROR, "error:"), text::lines(message));
+    for cause in causes {
+        let cause = text::lines(cause).replace('\n', "\n    ");
+        let _ = writeln!(drawn, "  {} {cause}", paint(DIM, "because:"));
+    }
+    if let Some(hint) = hint {
+        let _ = writeln!(drawn, "  {} {}", paint(HELP, "help:"), text::line(hint));
+    }
+    drawn
+}
+
 fn one(diagnostic: &Diagnostic, sources: &Sources, width: usize) -> String {
+    if diagnostic.place.is_none() && diagnostic.notes.is_empty() {
+        return block(&diagnostic.message, [], diagnostic.hint.as_deref());
+    }
     let mut group = Group::with_title(Level::ERROR.primary_title(text::lines(&diagnostic.message)));
     let mut places: Vec<(Place, AnnotationKind, Option<&str>)> = Vec::new();
     if let Some(place) = diagnostic.place {
@@ -64,7 +80,7 @@ fn one(diagnostic: &Diagnostic, sources: &Sources, width: usize) -> String {
     if let Some(hint) = &diagnostic.hint {
         group = group.element(Level::HELP.message(text::lines(hint)));
     }
-    EXCERPTS.term_width(width).render(&[group])
+    EXCERPTS.term_width(width).render(&[group]) + "\n"
 }
 
 /// A file's text with what is said about places in it. Secrets are taken out of the text, so the places move.
