@@ -12,6 +12,7 @@
 //! events and is known to `cli` alone.
 
 pub mod backup;
+mod cli;
 pub mod engine;
 pub mod graph;
 pub mod report;
@@ -19,3 +20,5 @@ pub mod resource;
 pub mod source;
 pub mod system;
 pub mod value;
+
+pub use cli::run;
