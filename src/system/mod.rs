@@ -5,6 +5,7 @@ mod accounts;
 mod block;
 pub mod clock;
 mod fact;
+pub mod facts;
 mod file;
 mod guard;
 mod local;
@@ -17,6 +18,7 @@ pub mod programs;
 mod reading;
 mod refused;
 pub mod state;
+pub mod texts;
 mod units;
 
 use std::{path::Path, sync::Arc};

@@ -5,6 +5,7 @@ mod id;
 mod mode;
 pub mod owner;
 mod path;
+pub mod secret;
 mod size;
 mod unit;
 
