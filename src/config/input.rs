@@ -45,6 +45,11 @@ const WORDS: [(&str, Type); 10] = [
     ("url", Type::Url),
 ];
 
+/// The words for what an input takes, besides `list of …`, `map of …` and `one of …`.
+pub fn type_names() -> impl Iterator<Item = &'static str> {
+    WORDS.iter().map(|(name, _)| *name)
+}
+
 /// An input as its role declares it.
 #[derive(Debug)]
 pub(super) struct Input {
@@ -101,12 +106,11 @@ impl FromStr for Type {
             }
             return Ok(Self::OneOf(choices.into_iter().map(choice).collect()));
         }
-        let names = || WORDS.iter().map(|(name, _)| *name);
-        Err(match suggest(text, names()) {
+        Err(match suggest(text, type_names()) {
             Some(name) => format!("'{text}' is not a type: did you mean '{name}'?"),
             None => format!(
                 "'{text}' is not a type: write {}, 'list of …', 'map of …' or 'one of [a, b]'",
-                names().collect::<Vec<_>>().join(", ")
+                type_names().collect::<Vec<_>>().join(", ")
             ),
         })
     }

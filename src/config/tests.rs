@@ -160,12 +160,18 @@ resources:
         panic!("four")
     };
     assert_eq!(first.notify[0].id.as_str(), "directory:/srv/a");
-    assert_eq!(loaded.sources.locate(first.place).rsplit('/').next(), Some("demo.yml:11:5"));
+    assert_eq!(
+        loaded.sources.locate(first.place).rsplit('/').next(),
+        Some("demo.yml:11:5")
+    );
     assert_eq!(second.retry.times, 3);
     assert_eq!(second.retry.delay.as_secs(), 10);
     assert_eq!(second.timeout.map(|timeout| timeout.as_secs()), Some(300));
     assert!(second.protect);
-    assert_eq!(skipped.skipped.as_deref(), Some("when ${inputs.owner != null} is false"));
+    assert_eq!(
+        skipped.skipped.as_deref(),
+        Some("when ${inputs.owner != null} is false")
+    );
     assert_eq!(loaded.roles[0].description.as_deref(), Some("Directories."));
 }
 
@@ -176,20 +182,35 @@ fn later_layers_win() {
     assert_eq!(site.ids(), ["directory:/1"]);
     let site = site.file("vars.d/10.yml", "a: 2").file("vars.d/20.yml", "a: 3");
     assert_eq!(site.ids(), ["directory:/3"]);
-    let site = site.vars("x.yml", "a: 4").vars("y.yml", "demo: { a: 5 }").vars("z.yml", "a: 6");
-    assert_eq!(site.ids(), ["directory:/5"], "a value with a scope wins within its layer");
+    let site = site
+        .vars("x.yml", "a: 4")
+        .vars("y.yml", "demo: { a: 5 }")
+        .vars("z.yml", "a: 6");
+    assert_eq!(
+        site.ids(),
+        ["directory:/5"],
+        "a value with a scope wins within its layer"
+    );
     let site = site.env("a", "7");
     assert_eq!(site.ids(), ["directory:/7"]);
     let site = site.set("a=8").set("demo.a=9");
     let loaded = site.load().unwrap_or_else(|failure| panic!("{}", site.plain(&failure)));
-    let [explained] = loaded.values.as_slice() else { panic!("one input") };
+    let [explained] = loaded.values.as_slice() else {
+        panic!("one input")
+    };
     assert_eq!(explained.value, 9);
     let origin = |origin: &Origin| {
         let place = loaded.sources.locate(origin.place);
         format!("{} {:?}", place.rsplit('/').next().unwrap_or_default(), origin.value)
     };
     insta::assert_snapshot!(
-        explained.overrode.iter().chain(&explained.origin).map(origin).collect::<Vec<_>>().join("\n")
+        explained
+            .overrode
+            .iter()
+            .chain(&explained.origin)
+            .map(origin)
+            .collect::<Vec<_>>()
+            .join("\n")
     );
 }
 

@@ -1,11 +1,6 @@
 //! Text on its way to a terminal: secrets gone, and nothing in it that the terminal would obey.
 
-use std::borrow::Cow;
-
-/// The text without the secrets of this run.
-pub fn redact(text: &str) -> Cow<'_, str> {
-    Cow::Borrowed(text)
-}
+pub use crate::value::secret::redact;
 
 /// A text of lines, redacted, with its control characters made visible; line ends and tabs stay.
 pub fn lines(text: &str) -> String {
