@@ -1,7 +1,7 @@
 //! What operations make true, in the overlay.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, PoisonError},
 };
 
