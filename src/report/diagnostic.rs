@@ -33,16 +33,19 @@ pub fn render(diagnostics: &Diagnostics, sources: &Sources, width: usize) -> Str
     drawn
 }
 
-/// ` in roles/mysql.yml`, ` in 3 files`, or nothing.
+/// ` in roles/mysql.yml`, ` in 3 files`, or nothing, where not all of them are in files.
 fn place_of_all(diagnostics: &Diagnostics, sources: &Sources) -> String {
-    let files: BTreeSet<FileId> = diagnostics.0.iter().filter_map(|d| d.place).map(|p| p.file).collect();
-    match files.len() {
-        0 => String::new(),
-        1 => files
-            .first()
-            .map(|file| format!(" in {}", text::line(sources.name(*file))))
-            .unwrap_or_default(),
-        several => format!(" in {several} files"),
+    let file = |diagnostic: &Diagnostic| {
+        diagnostic
+            .place
+            .map(|place| place.file)
+            .filter(|file| !sources.is_argument(*file))
+    };
+    let files: Option<BTreeSet<FileId>> = diagnostics.0.iter().map(file).collect();
+    match files.as_ref().and_then(|files| Some((files.first()?, files.len()))) {
+        None => String::new(),
+        Some((only, 1)) => format!(" in {}", text::line(sources.name(*only))),
+        Some((_, several)) => format!(" in {several} files"),
     }
 }
 
