@@ -160,12 +160,18 @@ resources:
         panic!("four")
     };
     assert_eq!(first.notify[0].id.as_str(), "directory:/srv/a");
-    assert_eq!(loaded.sources.locate(first.place).rsplit('/').next(), Some("demo.yml:11:5"));
+    assert_eq!(
+        loaded.sources.locate(first.place).rsplit('/').next(),
+        Some("demo.yml:11:5")
+    );
     assert_eq!(second.retry.times, 3);
     assert_eq!(second.retry.delay.as_secs(), 10);
     assert_eq!(second.timeout.map(|timeout| timeout.as_secs()), Some(300));
     assert!(second.protect);
-    assert_eq!(skipped.skipped.as_deref(), Some("when ${inputs.owner != null} is false"));
+    assert_eq!(
+        skipped.skipped.as_deref(),
+        Some("when ${inputs.owner != null} is false")
+    );
     assert_eq!(loaded.roles[0].description.as_deref(), Some("Directories."));
 }
 
@@ -176,20 +182,35 @@ fn later_layers_win() {
     assert_eq!(site.ids(), ["directory:/1"]);
     let site = site.file("vars.d/10.yml", "a: 2").file("vars.d/20.yml", "a: 3");
     assert_eq!(site.ids(), ["directory:/3"]);
-    let site = site.vars("x.yml", "a: 4").vars("y.yml", "demo: { a: 5 }").vars("z.yml", "a: 6");
-    assert_eq!(site.ids(), ["directory:/5"], "a value with a scope wins within its layer");
+    let site = site
+        .vars("x.yml", "a: 4")
+        .vars("y.yml", "demo: { a: 5 }")
+        .vars("z.yml", "a: 6");
+    assert_eq!(
+        site.ids(),
+        ["directory:/5"],
+        "a value with a scope wins within its layer"
+    );
     let site = site.env("a", "7");
     assert_eq!(site.ids(), ["directory:/7"]);
     let site = site.set("a=8").set("demo.a=9");
     let loaded = site.load().unwrap_or_else(|failure| panic!("{}", site.plain(&failure)));
-    let [explained] = loaded.values.as_slice() else { panic!("one input") };
+    let [explained] = loaded.values.as_slice() else {
+        panic!("one input")
+    };
     assert_eq!(explained.value, 9);
     let origin = |origin: &Origin| {
         let place = loaded.sources.locate(origin.place);
         format!("{} {:?}", place.rsplit('/').next().unwrap_or_default(), origin.value)
     };
     insta::assert_snapshot!(
-        explained.overrode.iter().chain(&explained.origin).map(origin).collect::<Vec<_>>().join("\n")
+        explained
+            .overrode
+            .iter()
+            .chain(&explained.origin)
+            .map(origin)
+            .collect::<Vec<_>>()
+            .join("\n")
     );
 }
 
@@ -199,4 +220,36 @@ fn errors_of_one_resource_come_together() {
         "resources:\n  - directory: { pth: /srv, mode: 0755, owner: [x] }\n    whn: true\n  - directory:\n  - drectory: /x\n",
     );
     insta::assert_snapshot!(site.errors());
+}
+
+/// Every file of `tests/cases/wrong` is a role with mistakes; what is said of it is a snapshot. A first line `# set: NAME=VALUE`
+/// is an argument of `--set`, `with/` holds roles to include.
+#[test]
+fn wrong_roles() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/wrong");
+    let names = crate::system::texts::list(&directory).expect("the repository is readable");
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path(&directory);
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    let names: Vec<_> = names.iter().filter_map(|name| name.strip_suffix(".yml")).collect();
+    assert!(names.len() >= 35, "{}", names.len());
+    for name in names {
+        let path = directory.join(format!("{name}.yml"));
+        let text = crate::system::texts::read(&path)
+            .expect("a case is readable")
+            .unwrap_or_default();
+        let failure = load(&Request {
+            roles_directories: vec![directory.join("with"), directory.clone()],
+            set: text
+                .lines()
+                .filter_map(|line| line.strip_prefix("# set: "))
+                .map(str::to_owned)
+                .collect(),
+            ..Request::new([path.display().to_string()], &SampleFacts)
+        });
+        let failure = failure.err().unwrap_or_else(|| panic!("{name}.yml has no mistake"));
+        let said = plain(&failure).replace(&format!("{}/", directory.display()), "");
+        settings.bind(|| insta::assert_snapshot!(name, said));
+    }
 }
