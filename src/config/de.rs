@@ -303,7 +303,7 @@ impl<'n> de::Deserializer<'n> for Deserializer<'n, '_> {
         };
         match value {
             Some(value) => visitor.visit_bool(value),
-            None => Err(self.node.is_not("true or false").into()),
+            None => Err(self.node.is_not_bool().into()),
         }
     }
 
@@ -499,8 +499,9 @@ impl<'n> de::MapAccess<'n> for Pairs<'n, '_> {
     fn next_key_seed<K: DeserializeSeed<'n>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
         let (session, known, null_is_absent) = (self.of.session, self.known, self.null_is_absent);
         let pair = self.rest.find(|pair| {
-            let unknown = known.is_some_and(|fields| !fields.contains(&&*pair.key));
-            !unknown && !(null_is_absent && pair.value.is_null()) && !session.is_wrong(&pair.value)
+            let is_known = known.is_none_or(|fields| fields.contains(&&*pair.key));
+            let is_absent = null_is_absent && pair.value.is_null();
+            is_known && !is_absent && !session.is_wrong(&pair.value)
         });
         let Some(pair) = pair else { return Ok(None) };
         self.value.set(Some(pair));

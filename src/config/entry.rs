@@ -286,7 +286,13 @@ fn parse(entry: &Entry<'_>, properties: &Node) -> Result<Box<dyn Resource>, Diag
         if mistakes.0.iter().any(|mistake| mistake.message.ends_with("is missing")) {
             for name in required(entry.kind) {
                 let mistake = Diagnostic::at(entry.kind_place, is_missing(&name));
-                if properties.get(&name).is_none() && !mistakes.0.contains(&mistake) {
+                let misspelt = mistakes
+                    .0
+                    .iter()
+                    .any(|other| other.hint == Some(format!("did you mean '{name}'?")));
+                if misspelt {
+                    mistakes.0.retain(|other| *other != mistake);
+                } else if properties.get(&name).is_none() && !mistakes.0.contains(&mistake) {
                     mistakes.push(mistake);
                 }
             }
@@ -340,8 +346,27 @@ struct Seconds(Duration);
 
 impl<'de> Deserialize<'de> for Seconds {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        duration(&text).map(Self).map_err(serde::de::Error::custom)
+        struct Written;
+
+        impl serde::de::Visitor<'_> for Written {
+            type Value = Seconds;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a duration, as in 30s or 5m,")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Seconds, E> {
+                duration(text).map(Seconds).map_err(E::custom)
+            }
+
+            fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<Seconds, E> {
+                Err(E::custom(format!(
+                    "{number} has no unit: write {number}s for seconds, or m, h, d"
+                )))
+            }
+        }
+
+        deserializer.deserialize_any(Written)
     }
 }
 

@@ -17,8 +17,10 @@ use crate::source::{Diagnostic, Diagnostics, Place, Sources};
 /// Evaluates expressions, and keeps what it has compiled.
 #[derive(Debug, Default)]
 pub(super) struct Expressions {
-    compiled: RefCell<HashMap<Box<str>, Rc<Result<Compiled, Problem>>>>,
+    compiled: RefCell<HashMap<Box<str>, Rc<Attempt>>>,
 }
+
+type Attempt = Result<Compiled, Problem>;
 
 #[derive(Debug)]
 enum Compiled {
@@ -101,7 +103,7 @@ impl Expressions {
         }
     }
 
-    fn compile(&self, text: &str) -> Rc<Result<Compiled, Problem>> {
+    fn compile(&self, text: &str) -> Rc<Attempt> {
         if let Some(compiled) = self.compiled.borrow().get(text) {
             return Rc::clone(compiled);
         }
@@ -308,7 +310,7 @@ mod tests {
             "${a}",
             "${ {'a': 1}.a }",
             r#"${x == "}" ? '}' : "\"}"}"#,
-            r#"${'''a'}b'''}"#,
+            "${'''a'}b'''}",
             r"${r'\'}",
         ] {
             assert_eq!(whole(text), Ok(true), "{text}");

@@ -60,6 +60,8 @@ pub(super) struct Input {
     pub(super) default: Option<Node>,
     pub(super) optional: bool,
     pub(super) secret: bool,
+    /// Whether the declaration is wrong, so that nothing can be said of its values.
+    pub(super) faulty: bool,
     pub(super) bounds: Bounds,
 }
 
@@ -187,7 +189,7 @@ impl Type {
             (Self::Map(_), _) => Err(node.is_not("a map").into()),
             (Self::Bool, _) => match plain(node) {
                 Some(Plain::Bool(value)) => Ok(Value::Bool(value)),
-                _ => Err(node.is_not("true or false").into()),
+                _ => Err(node.is_not_bool().into()),
             },
             (Self::Int, _) => match plain(node) {
                 Some(Plain::Int(value)) => bounds.check_number(value).map(|()| value.into()).map_err(wrong),
@@ -347,7 +349,7 @@ fn url(text: &str) -> Result<(), String> {
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
             && !rest.is_empty()
-            && !rest.starts_with(['/', '?', '#']) | (scheme == "file")
+            && (scheme == "file" || !rest.starts_with(['/', '?', '#']))
     });
     if well_formed && !text.contains(|c: char| c.is_whitespace() || c.is_control()) {
         return Ok(());

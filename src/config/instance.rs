@@ -212,16 +212,15 @@ impl<'w> Work<'w> {
         let when = when?;
         let node = self.evaluate(when, scope);
         match (&node.data, node.to_value()) {
-            (Data::Failed, _) => None,
-            (_, Ok(Value::Bool(true))) => None,
+            (Data::Failed, _) | (_, Ok(Value::Bool(true))) => None,
             (_, Ok(Value::Bool(false))) => Some(match &when.data {
                 Data::Plain(text) | Data::Text(text) if text.contains("${") => format!("when {} is false", &**text),
                 _ => "its 'when' is false".to_owned(),
             }),
             _ => {
-                let mistake = node.is_not("true or false");
+                let mistake = node.is_not_bool();
                 self.mistakes.push(match &when.data {
-                    Data::Plain(text) | Data::Text(text) if !text.contains("${") => {
+                    Data::Plain(text) | Data::Text(text) if mistake.hint.is_none() && !text.contains("${") => {
                         mistake.hint(format!("an expression is written ${{…}}: when: '${{{}}}'", &**text))
                     }
                     _ => mistake,

@@ -28,6 +28,8 @@ pub(super) struct Library {
 pub(super) struct Found {
     /// What messages call it: its path, or `builtin:roles/NAME.yml`.
     pub(super) name: String,
+    /// The same for every way to write its path.
+    pub(super) identity: PathBuf,
     pub(super) text: Arc<str>,
     pub(super) home: Home,
 }
@@ -61,6 +63,7 @@ impl Library {
             let directory = path.parent().unwrap_or(Path::new(""));
             return Ok(Found {
                 name: role.to_owned(),
+                identity: identity(path),
                 text: text.into(),
                 home: home_of(directory),
             });
@@ -70,6 +73,7 @@ impl Library {
             if let Some(text) = texts::read(&path)? {
                 return Ok(Found {
                     name: path.display().to_string(),
+                    identity: identity(&path),
                     text: text.into(),
                     home: home_of(directory),
                 });
@@ -79,6 +83,7 @@ impl Library {
         if let Some((path, bytes)) = self.bundled.iter().find(|(path, _)| *path == bundled) {
             return Ok(Found {
                 name: format!("builtin:{path}"),
+                identity: PathBuf::from(format!("builtin:{path}")),
                 text: std::str::from_utf8(bytes).context("a bundled role is text")?.into(),
                 home: Home::Bundled(self.bundled),
             });
@@ -129,6 +134,10 @@ fn is_path(role: &str) -> bool {
         || Path::new(role)
             .extension()
             .is_some_and(|suffix| suffix == "yml" || suffix == "yaml")
+}
+
+fn identity(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
 /// `files/` and `templates/` lie next to a directory that is called `roles`, and inside any other.

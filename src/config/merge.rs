@@ -135,8 +135,9 @@ impl Layers {
         if let Some(directory) = outside.vars_directory {
             match texts::list(directory) {
                 Ok(names) => {
-                    for name in names.iter().filter(|name| name.ends_with(".yml")) {
-                        layers.file(Layer::Directory, &directory.join(name), declared, sources, mistakes);
+                    let paths = names.iter().map(|name| directory.join(name));
+                    for path in paths.filter(|path| path.extension().is_some_and(|suffix| suffix == "yml")) {
+                        layers.file(Layer::Directory, &path, declared, sources, mistakes);
                     }
                 }
                 Err(error) => mistakes.push(Diagnostic::general(format!("{error:#}"))),
@@ -250,6 +251,7 @@ impl Layers {
         sample: bool,
         mistakes: &mut Diagnostics,
     ) -> Explained {
+        let before = mistakes.0.len();
         let mut candidates: Vec<(Layer, Node, Written)> = inside
             .into_iter()
             .map(|(layer, node)| (layer, node, Written::Yaml))
@@ -270,7 +272,9 @@ impl Layers {
         }
         candidates.retain(|(_, node, _)| !node.is_null());
         if input.secret {
-            candidates.iter().for_each(|(_, node, _)| register(node));
+            for (_, node, _) in &candidates {
+                register(node);
+            }
         }
         let mut explained = Explained {
             role: role.to_owned(),
@@ -284,6 +288,7 @@ impl Layers {
             if input.optional {
                 return explained;
             }
+            let is_said = input.faulty || mistakes.0.len() > before;
             explained.value = input.declared.sample(&input.name);
             if sample {
                 explained.origin = Some(Origin {
@@ -291,13 +296,14 @@ impl Layers {
                     place: input.place,
                     value: explained.value.clone(),
                 });
-            } else {
+            } else if !is_said {
                 mistakes.push(missing(role, input));
             }
             return explained;
         };
         explained.value = match input.declared.check(&node, &input.bounds, written) {
             Ok(value) => value,
+            Err(_) if input.faulty => input.declared.sample(&input.name),
             Err(wrong) => {
                 mistakes.extend(Diagnostics(
                     wrong

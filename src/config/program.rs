@@ -57,12 +57,18 @@ impl Program {
     /// Compiles an expression; what is wrong with it whatever the values are, is said here.
     pub(super) fn compile(text: &str) -> Result<Self, Problem> {
         let program = ENV.compile(text).map_err(|errors| {
-            let message = errors.errors.first().map_or("unknown", |error| error.msg.as_str());
+            let message = errors
+                .errors
+                .first()
+                .map_or("", |error| error.msg.lines().next().unwrap_or_default());
             let message = message.strip_prefix("Syntax error: ").unwrap_or(message);
-            Problem::new(format!(
-                "this is not an expression: {}",
-                message.lines().next().unwrap_or_default()
-            ))
+            let message = message.split(" expecting ").next().unwrap_or_default();
+            let message = if message.contains("<EOF>") {
+                "it ends too early"
+            } else {
+                message
+            };
+            Problem::new(format!("this is not an expression: {message}"))
         })?;
         let mut names = Names::default();
         names.walk(program.expression());
@@ -207,21 +213,14 @@ fn explain(error: ExecutionError) -> Problem {
         }
         ExecutionError::NoSuchOverload(error) => {
             let name = error.function().trim_matches(|c| c == '_' || c == '@');
-            let types = error.argument_types().join(" and ");
-            let problem = Problem::new(format!("{name} cannot be applied to {types}"));
-            if types.contains("null") {
-                return problem.hint("an optional input without a value is null: compare it with null first");
-            }
-            problem
+            not_for(name, &error.argument_types().join(" and "))
         }
         ExecutionError::ValuesNotComparable(left, right) => {
             Problem::new(format!("{} and {} cannot be compared", left.type_of(), right.type_of()))
         }
-        ExecutionError::UnsupportedBinaryOperator(operator, left, right) => Problem::new(format!(
-            "{operator} cannot be applied to {} and {}",
-            left.type_of(),
-            right.type_of()
-        )),
+        ExecutionError::UnsupportedBinaryOperator(operator, left, right) => {
+            not_for(operator, &format!("{} and {}", left.type_of(), right.type_of()))
+        }
         ExecutionError::DivisionByZero(_) | ExecutionError::RemainderByZero(_) => Problem::new("this divides by zero"),
         ExecutionError::IndexOutOfBounds(index) => Problem::new(format!(
             "the list has no element {}",
@@ -229,6 +228,20 @@ fn explain(error: ExecutionError) -> Problem {
         )),
         other => Problem::new(format!("this cannot be evaluated: {other}")),
     }
+}
+
+/// An operator or function, and the types it does not take.
+fn not_for(name: &str, types: &str) -> Problem {
+    let sign = [("add", "+"), ("sub", "-"), ("mul", "*"), ("div", "/"), ("rem", "%")];
+    let name = sign
+        .iter()
+        .find(|(word, _)| *word == name)
+        .map_or(name, |(_, sign)| *sign);
+    let problem = Problem::new(format!("{name} cannot be applied to {types}"));
+    if types.contains("null") {
+        return problem.hint("an optional input without a value is null: compare it with null first");
+    }
+    problem
 }
 
 fn to_cel(value: &Value) -> Cel {

@@ -70,11 +70,11 @@ impl RoleFile {
                 "description" => role.description = take(&pair, mistakes),
                 "inputs" => {
                     let declared = map(&pair, mistakes);
-                    role.inputs = declared.iter().filter_map(|pair| input(pair, mistakes)).collect();
+                    role.inputs = declared.iter().map(|pair| input(pair, mistakes)).collect();
                 }
                 "vars" => {
                     role.vars = map(&pair, mistakes);
-                    role.vars.retain(|pair| is_name(pair, "variable", mistakes));
+                    role.vars.retain(|pair| is_name(pair, "a variable", mistakes));
                 }
                 "includes" => {
                     role.includes = list(pair, mistakes)
@@ -153,7 +153,7 @@ fn is_name(pair: &Pair, what: &str, mistakes: &mut Diagnostics) -> bool {
             "write letters, digits and '_', as in {}",
             name.replace(['-', ' ', '.'], "_")
         );
-        mistakes.push(Diagnostic::at(pair.key_place, format!("'{name}' cannot be the name of a {what}")).hint(hint));
+        mistakes.push(Diagnostic::at(pair.key_place, format!("'{name}' cannot be the name of {what}")).hint(hint));
     }
     well_formed
 }
@@ -169,9 +169,9 @@ const INPUT: [&str; 8] = [
     "pattern",
 ];
 
-fn input(pair: &Pair, mistakes: &mut Diagnostics) -> Option<Input> {
+fn input(pair: &Pair, mistakes: &mut Diagnostics) -> Input {
     let before = mistakes.0.len();
-    is_name(pair, "input", mistakes);
+    is_name(pair, "an input", mistakes);
     let mut input = Input {
         name: pair.key.to_string(),
         place: pair.key_place,
@@ -180,6 +180,7 @@ fn input(pair: &Pair, mistakes: &mut Diagnostics) -> Option<Input> {
         default: None,
         optional: false,
         secret: false,
+        faulty: false,
         bounds: Bounds::default(),
     };
     let mut declared = None;
@@ -226,7 +227,8 @@ fn input(pair: &Pair, mistakes: &mut Diagnostics) -> Option<Input> {
         mistakes.push(Diagnostic::at(pair.key_place, message).hint("remove 'optional' or 'default'"));
     }
     // A wrong declaration is said once; its name stays known, so that its uses are not wrong too.
-    Some(input)
+    input.faulty = mistakes.0.len() > before;
+    input
 }
 
 fn pattern(pair: &Pair, mistakes: &mut Diagnostics) -> Option<regex::Regex> {

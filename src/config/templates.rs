@@ -104,21 +104,14 @@ fn nearest(path: &str, values: &Value) -> Option<String> {
         .filter(|part| !part.is_empty() && *part != "this" && *part != "@root")
     {
         let map = value.as_object()?;
-        match map.get(name) {
-            Some(next) => value = next,
-            None => {
-                let near = suggest(name, map.keys().map(String::as_str));
-                return Some(near.map_or_else(
-                    || {
-                        format!(
-                            "there are: {}",
-                            map.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
-                        )
-                    },
-                    |near| format!("did you mean '{near}'?"),
-                ));
-            }
-        }
+        let Some(next) = map.get(name) else {
+            let names = || map.keys().map(String::as_str);
+            return Some(match suggest(name, names()) {
+                Some(near) => format!("did you mean '{near}'?"),
+                None => format!("there are: {}", names().collect::<Vec<_>>().join(", ")),
+            });
+        };
+        value = next;
     }
     None
 }

@@ -156,10 +156,11 @@ fn fqdn_in(hosts: &str, name: &str) -> Option<String> {
 }
 
 /// A list of ranges, `0-3,8`.
-fn cpus(list: &str) -> Option<u64> {
-    list.split(',')
+fn cpus(ranges: &str) -> Option<u64> {
+    ranges
+        .split(',')
         .map(|range| match range.split_once('-') {
-            Some((first, last)) => Some(last.parse::<u64>().ok()?.checked_sub(first.parse().ok()?)? + 1),
+            Some((from, to)) => Some(to.parse::<u64>().ok()?.checked_sub(from.parse().ok()?)? + 1),
             None => range.parse::<u64>().ok().map(|_| 1),
         })
         .sum()

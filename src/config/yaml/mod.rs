@@ -1,11 +1,13 @@
-//! YAML to nodes. The only file that names the YAML crate.
+//! YAML to nodes. The only module that names the YAML crate.
 //!
 //! What glrl takes is plain data: one document, text as keys, no duplicate keys, no tags but those of the core schema.
 //! Aliases are copied, within bounds; merge keys (`<<`) are YAML 1.1 and refused.
 
+mod syntax;
+
 use std::{collections::HashMap, sync::Arc};
 
-use granit_parser::{ErrorKind, Event, Options, Parser, ScalarStyle, ScanError, Span, Tag};
+use granit_parser::{Event, Options, Parser, ScalarStyle, Span, Tag};
 
 use super::{
     node::{Data, Node, Pair, Text},
@@ -40,7 +42,7 @@ pub(super) fn parse(file: FileId, text: &Arc<str>) -> Result<Node, Diagnostics> 
                 }
             }
             Err(error) => {
-                builder.mistakes.push(syntax(file, text, &error));
+                builder.mistakes.push(syntax::explain(file, text, &error));
                 break;
             }
         }
@@ -304,46 +306,5 @@ fn depth(node: &Node) -> usize {
         Data::Sequence(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
         Data::Mapping(pairs) => 1 + pairs.iter().map(|pair| depth(&pair.value)).max().unwrap_or(0),
         _ => 1,
-    }
-}
-
-/// A syntax error, in words for people who do not know YAML's grammar.
-fn syntax(file: FileId, text: &str, error: &ScanError) -> Diagnostic {
-    let at = error.marker().byte_offset().unwrap_or(0).min(text.len());
-    let at = text.floor_char_boundary(at);
-    let end = text[at..].chars().next().map_or(at, |c| at + c.len_utf8());
-    let place = Place::new(file, at..end);
-    let line = &text[text[..at].rfind('\n').map_or(0, |n| n + 1)..];
-    let line = line.lines().next().unwrap_or_default();
-    let diagnostic = |message: &str| Diagnostic::at(place, message);
-    match error.kind() {
-        ErrorKind::TabNotAllowed | ErrorKind::TabInBlockIndentation | ErrorKind::TabInIndentation => {
-            diagnostic("a tab stands in the indentation").hint("YAML is indented with spaces only")
-        }
-        ErrorKind::TabInPlainScalar | ErrorKind::TabAtBlockScalarStart => {
-            diagnostic("a tab stands where YAML wants spaces").hint("replace it by spaces, or quote the value")
-        }
-        ErrorKind::UnclosedQuotedScalar => diagnostic("a quote is opened and never closed"),
-        ErrorKind::UnclosedFlowCollection { open } => diagnostic(&format!("'{open}' is opened and never closed")),
-        ErrorKind::UnknownAnchor => {
-            diagnostic("this alias refers to no anchor before it").hint("to begin a text with '*', quote it")
-        }
-        ErrorKind::RecursionLimitExceeded => diagnostic(&format!("lists and maps lie more than {DEPTH} deep here")),
-        ErrorKind::UnknownQuotedScalarEscape => {
-            diagnostic("this is no escape of YAML").hint("in single quotes a backslash is only a backslash")
-        }
-        _ if line.contains("${") => diagnostic(&error.info())
-            .hint("an expression with ': ', ' #', or inside { } or [ ], has to be quoted: '${…}'"),
-        ErrorKind::UnexpectedCharacter { character } => {
-            diagnostic(&format!("a value cannot start with '{character}'")).hint("quote it")
-        }
-        ErrorKind::MappingValueNotAllowed | ErrorKind::InvalidColonPlacement => {
-            diagnostic(&error.info()).hint("quote a text that holds ': ', and check the indentation")
-        }
-        ErrorKind::InvalidIndentation | ErrorKind::ExpectedBlockMappingKey | ErrorKind::ExpectedBlockSequenceEntry => {
-            diagnostic(&error.info()).hint("check the indentation of this line and of the one above")
-        }
-        _ if line.contains("one of [") => diagnostic(&error.info()).hint("quote it: \"one of [a, b]\""),
-        _ => diagnostic(&error.info()),
     }
 }
