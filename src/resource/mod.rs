@@ -1,7 +1,15 @@
 //! What glrl manages. Each kind is one file here, one line in `kinds!` below and one folder in `tests/cases/`; the parser,
 //! the JSON schema, the reference, completions and the laws' tests follow from the line.
 
+mod cron_field;
+mod crontab;
+mod home;
+mod metadata;
+mod parent;
 mod plan;
+mod presence;
+mod regular;
+mod stray;
 
 use std::fmt;
 
@@ -167,5 +175,15 @@ macro_rules! kinds {
 }
 
 kinds! {
+    package::Package,
+    service::Service,
+    file::File,
+    template::Template,
     directory::Directory,
+    link::Link,
+    line::Line,
+    user::User,
+    group::Group,
+    cron::Cron,
+    exec::Exec,
 }

@@ -1,18 +1,26 @@
 //! Validated values. Each is parsed once, at the edge, and trusted from there on.
 
+mod account;
 mod device;
 mod id;
+mod job_name;
 mod mode;
 pub mod owner;
+mod package;
 mod path;
+mod schedule;
 mod size;
 mod unit;
 
+pub use account::AccountName;
 pub use device::DevicePath;
 pub use id::Id;
+pub use job_name::JobName;
 pub use mode::Mode;
 pub use owner::Owner;
+pub use package::{PackageName, PackageVersion};
 pub use path::AbsPath;
+pub use schedule::Schedule;
 pub use size::Size;
 pub use unit::UnitName;
 
