@@ -34,6 +34,8 @@ pub enum Fact {
 pub enum Effect {
     /// Something stands at a path, or nothing does any more. A file made this way has contents that nobody knows.
     Entry(PathBuf, Option<Entry>),
+    /// Something stands at a path, of a type and with contents that nobody knows yet.
+    Unsure(PathBuf),
     /// A user.
     User(String, Option<User>),
     /// A group.

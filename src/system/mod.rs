@@ -4,6 +4,7 @@
 mod accounts;
 mod block;
 pub mod clock;
+pub mod crontab;
 mod exports;
 mod fact;
 pub mod facts;
@@ -77,6 +78,10 @@ pub trait Probe: Sync {
     fn exports(&self) -> Result<Reading<Arc<Vec<Export>>>>;
     /// Whether a guard's program succeeds. It runs where nothing can be written: see `Guard`.
     fn guard(&self, guard: &Guard) -> Result<Reading<bool>>;
+    /// The time on the node, in its own zone. For showing only: what is compared must not depend on it.
+    fn now(&self) -> jiff::Zoned {
+        clock::local()
+    }
 }
 
 /// A node that can be changed, one operation at a time.

@@ -63,6 +63,13 @@ pub enum Op {
         /// Names.
         packages: Vec<String>,
     },
+    /// Installs a user's table of cron jobs: `crontab -u USER -` (crontab(1)).
+    Crontab {
+        /// Whose.
+        user: String,
+        /// The whole table, without the header that `crontab` itself writes.
+        table: Bytes,
+    },
     /// Runs a program, without a shell.
     Run(Command),
 }

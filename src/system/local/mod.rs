@@ -2,6 +2,7 @@
 //! is read once and kept until an operation touches it.
 
 mod accounts;
+mod apt;
 mod block;
 mod exports;
 mod guard;
@@ -23,7 +24,7 @@ use anyhow::{Context, Result, bail};
 
 use super::{
     BlockDevice, Bytes, Entry, Export, Group, Guard, Lvm, Meta, Mount, Op, Package, Probe, Reading, System, Unit,
-    Usage, User,
+    Usage, User, crontab, programs::Program,
 };
 use crate::value::{DevicePath, Owner, UnitName};
 
@@ -35,7 +36,7 @@ pub struct LocalNode {
     live: bool,
     accounts: Cache<accounts::Accounts>,
     packages: Cache<packages::Packages>,
-    units: Cache<units::Units>,
+    units: units::Units,
     mounts: Cache<Vec<Mount>>,
     blocks: Mutex<HashMap<DevicePath, Option<BlockDevice>>>,
     lvm: Cache<Lvm>,
@@ -84,12 +85,18 @@ impl LocalNode {
             live,
             accounts: Cache::new(),
             packages: Cache::new(),
-            units: Cache::new(),
+            units: units::Units::default(),
             mounts: Cache::new(),
             blocks: Mutex::default(),
             lvm: Cache::new(),
             exports: Cache::new(),
         })
+    }
+
+    /// Announces the units that will be asked for, so that systemd is asked once for all of them. Without it the answers are
+    /// the same, and take a call each.
+    pub fn expect_units(&self, names: impl IntoIterator<Item = UnitName>) {
+        self.units.expect(names);
     }
 
     /// An error for what an offline tree has none of.
@@ -104,17 +111,14 @@ impl LocalNode {
     fn forget(&self, op: &Op) {
         match op {
             Op::WriteFile { path, .. } | Op::Remove { path } | Op::MakeLink { path, .. } => {
-                if path.starts_with("/etc/systemd")
-                    || path.starts_with("/lib/systemd")
-                    || path.starts_with("/usr/lib/systemd")
-                {
+                if units::is_unit_file(path) {
                     self.units.forget();
                 }
                 if path.starts_with("/etc") {
                     self.accounts.forget();
                 }
             }
-            Op::MakeDirectory { .. } | Op::SetMeta { .. } => {}
+            Op::MakeDirectory { .. } | Op::SetMeta { .. } | Op::Crontab { .. } => {}
             Op::Unit { .. } => {
                 self.units.forget();
                 self.forget_storage();
@@ -166,7 +170,7 @@ impl Probe for LocalNode {
 
     fn unit(&self, name: &UnitName) -> Result<Reading<Option<Unit>>> {
         self.must_be_live("units")?;
-        Ok(Reading::Known(self.units.get(units::Units::read)?.get(name)))
+        self.units.get(name).map(Reading::Known)
     }
 
     fn mounts(&self) -> Result<Reading<Arc<Vec<Mount>>>> {
@@ -211,7 +215,15 @@ impl System for LocalNode {
         // Forgotten also when it fails: it may have done a part.
         let result = self.carry_out(op);
         self.forget(op);
-        result
+        result?;
+        match op {
+            Op::WriteFile { path, .. } | Op::Remove { path } | Op::MakeLink { path, .. }
+                if self.live && units::is_unit_file(path) =>
+            {
+                units::unit_files_changed()
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -266,14 +278,25 @@ impl LocalNode {
             }
             Op::Install { packages } => {
                 self.must_be_live("packages")?;
-                packages::install(packages)
+                apt::install(&self.tree, packages)
             }
             Op::Uninstall { packages } => {
                 self.must_be_live("packages")?;
-                packages::remove(packages)
+                apt::remove(&self.tree, packages)
+            }
+            Op::Crontab { user, table } if self.live => Program::new("crontab")
+                .args(["-u", user, "-"])
+                .stdin(table.to_vec())
+                .stdout()
+                .map(drop),
+            Op::Crontab { user, table } => {
+                let path = crontab::path(user);
+                let numbers = self.resolve(&path, &crontab::meta(user))?;
+                self.tree.write(&path, table, &numbers, None)
             }
             Op::Run(command) => {
-                let result = run::run(command, self.tree.root(), self.live);
+                let accounts = self.accounts.get(|| accounts::Accounts::read(&self.tree))?;
+                let result = run::run(command, self.tree.root(), self.live, &accounts);
                 if result.is_err() {
                     for op in &command.otherwise {
                         // Its own error is not the one to tell.

@@ -8,24 +8,26 @@ use std::{
 
 use anyhow::{Result, bail};
 
-use super::mounts;
+use super::{accounts::Accounts, mounts};
 use crate::system::{
     Command, Effect,
     programs::{Missing, Program},
 };
 
-/// Runs a command on the live node. In an offline tree only programs that take the tree's root can run: shadow-utils, by `--prefix`.
-pub(super) fn run(command: &Command, root: &Path, live: bool) -> Result<()> {
+/// Programs that take an offline tree's root by `--prefix` (shadow-utils).
+const OFFLINE: [&str; 6] = ["useradd", "usermod", "userdel", "groupadd", "groupmod", "groupdel"];
+
+/// Runs a command. In an offline tree (`live` is false) only programs that take the tree's root can run.
+pub(super) fn run(command: &Command, root: &Path, live: bool, accounts: &Accounts) -> Result<()> {
     let [name, args @ ..] = command.argv.as_slice() else {
         bail!("a command without a program")
     };
     let mut program = match &command.user {
         None => Program::new(name.as_str()),
-        Some(user) => Program::new("runuser").args(["-u", user.as_str(), "--", name.as_str()]),
+        Some(user) => as_user(user, accounts)?.args([name.as_str()]),
     };
     if !live {
-        const OFFLINE: [&str; 6] = ["useradd", "usermod", "userdel", "groupadd", "groupmod", "groupdel"];
-        if !OFFLINE.contains(&name.as_str()) {
+        if !OFFLINE.contains(&name.as_str()) || command.user.is_some() {
             bail!("{name} cannot be run in an offline tree (--root)");
         }
         program = program.args([Path::new("--prefix"), root]);
@@ -72,3 +74,16 @@ pub(super) fn run(command: &Command, root: &Path, live: bool) -> Result<()> {
 
 /// Between two tries of a command that has patience.
 const PAUSE: Duration = Duration::from_secs(2);
+
+/// runuser(1), with the variables that a login would set (environ(7)): a program that looks for its files in root's home finds
+/// nothing it may read.
+fn as_user(name: &str, accounts: &Accounts) -> Result<Program> {
+    let Some(user) = accounts.user(name) else {
+        bail!("nothing can be run as {name}: there is no such user")
+    };
+    Ok(Program::new("runuser")
+        .args(["-u", name, "--"])
+        .env("HOME", &user.home)
+        .env("USER", name)
+        .env("LOGNAME", name))
+}

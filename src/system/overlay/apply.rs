@@ -11,7 +11,7 @@ use super::{Cover, Layer, Node, Planned, files::Found};
 use crate::{
     system::{
         Active, BlockDevice, Bytes, Contents, Effect, Enablement, Entry, Fact, FileType, LogicalVolume, Lvm, Meta,
-        Mount, Op, Package, PhysicalVolume, Probe, Reading, Signature, UnitVerb, VolumeGroup,
+        Mount, Op, Package, PhysicalVolume, Probe, Reading, Signature, Unit, UnitVerb, VolumeGroup,
     },
     value::{DevicePath, Id, Mode, Owner, UnitName},
 };
@@ -86,6 +86,19 @@ impl Applying<'_> {
                 for name in packages {
                     self.layer.packages.insert(name.clone(), Planned::Known(None));
                 }
+            }
+            Op::Crontab { user, table } => {
+                let file_type = FileType::File {
+                    size: table.len() as u64,
+                };
+                let meta = crate::system::crontab::meta(user);
+                self.put(
+                    &crate::system::crontab::path(user),
+                    file_type,
+                    Mode::FILE,
+                    &meta,
+                    Some(Arc::clone(table)),
+                )?;
             }
             Op::Run(command) => {
                 for effect in &command.makes {
@@ -259,7 +272,11 @@ impl Applying<'_> {
                 Reading::Unknown { .. } => return Ok(()),
             },
         };
-        let Some(mut unit) = unit else { return Ok(()) };
+        // One that only a planned unit file brings.
+        let mut unit = unit.unwrap_or(Unit {
+            active: Active::Inactive,
+            enablement: Enablement::Disabled,
+        });
         match verb {
             UnitVerb::Start | UnitVerb::Restart => unit.active = Active::Active,
             UnitVerb::Stop => unit.active = Active::Inactive,
@@ -286,6 +303,11 @@ impl Applying<'_> {
                     fresh: true,
                 };
                 self.insert(path, Planned::Known(Some(node)))?;
+            }
+            Effect::Unsure(path) => {
+                self.layer
+                    .files
+                    .insert(path.clone(), Planned::Unknown(self.author.clone()));
             }
             Effect::User(name, user) => drop(self.layer.users.insert(name.clone(), Planned::Known(user.clone()))),
             Effect::Group(name, group) => drop(self.layer.groups.insert(name.clone(), Planned::Known(group.clone()))),

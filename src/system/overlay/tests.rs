@@ -143,11 +143,27 @@ fn a_new_filesystem_hides_what_was_there_and_holds_nothing() {
     let tree = a_tree();
     let base = LocalNode::offline(tree.path()).unwrap();
     let overlay = Overlay::new(&base);
-    overlay.layer.write().unwrap().mounts = Some(Vec::new().into());
-    let effect = Effect::Mounted {
-        mount: mount("/a"),
-        empty: true,
-    };
+    {
+        let mut layer = overlay.layer.write().unwrap();
+        layer.mounts = Some(Vec::new().into());
+        let device = super::Planned::Known(crate::system::BlockDevice {
+            path: "/dev/vg/data".into(),
+            size: 1 << 30,
+            read_only: false,
+            in_use: None,
+            contents: Contents::Empty,
+        });
+        layer.blocks.insert("/dev/vg/data".into(), device);
+    }
+    let signature = Contents::Known(crate::system::Signature {
+        what: "xfs".to_owned(),
+        ..Default::default()
+    });
+    let made = Effect::Contents("/dev/vg/data".parse().unwrap(), signature);
+    overlay
+        .execute(&Op::Run(Command::new(["mkfs.xfs"]).makes([made])))
+        .unwrap();
+    let effect = Effect::Mounted(mount("/a"));
     overlay
         .apply(&author(), &Op::Run(Command::new(["mount"]).makes([effect])))
         .unwrap();
@@ -179,10 +195,7 @@ fn a_new_filesystem_hides_what_was_there_and_holds_nothing() {
 #[test]
 fn a_filesystem_with_a_past_is_unknown_below() {
     let overlay = Overlay::new(&Bare);
-    let effect = Effect::Mounted {
-        mount: mount("/srv"),
-        empty: false,
-    };
+    let effect = Effect::Mounted(mount("/srv"));
     overlay
         .apply(&author(), &Op::Run(Command::new(["mount"]).makes([effect])))
         .unwrap();
@@ -205,6 +218,8 @@ fn volumes_of_a_planned_group_are_planned_devices() {
         super::Planned::Known(crate::system::BlockDevice {
             path: "/dev/vdb".into(),
             size: 2 << 30,
+            read_only: false,
+            in_use: None,
             contents: Contents::Empty,
         }),
     );

@@ -253,6 +253,10 @@ impl Probe for View<'_> {
             None => self.base.guard(guard),
         }
     }
+
+    fn now(&self) -> jiff::Zoned {
+        self.base.now()
+    }
 }
 
 /// Without ancestors: what a node that is nothing but an overlay answers.
@@ -262,6 +266,10 @@ macro_rules! through_view {
             $(fn $name(&self, $($arg: $type),*) -> Result<Reading<$answer>> {
                 self.view(&Ancestry::default()).$name($($arg),*)
             })+
+
+            fn now(&self) -> jiff::Zoned {
+                self.base.now()
+            }
         }
     };
 }
