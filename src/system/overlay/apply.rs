@@ -455,16 +455,22 @@ impl Applying<'_> {
         }
         let device = DevicePath::of_volume(group, name);
         let block = match self.layer.block(self.base, &device)? {
-            Reading::Known(Some(block)) => BlockDevice { size, ..block },
-            _ => BlockDevice {
+            Reading::Known(Some(block)) => Planned::Known(BlockDevice { size, ..block }),
+            // A volume that was there and had no device yet was not active: nobody has looked at it.
+            _ if before > 0 => Planned::Unknown(self.author.clone()),
+            _ => Planned::Known(BlockDevice {
                 path: device.to_path_buf(),
                 size,
                 read_only: false,
                 in_use: None,
                 contents: Contents::Empty,
-            },
+            }),
         };
-        self.layer.blocks.insert(block.path.clone(), Planned::Known(block));
+        let path = match &block {
+            Planned::Known(block) => block.path.clone(),
+            Planned::Unknown(_) => device.to_path_buf(),
+        };
+        self.layer.blocks.insert(path, block);
         Ok(())
     }
 
