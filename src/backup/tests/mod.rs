@@ -3,6 +3,7 @@
 //!
 //! They need root, and are left out unless asked for: `cargo test --lib backup:: -- --ignored`.
 
+mod damage;
 mod end_to_end;
 mod locking;
 mod support;
