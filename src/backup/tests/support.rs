@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    os::unix::fs::{MetadataExt, PermissionsExt},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
@@ -55,11 +55,19 @@ impl Server {
         fs::create_dir(&temporary).unwrap();
         fs::set_permissions(&temporary, PermissionsExt::from_mode(0o777)).unwrap();
         let initialize = if server.mariadb {
-            Program::new("mariadb-install-db").args(["--no-defaults", "--skip-test-db", "--auth-root-authentication-method=normal"])
+            Program::new("mariadb-install-db").args([
+                "--no-defaults",
+                "--skip-test-db",
+                "--auth-root-authentication-method=normal",
+            ])
         } else {
             Program::new("mysqld").args(["--no-defaults", "--initialize-insecure"])
         };
-        initialize.args(server.places()).timeout(Duration::from_mins(5)).stdout().unwrap();
+        initialize
+            .args(server.places())
+            .timeout(Duration::from_mins(5))
+            .stdout()
+            .unwrap();
         server.launch();
         server
     }

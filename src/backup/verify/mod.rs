@@ -322,6 +322,15 @@ impl Inquest<'_> {
             None => self.add(Check::ok("shutdown", "clean")),
             Some(why) => self.add(Check::failed("shutdown", Word::Corrupt, why)),
         }
+        let complaints = server.complaints();
+        self.add(match complaints.first() {
+            None => Check::ok("error log", "no word of damage"),
+            Some(first) => Check::failed(
+                "error log",
+                Word::Corrupt,
+                format!("{} complaints, the first: {first}", complaints.len()),
+            ),
+        });
         let check = tables::innochecksum(&program, &manifest.server, scratch.destination().0, self.interrupt)?;
         self.add(check);
         Ok(())
