@@ -5,5 +5,6 @@
 
 mod damage;
 mod end_to_end;
+mod endings;
 mod locking;
 mod support;
