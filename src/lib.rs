@@ -11,6 +11,7 @@
 //! A layer imports only those below it: `cli → config → engine → graph → resource → system → source, value`; `report` consumes
 //! events and is known to `cli` alone.
 
+pub mod engine;
 pub mod graph;
 pub mod report;
 pub mod resource;

@@ -109,9 +109,9 @@ pub enum Outcome {
     Unknown {
         /// The resource that decides it.
         after: Id,
-        /// What it wants: its plan on a node where nothing stands in its way, where there is one.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        wants: Option<String>,
+        /// What it wants: what it would change on a node where nothing of it is there yet and nothing stands in its way.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        wants: Vec<Change>,
     },
     /// It is left out.
     Skipped {

@@ -1,5 +1,7 @@
 //! What a provider answers: changes to show, operations to execute.
 
+use std::fmt;
+
 use serde::Serialize;
 
 use crate::system::Op;
@@ -36,6 +38,20 @@ pub enum Action {
     Restart,
     /// A unit is reloaded for the same reason.
     Reload,
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "none",
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Remove => "remove",
+            Self::Run => "run",
+            Self::Restart => "restart",
+            Self::Reload => "reload",
+        })
+    }
 }
 
 /// A property before and after.

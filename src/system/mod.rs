@@ -3,6 +3,7 @@
 
 mod accounts;
 mod block;
+pub mod clock;
 mod fact;
 mod file;
 mod guard;
@@ -10,10 +11,12 @@ mod local;
 mod lvm;
 mod mounts;
 mod op;
+pub mod overlay;
 mod packages;
 pub mod programs;
 mod reading;
 mod refused;
+pub mod state;
 mod units;
 
 use std::{path::Path, sync::Arc};

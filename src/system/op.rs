@@ -112,7 +112,7 @@ pub struct Command {
 
 impl Command {
     /// Two minutes: longer than any tool of storage or accounts takes on a healthy node.
-    pub const TIMEOUT: Duration = Duration::from_secs(120);
+    pub const TIMEOUT: Duration = Duration::from_mins(2);
 
     /// A program as root in `/` with the usual timeout.
     pub fn new<A: Into<String>>(argv: impl IntoIterator<Item = A>) -> Self {

@@ -38,7 +38,7 @@ impl Program {
             env: Vec::new(),
             cwd: PathBuf::from("/"),
             stdin: Vec::new(),
-            timeout: Duration::from_secs(120),
+            timeout: Duration::from_mins(2),
         }
     }
 
@@ -98,22 +98,21 @@ impl Program {
         let handle = expression
             .start()
             .with_context(|| format!("starting {}", path.display()))?;
-        let output = match handle
+        let output = if let Some(output) = handle
             .wait_timeout(self.timeout)
             .with_context(|| format!("waiting for {}", self.name))?
         {
-            Some(output) => output.clone(),
-            None => {
-                for pid in handle.pids() {
-                    kill_group(pid);
-                }
-                let _ = handle.wait();
-                bail!(
-                    "{} took longer than {} s and was killed",
-                    self.shown(),
-                    self.timeout.as_secs()
-                );
+            output.clone()
+        } else {
+            for pid in handle.pids() {
+                kill_group(pid);
             }
+            let _ = handle.wait();
+            bail!(
+                "{} took longer than {} s and was killed",
+                self.shown(),
+                self.timeout.as_secs()
+            );
         };
         if output.status.code().is_none() {
             bail!("{} ended with {}", self.shown(), output.status);

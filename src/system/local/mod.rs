@@ -9,7 +9,7 @@ mod lvm;
 mod mounts;
 mod packages;
 mod run;
-mod tree;
+pub(super) mod tree;
 mod units;
 
 use std::{
@@ -172,7 +172,7 @@ impl Probe for LocalNode {
 
     fn block(&self, device: &DevicePath) -> Result<Reading<Option<BlockDevice>>> {
         self.must_be_live("block devices")?;
-        block::read(device, &*self.mounts.get(mounts::read)?).map(Reading::Known)
+        block::read(device, &self.mounts.get(mounts::read)?).map(Reading::Known)
     }
 
     fn lvm(&self) -> Result<Reading<Arc<Lvm>>> {

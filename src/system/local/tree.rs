@@ -27,21 +27,21 @@ use crate::{
 
 /// A root directory.
 #[derive(Debug)]
-pub(super) struct Tree {
+pub(in crate::system) struct Tree {
     root: PathBuf,
     directory: OwnedFd,
 }
 
 /// Ownership and mode as numbers; what is `None` is taken over from what is there.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Numbers {
-    pub(super) mode: Option<Mode>,
-    pub(super) uid: Option<u32>,
-    pub(super) gid: Option<u32>,
+pub(in crate::system) struct Numbers {
+    pub(in crate::system) mode: Option<Mode>,
+    pub(in crate::system) uid: Option<u32>,
+    pub(in crate::system) gid: Option<u32>,
 }
 
 impl Tree {
-    pub(super) fn open(root: &Path) -> Result<Self> {
+    pub(in crate::system) fn open(root: &Path) -> Result<Self> {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let directory =
             fcntl::open(root, flags, Bits::empty()).with_context(|| format!("opening {}", root.display()))?;
@@ -86,7 +86,7 @@ impl Tree {
     }
 
     /// The contents of a regular file; nothing is followed and nothing but a regular file is opened.
-    pub(super) fn contents(&self, path: &Path) -> Result<Option<Bytes>> {
+    pub(in crate::system) fn contents(&self, path: &Path) -> Result<Option<Bytes>> {
         let Some((parent, name)) = self.parent_if_any(path)? else {
             return Ok(None);
         };
@@ -135,7 +135,7 @@ impl Tree {
     }
 
     /// Puts a regular file in place, atomically and durably.
-    pub(super) fn write(
+    pub(in crate::system) fn write(
         &self,
         path: &Path,
         contents: &[u8],
@@ -246,7 +246,7 @@ impl Tree {
         let doing = || format!("removing {}", path.display());
         match unistd::unlinkat(&parent, name, unistd::UnlinkatFlags::NoRemoveDir) {
             Err(Errno::EISDIR) => {
-                unistd::unlinkat(&parent, name, unistd::UnlinkatFlags::RemoveDir).with_context(doing)?
+                unistd::unlinkat(&parent, name, unistd::UnlinkatFlags::RemoveDir).with_context(doing)?;
             }
             result => result.with_context(doing)?,
         }
