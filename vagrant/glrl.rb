@@ -205,7 +205,7 @@ module GlrlVagrant
       elsif @config.url
         download
       else
-        BUILDING.synchronize { @@built ||= build }
+        BUILDING.synchronize { @@built ||= build } # once for all machines
       end
     end
 
@@ -223,36 +223,21 @@ module GlrlVagrant
       kept
     end
 
+    # `make build` knows how: one static binary. Its last line is where it is.
     def build
       problem = if !(CHECKOUT + "Cargo.toml").file? then "#{CHECKOUT} is not a checkout of glrl"
                 elsif !RUBY_PLATFORM.include?("linux") then "a binary for Linux cannot be built on #{RUBY_PLATFORM}"
-                elsif !Vagrant::Util::Which.which("cargo") then "there is no `cargo` on the PATH"
+                else %w[make cargo].reject { |tool| Vagrant::Util::Which.which(tool) }.map { |tool| "there is no `#{tool}` on the PATH" }.first
                 end
       raise Error, "No glrl binary for the machine: #{problem}.\nGive one with GLRL_BINARY=PATH, or set `url` and `sha256` of a release." if problem
 
-      target = static_target
-      @machine.ui.detail("Building glrl from #{CHECKOUT}#{" for #{target}" if target} (the first time takes minutes)")
-      cargo(*["build", "--release", "--locked", *(["--target", target] if target)])
-      CHECKOUT + "target" + target.to_s + "release" + "glrl"
-    end
-
-    # A static binary runs on machines older than the host; a C compiler for it is needed, too.
-    def static_target
-      target = "#{RbConfig::CONFIG['host_cpu']}-unknown-linux-musl"
-      return unless Vagrant::Util::Which.which("musl-gcc") && Vagrant::Util::Which.which("rustc")
-
-      sysroot = Vagrant::Util::Subprocess.execute("rustc", "--print", "sysroot").stdout.strip
-      target if File.directory?(File.join(sysroot, "lib", "rustlib", target))
-    end
-
-    def cargo(*arguments)
-      output = +""
-      result = Vagrant::Util::Subprocess.execute("cargo", *arguments, workdir: CHECKOUT.to_s, notify: %i[stdout stderr]) do |_, data|
-        output << data
+      @machine.ui.detail("Building glrl in #{CHECKOUT} (the first time takes minutes)")
+      result = Vagrant::Util::Subprocess.execute("make", "--silent", "build", workdir: CHECKOUT.to_s)
+      unless result.exit_code.zero?
+        raise Error, "`make build` failed in #{CHECKOUT} (exit code #{result.exit_code}):\n#{result.stderr.lines.last(40).join}"
       end
-      return if result.exit_code.zero?
 
-      raise Error, "`cargo #{arguments.join(' ')}` failed in #{CHECKOUT} (exit #{result.exit_code}):\n#{output.lines.last(40).join}"
+      CHECKOUT + result.stdout.lines.last.to_s.chomp
     end
   end
 
@@ -319,6 +304,11 @@ module GlrlVagrant
       130 => "it was interrupted. Run `vagrant provision` again: it finishes the work."
     }.freeze
 
+    # Prints what Payload#manifest says, of the files in a folder.
+    def self.manifest_command(folder)
+      "cd #{folder} 2>/dev/null && find . -type f -exec sha256sum {} + -exec stat -c '%a %n' {} + | LC_ALL=C sort"
+    end
+
     def provision
       @guest = Guest.new(@machine)
       @folder = "/opt/glrl/#{config.roles.join('+')}"
@@ -346,8 +336,7 @@ module GlrlVagrant
       said = @guest.ask("#{BINARY} --version 2>&1 </dev/null")
       unless said.start_with?("glrl ")
         raise Error, "#{BINARY} does not run on the machine:\n#{said}\n" \
-                     "It must be built for the machine's processor, and for a C library that is not newer than the machine's: " \
-                     "`rustup target add #{RbConfig::CONFIG['host_cpu']}-unknown-linux-musl` and the package musl-tools make a static one."
+                     "It must be for the machine's processor (#{@guest.ask('uname -m')}) and static, as `make build` makes it."
       end
       return if config.version.nil? || said.split[1] == config.version.to_s
 
@@ -355,8 +344,7 @@ module GlrlVagrant
     end
 
     def upload(payload)
-      there = @guest.ask("cd #{@folder} 2>/dev/null && find . -type f -exec sha256sum {} + -exec stat -c '%a %n' {} + | LC_ALL=C sort")
-      return if there == payload.manifest
+      return if @guest.ask(self.class.manifest_command(@folder)) == payload.manifest
 
       @machine.ui.detail("Uploading roles and inputs to #{@folder}")
       Tempfile.create("glrl") do |file|

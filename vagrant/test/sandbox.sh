@@ -15,6 +15,7 @@ mkdir -p "$cache"
 work=$(mktemp -d "$cache/sandbox.XXXXXX")
 namespace=
 uplink=
+# shellcheck disable=SC2317 # the trap calls it
 end() {
     trap - EXIT INT TERM HUP
     [ -z "$uplink" ] || kill "$uplink" 2>/dev/null || true
