@@ -106,7 +106,7 @@ want() {
 }
 
 want vagrant vagrant
-[ "$missing" = 0 ] || note "Vagrant's own packages for every system: https://developer.hashicorp.com/vagrant/install"
+has vagrant || apt_offers vagrant || note "Vagrant's own packages for every system: https://developer.hashicorp.com/vagrant/install"
 
 user=${SUDO_USER:-$(id -un)}
 case $provider in

@@ -221,6 +221,9 @@ module GlrlVagrant
       @machine.ui.detail("Downloading #{url}")
       Vagrant::Util::Downloader.new(url, kept, sha256: wanted).download!
       kept
+    rescue Vagrant::Errors::VagrantError
+      kept.delete if kept.file? # Vagrant leaves what it refuses
+      raise
     end
 
     # `make build` knows how: one static binary. Its last line is where it is.

@@ -143,6 +143,31 @@ class PayloadTest < Minitest::Test
   end
 end
 
+class BinaryTest < Minitest::Test
+  include Helpers
+
+  Machine = Struct.new(:env, :ui)
+  Environment = Struct.new(:root_path, :local_data_path)
+
+  def test_a_download_is_used_only_with_the_checksum_that_was_given
+    Dir.mktmpdir do |folder|
+      File.write("#{folder}/glrl-0.1.0", "a release")
+      machine = Machine.new(Environment.new(Pathname.new(folder), Pathname.new(folder)), Vagrant::UI::Silent.new)
+      release = { role: "a", version: "0.1.0", url: "file://#{folder}/glrl-%{version}" }
+
+      right = GlrlVagrant::Binary.new(machine, config(**release, sha256: Digest::SHA256.hexdigest("a release").upcase))
+      assert_equal "a release", File.read(right.path)
+      File.delete("#{folder}/glrl-0.1.0")
+      assert_equal "a release", File.read(right.path), "kept: not downloaded again"
+
+      File.write("#{folder}/glrl-0.1.0", "another one")
+      wrong = GlrlVagrant::Binary.new(machine, config(**release, sha256: "a" * 64))
+      assert_raises(Vagrant::Errors::DownloaderChecksumError) { wrong.path }
+      refute File.exist?("#{folder}/glrl-#{'a' * 64}")
+    end
+  end
+end
+
 class VagrantfileTest < Minitest::Test
   include Helpers
 
