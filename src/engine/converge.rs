@@ -44,10 +44,12 @@ pub fn converge(run: &Run, node: &dyn System, state: &StateDir, sink: &mut dyn F
         let outcome = if let Some(because) = &declaration.skipped {
             Outcome::Skipped {
                 because: because.clone(),
+                cause: None,
             }
         } else if let Some(cause) = turn.blocked_by {
             Outcome::Skipped {
                 because: format!("needs {cause}"),
+                cause: Some(cause.clone()),
             }
         } else if let (Foreseen::Plan(plan), false) = (&foreseen[turn.index], executed || owed.is_owed(&declaration.id))
             && plan.is_empty()

@@ -65,10 +65,12 @@ pub(super) fn foresee(
         let outcome = if let Some(because) = &declaration.skipped {
             Outcome::Skipped {
                 because: because.clone(),
+                cause: None,
             }
         } else if let Some(cause) = turn.blocked_by {
             Outcome::Skipped {
                 because: format!("needs {cause}"),
+                cause: Some(cause.clone()),
             }
         } else {
             let notified = owed.contains(id) || matches!(told[index], Told::Changed);

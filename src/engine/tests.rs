@@ -255,7 +255,8 @@ fn a_failure_stops_what_needs_it_and_nothing_else() {
     assert_eq!(
         *outcome(&events, "grandchild"),
         Outcome::Skipped {
-            because: "needs note:bad".to_owned()
+            because: "needs note:bad".to_owned(),
+            cause: Some("note:bad".parse().unwrap()),
         }
     );
     assert_eq!(lab.read("listener"), "l!", "notified by what did change");
