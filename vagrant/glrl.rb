@@ -118,15 +118,16 @@ module GlrlVagrant
 
     def file_errors(machine)
       root = machine.env.root_path || Pathname.pwd
-      errors = vars.reject { |file| File.file?(File.expand_path(file, root)) }
-                   .map { |file| "There is no file `#{file}`, which `vars` names." }
-      errors << "There is no folder `#{roles_dir}`, which `roles_dir` names." if roles_dir && !File.directory?(File.expand_path(roles_dir.to_s, root))
-      errors << "There is no file `#{binary}`, which `binary` (or GLRL_BINARY) names." if binary && !File.file?(File.expand_path(binary.to_s, root))
-      errors
+      files = [*vars.map { |file| [file, "`vars`"] }, *([[binary.to_s, "`binary` (or GLRL_BINARY)"]] if binary)]
+      errors = files.reject { |file, _| File.file?(File.expand_path(file, root)) }
+                    .map { |file, option| "There is no file `#{file}`, which #{option} names." }
+      return errors if roles_dir.nil? || File.directory?(File.expand_path(roles_dir.to_s, root))
+
+      errors << "There is no folder `#{roles_dir}`, which `roles_dir` names."
     end
 
     def binary_errors
-      return ["Give `url` and `sha256` together: a download is used only when its checksum is the one that you expect."] if url.nil? != sha256.nil?
+      return ["Give `url` and `sha256` together: a download is used only with the checksum that you expect."] if url.nil? != sha256.nil?
       return ["`sha256` must be 64 hexadecimal digits."] unless sha256.nil? || sha256.to_s.match?(/\A\h{64}\z/)
       return ["`url` has %{version} in it, but `version` is not given."] if url.to_s.include?("%{version}") && version.nil?
 
@@ -136,7 +137,7 @@ module GlrlVagrant
 
   # The files that a run needs on the machine: the project's roles, templates and files, and the inputs.
   class Payload
-    ENTRY = Struct.new(:path, :mode, :content)
+    Entry = Struct.new(:path, :mode, :content)
 
     # Whether JSON, and so YAML, has a way to say the value.
     def self.data?(value)
@@ -157,7 +158,7 @@ module GlrlVagrant
       vars = config.vars.map { |file| File.binread(File.expand_path(file, root)) }
       # JSON is YAML. A file, because an argument can be read by every user of the machine.
       vars << "#{JSON.pretty_generate(config.inputs)}\n" unless config.inputs.empty?
-      vars.each_with_index { |content, i| @entries << ENTRY.new(format("vars/%02d.yml", i), 0o600, content) }
+      vars.each_with_index { |content, i| @entries << Entry.new(format("vars/%02d.yml", i), 0o600, content) }
     end
 
     def paths(folder)
@@ -174,7 +175,9 @@ module GlrlVagrant
     def tar
       io = StringIO.new(String.new(encoding: Encoding::BINARY))
       Gem::Package::TarWriter.new(io) do |tar|
-        @entries.each { |entry| tar.add_file_simple(entry.path, entry.mode, entry.content.bytesize) { |file| file.write(entry.content) } }
+        @entries.each do |entry|
+          tar.add_file_simple(entry.path, entry.mode, entry.content.bytesize) { |file| file.write(entry.content) }
+        end
       end
       io.string
     end
@@ -184,7 +187,7 @@ module GlrlVagrant
     def tree(name, folder)
       Dir.glob("**/*", File::FNM_DOTMATCH, base: folder.to_s).sort.filter_map do |path|
         file = folder + path
-        ENTRY.new("#{name}/#{path}", file.executable? ? 0o755 : 0o644, file.binread) if file.file?
+        Entry.new("#{name}/#{path}", file.executable? ? 0o755 : 0o644, file.binread) if file.file?
       end
     end
   end
@@ -228,11 +231,10 @@ module GlrlVagrant
 
     # `make build` knows how: one static binary. Its last line is where it is.
     def build
-      problem = if !(CHECKOUT + "Cargo.toml").file? then "#{CHECKOUT} is not a checkout of glrl"
-                elsif !RUBY_PLATFORM.include?("linux") then "a binary for Linux cannot be built on #{RUBY_PLATFORM}"
-                else %w[make cargo].reject { |tool| Vagrant::Util::Which.which(tool) }.map { |tool| "there is no `#{tool}` on the PATH" }.first
-                end
-      raise Error, "No glrl binary for the machine: #{problem}.\nGive one with GLRL_BINARY=PATH, or set `url` and `sha256` of a release." if problem
+      if (problem = obstacle)
+        raise Error, "No glrl binary for the machine: #{problem}.\n" \
+                     "Give one with GLRL_BINARY=PATH, or set `url` and `sha256` of a release."
+      end
 
       @machine.ui.detail("Building glrl in #{CHECKOUT} (the first time takes minutes)")
       result = Vagrant::Util::Subprocess.execute("make", "--silent", "build", workdir: CHECKOUT.to_s)
@@ -241,6 +243,15 @@ module GlrlVagrant
       end
 
       CHECKOUT + result.stdout.lines.last.to_s.chomp
+    end
+
+    # Why a binary cannot be built here.
+    def obstacle
+      return "#{CHECKOUT} is not a checkout of glrl" unless (CHECKOUT + "Cargo.toml").file?
+      return "a binary for Linux cannot be built on #{RUBY_PLATFORM}" unless RUBY_PLATFORM.include?("linux")
+
+      missing = %w[make cargo].find { |tool| !Vagrant::Util::Which.which(tool) }
+      "there is no `#{missing}` on the PATH" if missing
     end
   end
 
@@ -286,7 +297,8 @@ module GlrlVagrant
         end
       end
       # Its own standard input would be the rest of the script that Vagrant feeds to the shell.
-      @comm.sudo("#{command} </dev/null; printf '#{DONE} %d\\n' $?", error_check: false) { |stream, data| lines[stream] << data }
+      whole = "#{command} </dev/null; printf '#{DONE} %d\\n' $?"
+      @comm.sudo(whole, error_check: false) { |stream, data| lines[stream] << data }
       lines.each_value(&:close)
       code
     end
@@ -302,8 +314,6 @@ module GlrlVagrant
       11 => "another run holds the lock on this machine. Wait for it, then run `vagrant provision` again.",
       64 => "the command line was wrong: is the binary of another version than this plugin?",
       65 => "a role file or an input is wrong. Nothing was run.",
-      126 => "the binary cannot be run on this machine.",
-      127 => "the binary cannot be run on this machine.",
       130 => "it was interrupted. Run `vagrant provision` again: it finishes the work."
     }.freeze
 
@@ -357,7 +367,8 @@ module GlrlVagrant
         @guest.with_upload(file.path) do |uploaded|
           # Root's alone: inputs and files may be secrets.
           @guest.root("install -d -m 0700 /opt/glrl && rm -rf #{@folder}.new && mkdir #{@folder}.new && " \
-                      "tar -xpf #{uploaded} --no-same-owner -C #{@folder}.new && rm -rf #{@folder} && mv #{@folder}.new #{@folder}")
+                      "tar -xpf #{uploaded} --no-same-owner -C #{@folder}.new && " \
+                      "rm -rf #{@folder} && mv #{@folder}.new #{@folder}")
         end
       end
     end
@@ -379,14 +390,14 @@ module GlrlVagrant
 
     def report(code)
       name = config.roles.join(", ")
-      return @machine.ui.success("glrl: #{name}: nothing would change") if config.plan && code.zero?
+      return @machine.ui.success("glrl: #{name}: nothing would change") if config.plan && code == 0
       return @machine.ui.success("glrl: #{name}: `vagrant provision` would make the changes above") if config.plan && code == 2
-      return if code&.zero?
+      return if code == 0
 
       what = "glrl #{config.plan ? 'plan' : 'converge'} of #{name} on #{@machine.name}"
-      raise Error, "#{what}: the connection was lost before it had ended. Run `vagrant provision` again: it finishes the work." if code.nil?
+      raise Error, "#{what} failed with exit code #{code}: #{MEANINGS.fetch(code, 'see its output above.')}" if code
 
-      raise Error, "#{what} failed with exit code #{code}: #{MEANINGS.fetch(code, 'see its output above.')}"
+      raise Error, "#{what}: the connection was lost before it had ended. Run `vagrant provision` again: it finishes the work."
     end
   end
 end

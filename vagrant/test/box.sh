@@ -5,8 +5,8 @@
 # what it was made from. Needs root: mmdebstrap, mkfs.ext4 -d and device nodes.
 #
 # The packages that the roles install are in the box as .deb files and not installed: apt in the machine has its
-# lists and its downloads already, and the roles still do their work. Python is installed, as on every ordinary box: to compile it
-# takes an emulated machine minutes.
+# lists and its downloads already, and the roles still do their work. Python is installed, as on every ordinary box:
+# to compile it takes an emulated machine minutes.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
