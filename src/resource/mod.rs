@@ -1,7 +1,12 @@
 //! What glrl manages. Each kind is one file here, one line in `kinds!` below and one folder in `tests/cases/`; the parser,
 //! the JSON schema, the reference, completions and the laws' tests follow from the line.
 
+mod exports_file;
+mod fstab;
+mod mkfs;
+mod mount_options;
 mod plan;
+mod wipe;
 
 use std::fmt;
 
@@ -168,4 +173,9 @@ macro_rules! kinds {
 
 kinds! {
     directory::Directory,
+    volume_group::VolumeGroup,
+    logical_volume::LogicalVolume,
+    filesystem::Filesystem,
+    mount::Mount,
+    nfs_export::NfsExport,
 }

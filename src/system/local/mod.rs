@@ -5,6 +5,7 @@ mod accounts;
 mod block;
 mod exports;
 mod guard;
+mod kernel;
 mod lvm;
 mod mounts;
 mod packages;
@@ -13,6 +14,7 @@ pub(super) mod tree;
 mod units;
 
 use std::{
+    collections::HashMap,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -20,7 +22,8 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 use super::{
-    BlockDevice, Bytes, Entry, Group, Guard, Lvm, Meta, Mount, Op, Package, Probe, Reading, System, Unit, Usage, User,
+    BlockDevice, Bytes, Entry, Export, Group, Guard, Lvm, Meta, Mount, Op, Package, Probe, Reading, System, Unit,
+    Usage, User,
 };
 use crate::value::{DevicePath, Owner, UnitName};
 
@@ -34,8 +37,9 @@ pub struct LocalNode {
     packages: Cache<packages::Packages>,
     units: Cache<units::Units>,
     mounts: Cache<Vec<Mount>>,
+    blocks: Mutex<HashMap<DevicePath, Option<BlockDevice>>>,
     lvm: Cache<Lvm>,
-    exports: Cache<Vec<(String, String)>>,
+    exports: Cache<Vec<Export>>,
 }
 
 /// A batch source: read when first asked for, kept until forgotten.
@@ -82,6 +86,7 @@ impl LocalNode {
             packages: Cache::new(),
             units: Cache::new(),
             mounts: Cache::new(),
+            blocks: Mutex::default(),
             lvm: Cache::new(),
             exports: Cache::new(),
         })
@@ -112,18 +117,22 @@ impl LocalNode {
             Op::MakeDirectory { .. } | Op::SetMeta { .. } => {}
             Op::Unit { .. } => {
                 self.units.forget();
-                self.mounts.forget();
-                self.exports.forget();
+                self.forget_storage();
             }
             Op::Install { .. } | Op::Uninstall { .. } | Op::Run(_) => {
                 self.accounts.forget();
                 self.packages.forget();
                 self.units.forget();
-                self.mounts.forget();
-                self.lvm.forget();
-                self.exports.forget();
+                self.forget_storage();
             }
         }
+    }
+
+    fn forget_storage(&self) {
+        self.mounts.forget();
+        self.blocks.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.lvm.forget();
+        self.exports.forget();
     }
 }
 
@@ -172,7 +181,13 @@ impl Probe for LocalNode {
 
     fn block(&self, device: &DevicePath) -> Result<Reading<Option<BlockDevice>>> {
         self.must_be_live("block devices")?;
-        block::read(device, &self.mounts.get(mounts::read)?).map(Reading::Known)
+        let mut kept = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(block) = kept.get(device) {
+            return Ok(Reading::Known(block.clone()));
+        }
+        let block = block::read(device, &*self.mounts.get(mounts::read)?)?;
+        kept.insert(device.clone(), block.clone());
+        Ok(Reading::Known(block))
     }
 
     fn lvm(&self) -> Result<Reading<Arc<Lvm>>> {
@@ -180,7 +195,7 @@ impl Probe for LocalNode {
         self.lvm.get(lvm::read).map(Reading::Known)
     }
 
-    fn exports(&self) -> Result<Reading<Arc<Vec<(String, String)>>>> {
+    fn exports(&self) -> Result<Reading<Arc<Vec<Export>>>> {
         self.must_be_live("exports")?;
         self.exports.get(exports::read).map(Reading::Known)
     }
@@ -257,7 +272,18 @@ impl LocalNode {
                 self.must_be_live("packages")?;
                 packages::remove(packages)
             }
-            Op::Run(command) => run::run(command, self.tree.root(), self.live),
+            Op::Run(command) => {
+                let result = run::run(command, self.tree.root(), self.live);
+                if result.is_err() {
+                    for op in &command.otherwise {
+                        // Its own error is not the one to tell.
+                        if let Err(error) = self.carry_out(op) {
+                            tracing::warn!("taking back what came before: {error:#}");
+                        }
+                    }
+                }
+                result
+            }
         }
     }
 }
