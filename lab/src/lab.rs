@@ -74,6 +74,18 @@ impl Lab {
         State::get(&workshop, NodeSpec::new("any").hardware, None).map(drop)
     }
 
+    /// Ends all nodes now and removes all they left, also where other owners of the lab remain.
+    /// Nothing but dropping it makes sense after that.
+    ///
+    /// # Errors
+    /// When files could not be removed.
+    pub fn end(&self) -> Result<()> {
+        for node in &self.nodes {
+            node.end()?;
+        }
+        Ok(())
+    }
+
     /// All nodes, in the order they were asked for.
     #[must_use]
     pub fn nodes(&self) -> &[Node] {

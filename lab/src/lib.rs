@@ -40,6 +40,14 @@ mod spawn;
 mod ssh;
 mod state;
 
+/// Where images and saved states are kept: `$GLRL_LAB_CACHE`, else `glrl-lab` in the user's cache.
+///
+/// # Errors
+/// When there is no such place, or it cannot be made.
+pub fn cache_folder() -> anyhow::Result<std::path::PathBuf> {
+    Ok(cache::Cache::open()?.path(""))
+}
+
 pub use disk::Disk;
 pub use lab::Lab;
 pub use node::{Checkpoint, Node, NodeSpec};
