@@ -1,0 +1,67 @@
+# glrl: build, try, test. `make` lists the targets.
+
+TARGET := $(shell rustc -vV | sed -n 's/^host: //p')
+# One static binary, so that it runs on a node whose C library is older than this machine's.
+BINARY := target/$(TARGET)/release/glrl
+STATIC := RUSTFLAGS="-C target-feature=+crt-static"
+
+.PHONY: help
+help:
+	@sed -n 's/^## //p' Makefile
+
+## make build         the static release binary
+.PHONY: build
+build:
+	$(STATIC) cargo build --release --target $(TARGET) --bin glrl
+	@echo $(BINARY)
+
+## make check         the quick part of the tests: fmt, clippy, unit, laws, cases, command line
+.PHONY: check
+check: tools
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	cargo test --workspace --lib
+	cargo test --test main -- --skip node::
+
+## make test          everything: check, licences, documentation, Vagrant files, real machines
+.PHONY: test
+test: check deny docs vagrant-files node
+
+## make node          the tests on real machines (QEMU); NODE=pattern for some of them
+NODE := node::
+.PHONY: node
+node: tools build
+	cargo run -q -p glrl-lab -- images
+	GLRL_BINARY=$(BINARY) cargo test --test main -- $(NODE) --test-threads=1 --nocapture
+
+.PHONY: deny
+deny:
+	tests/deny.sh
+
+.PHONY: docs
+docs:
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items --lib
+
+.PHONY: vagrant-files
+vagrant-files:
+	vagrant/test/quick.sh
+
+## make test-vagrant  a real `vagrant up` of backup and mysql with libvirt; takes long
+.PHONY: test-vagrant
+test-vagrant: build
+	GLRL_BINARY=$(CURDIR)/$(BINARY) vagrant/test/up.sh
+
+## make demo          two real machines converge, back up, verify; KEEP=1 leaves them up
+.PHONY: demo
+demo: tools build
+	GLRL_BINARY=$(BINARY) KEEP=$(KEEP) lab/demo.sh
+
+## make bench         no-op and first converge against a floor measured in the same run
+.PHONY: bench
+bench: build
+	GLRL_BINARY=$(BINARY) cargo bench
+
+# What the tests and the demo need from the distribution; does nothing when all is there.
+.PHONY: tools
+tools:
+	@lab/install-packages.sh

@@ -1,0 +1,81 @@
+//! One resource's turn in a converge: planned again, executed, planned once more.
+
+use std::{thread, time::Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+
+use super::{Run, Stopped};
+use crate::{
+    graph::Declaration,
+    report::event::Event,
+    resource::Plan,
+    system::{Op, Reading, System},
+};
+
+/// What a resource needs now, on the node as it is.
+pub(super) fn plan_now(node: &dyn System, declaration: &Declaration, notified: bool) -> Result<Plan> {
+    match declaration.resource.plan(node, notified)? {
+        Reading::Known(plan) => Ok(plan),
+        Reading::Unknown { after } => Err(anyhow!("a real node cannot know what {after} will do")),
+    }
+}
+
+/// Executes a plan, trying again as the resource says, and proves that nothing is left to do.
+pub(super) fn execute(
+    run: &Run,
+    node: &dyn System,
+    declaration: &Declaration,
+    plan: &Plan,
+    notified: bool,
+    sink: &mut dyn FnMut(Event),
+) -> Result<()> {
+    let mut result = attempt(run, node, declaration, plan);
+    for again in 1..=declaration.retry.times {
+        let Err(error) = &result else { break };
+        if error.is::<Stopped>() || error.is::<crate::system::Refused>() {
+            break;
+        }
+        let delay = declaration.retry.delay;
+        sink(Event::Waiting {
+            id: Some(declaration.id.clone()),
+            message: format!(
+                "try {again} of {} in {} s: {error:#}",
+                declaration.retry.times,
+                delay.as_secs_f32()
+            ),
+        });
+        let until = Instant::now() + delay;
+        while Instant::now() < until && !(run.stop)() {
+            thread::sleep(std::time::Duration::from_millis(50).min(delay));
+        }
+        result = plan_now(node, declaration, notified).and_then(|plan| attempt(run, node, declaration, &plan));
+    }
+    result
+}
+
+fn attempt(run: &Run, node: &dyn System, declaration: &Declaration, plan: &Plan) -> Result<()> {
+    for op in &plan.ops {
+        if (run.stop)() {
+            return Err(Stopped.into());
+        }
+        match (op, declaration.timeout) {
+            (Op::Run(command), Some(timeout)) => {
+                let mut command = command.clone();
+                command.timeout = timeout;
+                node.execute(&Op::Run(command))?;
+            }
+            _ => node.execute(op)?,
+        }
+    }
+    let left = plan_now(node, declaration, false).context("looking whether it is as declared now")?;
+    if !left.is_empty() {
+        let what: Vec<String> = left.changes.iter().map(|change| change.property.clone()).collect();
+        bail!("it was applied and is still not as declared ({})", what.join(", "));
+    }
+    Ok(())
+}
+
+/// Whole milliseconds since then.
+pub(super) fn milliseconds(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,202 @@
+//! The dry run: every resource planned on the node as the plans before it leave it.
+
+use std::{collections::HashSet, time::Instant};
+
+use anyhow::Result;
+
+use super::{Run, Stopped, owed::Owed, schedule::Schedule, willing};
+use crate::{
+    report::event::{self, Event, Outcome, Summary},
+    resource::Plan,
+    system::{
+        Effect, Op, Probe, Reading, Refused,
+        overlay::{Ancestry, Overlay},
+    },
+    value::Id,
+};
+
+/// What planning found for one resource.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Foreseen {
+    /// This, exactly; empty if it is as declared.
+    Plan(Plan),
+    /// It cannot be known yet, or cannot be done as things are.
+    Open,
+}
+
+/// Plans the whole graph and changes nothing. `owed` are the notifications that an earlier run did not live to deliver.
+pub fn plan(run: &Run, node: &dyn Probe, owed: &[Id], sink: &mut dyn FnMut(Event)) -> Result<Summary> {
+    let started = Instant::now();
+    sink(run.started("plan"));
+    let owed = owed.iter().cloned().collect();
+    let (_, summary) = foresee(run, node, &owed, sink)?;
+    sink(Event::RunFinished {
+        summary,
+        milliseconds: super::apply::milliseconds(started),
+    });
+    Ok(summary)
+}
+
+/// What planning foresees for each resource, by its index.
+pub(super) fn foresee(
+    run: &Run,
+    node: &dyn Probe,
+    owed: &HashSet<Id>,
+    sink: &mut dyn FnMut(Event),
+) -> Result<(Vec<Foreseen>, Summary)> {
+    let overlay = Overlay::new(node);
+    let mut foreseen = vec![Foreseen::Open; run.graph.len()];
+    let mut ancestries = vec![Ancestry::default(); run.graph.len()];
+    let mut told: Vec<Told> = vec![Told::Nothing; run.graph.len()];
+    let mut summary = Summary::default();
+    let mut schedule = Schedule::new(run.graph);
+    while let Some(turn) = schedule.next() {
+        if (run.stop)() {
+            return Err(Stopped.into());
+        }
+        let index = turn.index;
+        let declaration = run.graph.get(index);
+        let id = &declaration.id;
+        let mut ancestry = Ancestry::default();
+        for (before, _) in run.graph.before(index) {
+            ancestry.join(&ancestries[before]);
+        }
+        let mut warnings = Vec::new();
+        let outcome = if let Some(because) = &declaration.skipped {
+            Outcome::Skipped {
+                because: because.clone(),
+                cause: None,
+            }
+        } else if let Some(cause) = turn.blocked_by {
+            Outcome::Skipped {
+                because: format!("needs {cause}"),
+                cause: Some(cause.clone()),
+            }
+        } else {
+            let notified = owed.contains(id) || matches!(told[index], Told::Changed);
+            let answer = declaration.resource.plan(&overlay.view(&ancestry), notified);
+            match answer {
+                Ok(Reading::Known(plan)) => {
+                    warnings.clone_from(&plan.warnings);
+                    let outcome = known(&plan, &told[index]);
+                    for op in &plan.ops {
+                        overlay.apply(id, op)?;
+                    }
+                    mark(&mut ancestry, id, &plan);
+                    if !matches!(outcome, Outcome::Unknown { .. }) {
+                        foreseen[index] = Foreseen::Plan(plan);
+                    }
+                    outcome
+                }
+                Ok(Reading::Unknown { after }) => {
+                    overlay.blur(id, &declaration.resource.provides())?;
+                    ancestry.changes = Some(id.clone());
+                    Outcome::Unknown {
+                        after,
+                        wants: willing::wants(&*declaration.resource),
+                    }
+                }
+                Err(error) => {
+                    schedule.failed(index);
+                    failure(&error)
+                }
+            }
+        };
+        match &outcome {
+            Outcome::Changed { .. } => run
+                .graph
+                .notified_by(index)
+                .for_each(|target| told[target] = Told::Changed),
+            Outcome::Unknown { .. } => {
+                for target in run.graph.notified_by(index) {
+                    if told[target] == Told::Nothing {
+                        told[target] = Told::Perhaps(id.clone());
+                    }
+                }
+            }
+            _ => {}
+        }
+        ancestries[index] = ancestry;
+        summary.count(&outcome);
+        sink(Event::Planned {
+            id: id.clone(),
+            place: run.place(index),
+            outcome,
+            warnings,
+        });
+    }
+    Ok((foreseen, summary))
+}
+
+/// Whether a resource is told that something it watches changes.
+#[derive(Debug, Clone, PartialEq)]
+enum Told {
+    Nothing,
+    /// By a resource of which nobody knows yet whether it changes.
+    Perhaps(Id),
+    Changed,
+}
+
+/// The outcome of a plan that is known; a resource that would only act on a notification that may or may not come is unknown.
+fn known(plan: &Plan, told: &Told) -> Outcome {
+    match told {
+        Told::Perhaps(after) if plan.is_empty() => Outcome::Unknown {
+            after: after.clone(),
+            wants: Vec::new(),
+        },
+        _ if plan.is_empty() => Outcome::Unchanged,
+        _ => Outcome::Changed {
+            action: plan.action,
+            changes: plan.changes.clone(),
+        },
+    }
+}
+
+/// Notes what a resource's plan makes unknown for those that need it.
+fn mark(ancestry: &mut Ancestry, id: &Id, plan: &Plan) {
+    if plan.is_empty() {
+        return;
+    }
+    ancestry.changes = Some(id.clone());
+    for op in &plan.ops {
+        match op {
+            Op::Install { .. } => ancestry.installs = Some(id.clone()),
+            Op::Uninstall { .. } => ancestry.anything = Some(id.clone()),
+            Op::Run(command) if command.makes.contains(&Effect::Anything) => ancestry.anything = Some(id.clone()),
+            _ => {}
+        }
+    }
+}
+
+/// An error as an outcome: a refusal if it protects data.
+pub(super) fn failure(error: &anyhow::Error) -> Outcome {
+    match error.downcast_ref::<Refused>() {
+        Some(refused) => Outcome::Refused {
+            error: refused.what.clone(),
+            hint: refused.hint.clone(),
+        },
+        None => Outcome::Failed {
+            error: format!("{error:#}"),
+        },
+    }
+}
+
+impl Run<'_> {
+    pub(super) fn started(&self, command: &'static str) -> Event {
+        Event::RunStarted {
+            format: event::VERSION,
+            run: self.name.clone(),
+            command,
+            glrl: env!("CARGO_PKG_VERSION"),
+            host: self.host.clone(),
+            roles: self.roles.clone(),
+            resources: self.graph.len(),
+            at: crate::system::clock::stamp(crate::system::clock::now()),
+        }
+    }
+}
+
+/// The notifications that are owed, for a dry run.
+pub fn owed(state: &crate::system::state::StateDir) -> Result<Vec<Id>> {
+    Ok(Owed::load(state)?.ids())
+}

@@ -1,0 +1,44 @@
+//! The record of a run: its events, one JSON object a line, below the state directory.
+
+use std::{fs::File, io::Write};
+
+use anyhow::Result;
+
+use crate::{
+    report::event::{Event, Outcome},
+    system::state::StateDir,
+};
+
+/// An open record. It is history, not truth: a line that cannot be written is lost, and the run goes on.
+#[derive(Debug)]
+pub(super) struct Journal(Option<File>);
+
+impl Journal {
+    pub(super) fn begin(state: &StateDir, run: &str) -> Result<Self> {
+        state.journal(run).map(Some).map(Self)
+    }
+
+    pub(super) fn record(&mut self, event: &Event) {
+        // What stays as it is, is in the counts at the end.
+        if let Event::Planned {
+            outcome: Outcome::Unchanged,
+            ..
+        }
+        | Event::Applied {
+            outcome: Outcome::Unchanged,
+            ..
+        } = event
+        {
+            return;
+        }
+        let Some(file) = &mut self.0 else { return };
+        let Ok(mut line) = serde_json::to_vec(event) else {
+            return;
+        };
+        line.push(b'\n');
+        if let Err(error) = file.write_all(&line) {
+            tracing::warn!("the record of this run ends here: {error}");
+            self.0 = None;
+        }
+    }
+}

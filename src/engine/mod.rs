@@ -1,0 +1,65 @@
+//! Planning and converging: the five laws at work. The same providers answer both; `plan` shows their operations, `converge`
+//! executes them.
+
+mod apply;
+mod converge;
+mod foresee;
+mod journal;
+mod owed;
+mod schedule;
+#[cfg(test)]
+mod tests;
+mod willing;
+
+pub use converge::converge;
+pub use foresee::{owed, plan};
+
+use crate::{graph::Graph, report::event::Summary, source::Sources, system::clock};
+
+/// What a run is about.
+#[derive(Debug)]
+pub struct Run<'a> {
+    /// The resources and their order.
+    pub graph: &'a Graph,
+    /// The texts that their places point into.
+    pub sources: &'a Sources,
+    /// Names the record of this run: when it began, and the process.
+    pub name: String,
+    /// The node's name.
+    pub host: String,
+    /// The roles, as they were asked for.
+    pub roles: Vec<String>,
+    /// Looked at between operations: true once the user wants the run to stop.
+    pub stop: fn() -> bool,
+}
+
+impl Run<'_> {
+    /// `20261124T182025Z-4711`: sorts by time, and no two runs of one node share it.
+    pub fn fresh_name() -> String {
+        format!("{}-{}", clock::now().strftime("%Y%m%dT%H%M%SZ"), std::process::id())
+    }
+
+    fn place(&self, index: usize) -> String {
+        self.sources.locate(self.graph.get(index).place)
+    }
+}
+
+/// The run was stopped by a signal; what was done is done, and the next run goes on. Exit code 130.
+#[derive(Debug, thiserror::Error)]
+#[error("stopped by a signal; run again to go on")]
+pub struct Stopped;
+
+impl Summary {
+    /// Adds one more outcome to the counts.
+    fn count(&mut self, outcome: &crate::report::event::Outcome) {
+        use crate::report::event::Outcome;
+        match outcome {
+            Outcome::Unchanged => self.unchanged += 1,
+            Outcome::Changed { .. } => self.changed += 1,
+            Outcome::Unknown { .. } => self.unknown += 1,
+            Outcome::Skipped { .. } => self.skipped += 1,
+            Outcome::Failed { .. } => self.failed += 1,
+            Outcome::Refused { .. } => self.refused += 1,
+        }
+    }
+}

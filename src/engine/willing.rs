@@ -1,0 +1,112 @@
+//! A node on which nothing stands in a resource's way: what it would change there is what it wants, and is shown where nobody can
+//! know what it will find.
+
+use std::{path::Path, sync::Arc};
+
+use anyhow::Result;
+
+use crate::{
+    resource::{Change, Resource},
+    system::{
+        Active, BlockDevice, Bytes, Enablement, Entry, Fact, FileType, Group, Guard, Lvm, Mount, Package, Probe,
+        Reading, Unit, Usage, User, overlay::Bare,
+    },
+    value::{DevicePath, Mode, Owner, UnitName},
+};
+
+/// The changes that a resource wants; none where it has no say without a real node.
+pub(super) fn wants(resource: &dyn Resource) -> Vec<Change> {
+    let own = resource.provides();
+    match resource.plan(&Willing { own: &own }, false) {
+        Ok(Reading::Known(plan)) => plan.changes,
+        _ => Vec::new(),
+    }
+}
+
+/// What the resource itself provides is absent; all it could rely on is there.
+struct Willing<'a> {
+    own: &'a [Fact],
+}
+
+impl Willing<'_> {
+    fn own(&self, is: impl Fn(&Fact) -> bool) -> bool {
+        self.own.iter().any(is)
+    }
+}
+
+impl Probe for Willing<'_> {
+    fn entry(&self, path: &Path) -> Result<Reading<Option<Entry>>> {
+        let own = self.own(|fact| matches!(fact, Fact::Path(own) if &**own == path));
+        Ok(Reading::Known((!own).then_some(Entry {
+            file_type: FileType::Directory,
+            mode: Mode::DIRECTORY,
+            owner: Owner::ROOT,
+            group: Owner::ROOT,
+        })))
+    }
+
+    fn contents(&self, path: &Path) -> Result<Reading<Option<Bytes>>> {
+        Bare.contents(path)
+    }
+
+    fn list(&self, _: &Path) -> Result<Reading<Vec<String>>> {
+        Ok(Reading::Known(Vec::new()))
+    }
+
+    fn user(&self, name: &str) -> Result<Reading<Option<User>>> {
+        let own = self.own(|fact| matches!(fact, Fact::User(own) if own == name));
+        Ok(Reading::Known((!own).then(|| User {
+            name: name.to_owned(),
+            uid: None,
+            gid: None,
+            comment: String::new(),
+            home: String::new(),
+            shell: String::new(),
+            groups: Vec::new(),
+        })))
+    }
+
+    fn group(&self, name: &str) -> Result<Reading<Option<Group>>> {
+        let own = self.own(|fact| matches!(fact, Fact::Group(own) if own == name));
+        Ok(Reading::Known((!own).then(|| Group {
+            name: name.to_owned(),
+            gid: None,
+            members: Vec::new(),
+        })))
+    }
+
+    fn package(&self, name: &str) -> Result<Reading<Option<Package>>> {
+        Bare.package(name)
+    }
+
+    fn unit(&self, _: &UnitName) -> Result<Reading<Option<Unit>>> {
+        Ok(Reading::Known(Some(Unit {
+            active: Active::Inactive,
+            enablement: Enablement::Disabled,
+        })))
+    }
+
+    fn mounts(&self) -> Result<Reading<Arc<Vec<Mount>>>> {
+        Bare.mounts()
+    }
+
+    fn usage(&self, mount_point: &Path) -> Result<Reading<Usage>> {
+        Bare.usage(mount_point)
+    }
+
+    fn block(&self, device: &DevicePath) -> Result<Reading<Option<BlockDevice>>> {
+        Bare.block(device)
+    }
+
+    fn lvm(&self) -> Result<Reading<Arc<Lvm>>> {
+        Bare.lvm()
+    }
+
+    fn exports(&self) -> Result<Reading<Arc<Vec<(String, String)>>>> {
+        Bare.exports()
+    }
+
+    fn guard(&self, guard: &Guard) -> Result<Reading<bool>> {
+        Bare.guard(guard)
+    }
+}

@@ -1,0 +1,79 @@
+//! An order in which everything comes after what it needs, or the cycle that makes one impossible.
+
+use std::{cmp::Reverse, collections::BinaryHeap};
+
+use petgraph::{
+    Direction::{Incoming, Outgoing},
+    graph::{DiGraph, NodeIndex},
+    visit::EdgeRef,
+};
+
+use super::{Declaration, Edge};
+use crate::source::{Diagnostic, Diagnostics};
+
+/// Kahn's order; among resources that are free the one that stands first in the files comes first, so that two runs agree.
+pub(super) fn order(declarations: &[Declaration], edges: &DiGraph<(), Edge>) -> Result<Vec<usize>, Diagnostics> {
+    let mut waiting: Vec<usize> = edges
+        .node_indices()
+        .map(|node| edges.edges_directed(node, Incoming).count())
+        .collect();
+    let mut free: BinaryHeap<Reverse<usize>> = (0..declarations.len())
+        .filter(|&node| waiting[node] == 0)
+        .map(Reverse)
+        .collect();
+    let mut order = Vec::with_capacity(declarations.len());
+    while let Some(Reverse(node)) = free.pop() {
+        order.push(node);
+        for edge in edges.edges_directed(NodeIndex::new(node), Outgoing) {
+            let next = edge.target().index();
+            waiting[next] -= 1;
+            if waiting[next] == 0 {
+                free.push(Reverse(next));
+            }
+        }
+    }
+    if order.len() == declarations.len() {
+        Ok(order)
+    } else {
+        Err(draw(declarations, edges, &waiting).into())
+    }
+}
+
+/// Draws one cycle among the resources that are still waiting.
+fn draw(declarations: &[Declaration], edges: &DiGraph<(), Edge>, waiting: &[usize]) -> Diagnostic {
+    // Each of them waits for another of them: going backwards long enough closes a circle.
+    let start = waiting.iter().position(|&count| count > 0).unwrap_or_default();
+    let mut path: Vec<(usize, &Edge)> = Vec::new();
+    let mut node = start;
+    let mut seen = vec![usize::MAX; waiting.len()];
+    while seen[node] == usize::MAX {
+        seen[node] = path.len();
+        let Some(edge) = edges
+            .edges_directed(NodeIndex::new(node), Incoming)
+            .find(|edge| waiting[edge.source().index()] > 0)
+        else {
+            break;
+        };
+        path.push((node, edge.weight()));
+        node = edge.source().index();
+    }
+    let circle = &path[seen[node].min(path.len())..];
+    let names: Vec<&str> = circle.iter().map(|(node, _)| declarations[*node].id.as_str()).collect();
+    let drawn = format!(
+        "{} needs {}",
+        names.join(" needs "),
+        names.first().copied().unwrap_or_default()
+    );
+    let mut places = circle.iter().map(|(node, edge)| match edge {
+        Edge::Needs(place) | Edge::Notifies(place) => (*place, *node),
+        Edge::Implied => (declarations[*node].place, *node),
+    });
+    let (place, first) = places.next().unwrap_or((declarations[start].place, start));
+    let mut diagnostic = Diagnostic::at(place, format!("these resources wait for each other: {drawn}"))
+        .label(format!("{} waits here", declarations[first].id))
+        .hint("drop one of these edges");
+    for (place, node) in places {
+        diagnostic = diagnostic.note(place, format!("{} waits here", declarations[node].id));
+    }
+    diagnostic
+}

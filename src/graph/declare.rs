@@ -1,0 +1,48 @@
+//! Each resource is declared once, and each path is in one hand.
+
+use std::{collections::HashMap, path::Path};
+
+use super::Declaration;
+use crate::{
+    source::{Diagnostic, Diagnostics},
+    system::Fact,
+    value::Id,
+};
+
+/// From ids to indices; errors for an id, or a path, that two resources claim.
+pub(super) fn declare(declarations: &[Declaration]) -> Result<HashMap<Id, usize>, Diagnostics> {
+    let mut wrong = Diagnostics::default();
+    let mut index = HashMap::with_capacity(declarations.len());
+    let mut paths: HashMap<Box<Path>, usize> = HashMap::new();
+    for (here, declaration) in declarations.iter().enumerate() {
+        if let Some(first) = index.insert(declaration.id.clone(), here) {
+            let first: &Declaration = &declarations[first];
+            wrong.push(
+                Diagnostic::at(declaration.place, format!("{} is declared twice", declaration.id))
+                    .label("declared again here")
+                    .note(first.place, "first declared here")
+                    .hint("drop one of them, or give one an `id` of its own"),
+            );
+            continue;
+        }
+        if declaration.skipped.is_some() {
+            continue;
+        }
+        for fact in declaration.resource.provides() {
+            let Fact::Path(path) = fact else { continue };
+            if let Some(first) = paths.insert(Box::from(&*path), here) {
+                let first = &declarations[first];
+                wrong.push(
+                    Diagnostic::at(
+                        declaration.place,
+                        format!("{path} has two owners: {} and {}", first.id, declaration.id),
+                    )
+                    .label("claimed again here")
+                    .note(first.place, "first claimed here")
+                    .hint("a path is managed by one resource: drop one of them"),
+                );
+            }
+        }
+    }
+    wrong.or(index)
+}

@@ -1,0 +1,102 @@
+//! The order of things: declarations become a graph by a list of passes, each a small file. All are linear in edges.
+
+mod cycle;
+mod declaration;
+mod declare;
+mod export;
+mod imply;
+mod link;
+mod target;
+#[cfg(test)]
+mod tests;
+
+use petgraph::{
+    Direction::{Incoming, Outgoing},
+    graph::{DiGraph, NodeIndex},
+    visit::EdgeRef,
+};
+
+pub use declaration::{Declaration, Reference, Retry};
+pub use export::Format;
+pub use target::Selection;
+
+use crate::source::{Diagnostics, Place};
+
+/// Why one resource comes before another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Edge {
+    /// A `needs` or `before`, written here.
+    Needs(Place),
+    /// A `notify`, written here: the first tells the second.
+    Notifies(Place),
+    /// The second requires what the first provides.
+    Implied,
+}
+
+/// Resources in the order in which they are planned and converged.
+#[derive(Debug)]
+pub struct Graph {
+    declarations: Vec<Declaration>,
+    edges: DiGraph<(), Edge>,
+    order: Vec<usize>,
+}
+
+/// Builds the graph: each pass with its reason.
+pub fn build(declarations: Vec<Declaration>) -> Result<Graph, Diagnostics> {
+    // Each resource once, each path in one hand.
+    let index = declare::declare(&declarations)?;
+    // What the role says: needs, before, notify.
+    let mut edges = link::link(&declarations, &index)?;
+    // An order of the explicit edges alone, or the cycle they make.
+    let explicit = cycle::order(&declarations, &edges)?;
+    // What follows from what resources provide and require; never against the explicit order.
+    imply::imply(&declarations, &mut edges, &explicit);
+    let order = cycle::order(&declarations, &edges)?;
+    Ok(Graph {
+        declarations,
+        edges,
+        order,
+    })
+}
+
+impl Graph {
+    /// Indices of the resources, each after all it needs; those that are free stay in the order of the files.
+    pub fn order(&self) -> &[usize] {
+        &self.order
+    }
+
+    /// How many resources there are.
+    pub fn len(&self) -> usize {
+        self.declarations.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.declarations.is_empty()
+    }
+
+    /// A resource by its index.
+    pub fn get(&self, index: usize) -> &Declaration {
+        &self.declarations[index]
+    }
+
+    /// All resources, in the order of the files.
+    pub fn declarations(&self) -> &[Declaration] {
+        &self.declarations
+    }
+
+    /// What comes right before a resource, and why.
+    pub fn before(&self, index: usize) -> impl Iterator<Item = (usize, &Edge)> {
+        self.edges
+            .edges_directed(NodeIndex::new(index), Incoming)
+            .map(|edge| (edge.source().index(), edge.weight()))
+    }
+
+    /// The resources that one tells when it changes.
+    pub fn notified_by(&self, index: usize) -> impl Iterator<Item = usize> {
+        self.edges
+            .edges_directed(NodeIndex::new(index), Outgoing)
+            .filter(|edge| matches!(edge.weight(), Edge::Notifies(_)))
+            .map(|edge| edge.target().index())
+    }
+}

@@ -1,0 +1,24 @@
+//! glrl converges a Linux node to what YAML role files declare.
+//!
+//! Five laws, each with a test that runs on every kind of resource:
+//!
+//! 1. Planning cannot write: a provider sees the node through `system::Probe`, which has no method that changes anything.
+//! 2. The plan is what happens: a provider answers with operations as data; `plan` prints them, `converge` executes them.
+//! 3. Converged means an empty plan: after its operations a resource is planned once more, and must come back empty.
+//! 4. Nothing is destroyed that is not proven to be empty or glrl's own: unknown never counts as absent.
+//! 5. A run may die at any instruction: the next one finishes the job.
+//!
+//! A layer imports only those below it: `cli → config → engine → graph → resource → system → source, value`; `report` consumes
+//! events and is known to `cli` alone.
+
+pub mod backup;
+mod cli;
+pub mod engine;
+pub mod graph;
+pub mod report;
+pub mod resource;
+pub mod source;
+pub mod system;
+pub mod value;
+
+pub use cli::run;

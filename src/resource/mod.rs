@@ -1,0 +1,171 @@
+//! What glrl manages. Each kind is one file here, one line in `kinds!` below and one folder in `tests/cases/`; the parser,
+//! the JSON schema, the reference, completions and the laws' tests follow from the line.
+
+mod plan;
+
+use std::fmt;
+
+use anyhow::Result;
+use schemars::Schema;
+use serde::Deserializer;
+
+pub use plan::{Action, Change, Plan, Shown};
+
+use crate::{
+    system::{Bytes, Fact, Probe, Reading},
+    value::Id,
+};
+
+/// One kind of thing glrl manages: what a provider's author writes, besides the properties themselves
+/// (`#[derive(Deserialize, JsonSchema)] #[serde(deny_unknown_fields)]`).
+pub trait Provider: fmt::Debug + Send + Sync {
+    /// What of the node matters to it.
+    type State: PartialEq + fmt::Debug;
+
+    /// Its name within its kind: a path, `group/volume`, a package's name.
+    fn name(&self) -> String;
+
+    /// Reads and renders what lies beside the role, once, before any node is looked at. An error here is an error in the
+    /// role; name the property with `PropertyError::of`.
+    fn prepare(&mut self, _role: &dyn Role) -> Result<()> {
+        Ok(())
+    }
+
+    /// Looks at the node.
+    fn read(&self, node: &dyn Probe) -> Result<Reading<Self::State>>;
+
+    /// What has to change, as changes to show and operations to execute. Pure: the same answer for the same arguments, and
+    /// empty when the state is as declared. `notified`: something that this one watches has changed. What must not be done
+    /// for the data's sake is a `Refused` error.
+    fn diff(&self, current: &Self::State, notified: bool) -> Result<Plan>;
+
+    /// What others can rely on once it is applied.
+    fn provides(&self) -> Vec<Fact> {
+        Vec::new()
+    }
+
+    /// What it relies on. An implied edge goes to the resource that provides it, if one does.
+    fn requires(&self) -> Vec<Fact> {
+        Vec::new()
+    }
+}
+
+/// What lies beside a role: its `files/` and `templates/`, and the values that templates see.
+pub trait Role {
+    /// A file below the role's `files/`; an absolute path is read from the machine glrl runs on.
+    fn file(&self, source: &str) -> Result<Bytes>;
+    /// Names below a directory of `files/`, relative to it, sorted; only regular files.
+    fn tree(&self, source: &str) -> Result<Vec<String>>;
+    /// A template below the role's `templates/`, rendered in strict mode with the role's `inputs`, `vars` and `facts`, and
+    /// `vars` of the resource's own on top.
+    fn render(&self, source: &str, vars: &serde_json::Map<String, serde_json::Value>) -> Result<String>;
+}
+
+/// A property that is well-formed but wrong, found in `prepare`.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct PropertyError {
+    /// The property's name.
+    pub property: String,
+    /// What is wrong with it.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl PropertyError {
+    /// An error about this property.
+    pub fn of(property: &str, message: impl Into<String>) -> anyhow::Error {
+        Self {
+            property: property.to_owned(),
+            message: message.into(),
+            hint: None,
+        }
+        .into()
+    }
+}
+
+/// A resource of any kind, as the engine sees it.
+pub trait Resource: fmt::Debug + Send + Sync {
+    /// `kind:name`.
+    fn id(&self) -> Id;
+    /// See `Provider::prepare`.
+    fn prepare(&mut self, role: &dyn Role) -> Result<()>;
+    /// `read`, then `diff`.
+    fn plan(&self, node: &dyn Probe, notified: bool) -> Result<Reading<Plan>>;
+    /// See `Provider::provides`.
+    fn provides(&self) -> Vec<Fact>;
+    /// See `Provider::requires`.
+    fn requires(&self) -> Vec<Fact>;
+}
+
+/// A provider with its kind's name.
+#[derive(Debug)]
+struct Of<P> {
+    kind: &'static str,
+    provider: P,
+}
+
+impl<P: Provider> Resource for Of<P> {
+    fn id(&self) -> Id {
+        Id::new(self.kind, &self.provider.name())
+    }
+
+    fn prepare(&mut self, role: &dyn Role) -> Result<()> {
+        self.provider.prepare(role)
+    }
+
+    fn plan(&self, node: &dyn Probe, notified: bool) -> Result<Reading<Plan>> {
+        Ok(match self.provider.read(node)? {
+            Reading::Known(state) => Reading::Known(self.provider.diff(&state, notified)?),
+            Reading::Unknown { after } => Reading::Unknown { after },
+        })
+    }
+
+    fn provides(&self) -> Vec<Fact> {
+        self.provider.provides()
+    }
+
+    fn requires(&self) -> Vec<Fact> {
+        self.provider.requires()
+    }
+}
+
+/// A kind, as the parser and the documentation see it.
+#[derive(Debug)]
+pub struct Kind {
+    /// What stands in a role: `volume_group`.
+    pub name: &'static str,
+    /// An example of its properties in YAML, as the reference shows it; a test parses it.
+    pub example: &'static str,
+    /// JSON Schema of the properties; its description is the kind's own doc comment.
+    pub schema: fn() -> Schema,
+}
+
+/// Lists the kinds. `package::Package` is the kind `package`, whose properties and provider are the struct `Package` in
+/// `package.rs`, with an associated `EXAMPLE`.
+macro_rules! kinds {
+    ($($module:ident :: $type:ident),+ $(,)?) => {
+        $(mod $module;)+
+
+        /// All kinds, in the order of the reference.
+        pub static KINDS: &[Kind] = &[$(Kind {
+            name: stringify!($module),
+            example: $module::$type::EXAMPLE,
+            schema: || schemars::schema_for!($module::$type),
+        }),+];
+
+        /// Reads the properties of a resource of this kind; `None` if there is no such kind. `prepare` has not run yet.
+        pub fn parse<'de, D: Deserializer<'de>>(kind: &str, properties: D) -> Option<Result<Box<dyn Resource>, D::Error>> {
+            Some(match kind {
+                $(stringify!($module) => <$module::$type as serde::Deserialize>::deserialize(properties)
+                    .map(|provider| Box::new(Of { kind: stringify!($module), provider }) as Box<dyn Resource>),)+
+                _ => return None,
+            })
+        }
+    };
+}
+
+kinds! {
+    directory::Directory,
+}

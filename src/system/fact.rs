@@ -1,0 +1,83 @@
+//! What resources bring about and rely on, and what operations make true.
+
+use std::path::PathBuf;
+
+use super::{Contents, Entry, Group, Mount, Package, Unit, User};
+use crate::value::{AbsPath, DevicePath, UnitName};
+
+/// Something that one resource provides and another requires: the key of an implied edge of the graph.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Fact {
+    /// A file, directory or link of this path.
+    Path(AbsPath),
+    /// A filesystem is mounted here.
+    Mounted(AbsPath),
+    /// A block device of this path.
+    Device(DevicePath),
+    /// The device of this path carries a filesystem.
+    Filesystem(DevicePath),
+    /// A volume group.
+    VolumeGroup(String),
+    /// A unit.
+    Unit(UnitName),
+    /// A user.
+    User(String),
+    /// A group.
+    Group(String),
+    /// A package.
+    Package(String),
+}
+
+/// What a program that glrl runs will have made true. The overlay applies it, so that `lvcreate`, `mkfs` and `mount` plan
+/// as exactly as a file does.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Something stands at a path, or nothing does any more. A file made this way has contents that nobody knows.
+    Entry(PathBuf, Option<Entry>),
+    /// A user.
+    User(String, Option<User>),
+    /// A group.
+    Group(String, Option<Group>),
+    /// A package.
+    Package(String, Option<Package>),
+    /// A unit.
+    Unit(UnitName, Option<Unit>),
+    /// A block device has these contents now.
+    Contents(DevicePath, Contents),
+    /// A device is a physical volume of this group, which is made with extents of so many bytes if it is new.
+    PhysicalVolume {
+        /// The device.
+        device: DevicePath,
+        /// The group.
+        volume_group: String,
+        /// Bytes of an extent.
+        extent_size: u64,
+        /// How many extents the device adds, or has in all where it was in the group already.
+        extents: u64,
+    },
+    /// A logical volume has this size in bytes, and the device `/dev/GROUP/NAME` exists.
+    LogicalVolume {
+        /// Its volume group.
+        volume_group: String,
+        /// Its name.
+        name: String,
+        /// Bytes.
+        size: u64,
+    },
+    /// A filesystem is mounted. `empty`: it is proven to hold nothing yet; otherwise what lies below its mount point
+    /// becomes unknown.
+    Mounted {
+        /// The mount.
+        mount: Mount,
+        /// Whether it was made in this plan.
+        empty: bool,
+    },
+    /// The filesystem at this mount point is gone.
+    Unmounted(PathBuf),
+    /// The filesystem mounted here fills its device.
+    Grown(PathBuf),
+    /// `exportfs -ra` has run: what the exports files say is exported.
+    Exported(Vec<(String, String)>),
+    /// Anything may have changed: a program of the user's that says nothing of what it makes.
+    Anything,
+}

@@ -1,0 +1,263 @@
+//! The node glrl runs on, or an offline tree of files (`--root DIR`). One file for each source of knowledge; each batch source
+//! is read once and kept until an operation touches it.
+
+mod accounts;
+mod block;
+mod exports;
+mod guard;
+mod lvm;
+mod mounts;
+mod packages;
+mod run;
+pub(super) mod tree;
+mod units;
+
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use anyhow::{Context, Result, bail};
+
+use super::{
+    BlockDevice, Bytes, Entry, Group, Guard, Lvm, Meta, Mount, Op, Package, Probe, Reading, System, Unit, Usage, User,
+};
+use crate::value::{DevicePath, Owner, UnitName};
+
+/// The node glrl runs on.
+#[derive(Debug)]
+pub struct LocalNode {
+    tree: tree::Tree,
+    /// False for an offline tree, in which only files, directories, links and accounts can be seen and changed.
+    live: bool,
+    accounts: Cache<accounts::Accounts>,
+    packages: Cache<packages::Packages>,
+    units: Cache<units::Units>,
+    mounts: Cache<Vec<Mount>>,
+    lvm: Cache<Lvm>,
+    exports: Cache<Vec<(String, String)>>,
+}
+
+/// A batch source: read when first asked for, kept until forgotten.
+#[derive(Debug)]
+struct Cache<T>(Mutex<Option<Arc<T>>>);
+
+impl<T> Cache<T> {
+    const fn new() -> Self {
+        Self(Mutex::new(None))
+    }
+
+    /// What was read before, or what `read` reads now. An error is not kept.
+    fn get(&self, read: impl FnOnce() -> Result<T>) -> Result<Arc<T>> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(value) = kept.as_ref() {
+            return Ok(Arc::clone(value));
+        }
+        let value = Arc::new(read()?);
+        *kept = Some(Arc::clone(&value));
+        Ok(value)
+    }
+
+    fn forget(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+impl LocalNode {
+    /// The machine glrl runs on.
+    pub fn live() -> Result<Self> {
+        Self::new(Path::new("/"), true)
+    }
+
+    /// A tree of files below `root` that nobody runs: a chroot, an image. Absolute links inside it stay inside.
+    pub fn offline(root: &Path) -> Result<Self> {
+        Self::new(root, false)
+    }
+
+    fn new(root: &Path, live: bool) -> Result<Self> {
+        Ok(Self {
+            tree: tree::Tree::open(root)?,
+            live,
+            accounts: Cache::new(),
+            packages: Cache::new(),
+            units: Cache::new(),
+            mounts: Cache::new(),
+            lvm: Cache::new(),
+            exports: Cache::new(),
+        })
+    }
+
+    /// An error for what an offline tree has none of.
+    fn must_be_live(&self, what: &str) -> Result<()> {
+        if !self.live {
+            bail!("{what} cannot be managed in an offline tree (--root)");
+        }
+        Ok(())
+    }
+
+    /// Drops what an operation may have changed from the batch sources.
+    fn forget(&self, op: &Op) {
+        match op {
+            Op::WriteFile { path, .. } | Op::Remove { path } | Op::MakeLink { path, .. } => {
+                if path.starts_with("/etc/systemd")
+                    || path.starts_with("/lib/systemd")
+                    || path.starts_with("/usr/lib/systemd")
+                {
+                    self.units.forget();
+                }
+                if path.starts_with("/etc") {
+                    self.accounts.forget();
+                }
+            }
+            Op::MakeDirectory { .. } | Op::SetMeta { .. } => {}
+            Op::Unit { .. } => {
+                self.units.forget();
+                self.mounts.forget();
+                self.exports.forget();
+            }
+            Op::Install { .. } | Op::Uninstall { .. } | Op::Run(_) => {
+                self.accounts.forget();
+                self.packages.forget();
+                self.units.forget();
+                self.mounts.forget();
+                self.lvm.forget();
+                self.exports.forget();
+            }
+        }
+    }
+}
+
+impl Probe for LocalNode {
+    fn entry(&self, path: &Path) -> Result<Reading<Option<Entry>>> {
+        self.tree.entry(path).map(Reading::Known)
+    }
+
+    fn contents(&self, path: &Path) -> Result<Reading<Option<Bytes>>> {
+        self.tree.contents(path).map(Reading::Known)
+    }
+
+    fn list(&self, path: &Path) -> Result<Reading<Vec<String>>> {
+        self.tree.list(path).map(Reading::Known)
+    }
+
+    fn user(&self, name: &str) -> Result<Reading<Option<User>>> {
+        let accounts = self.accounts.get(|| accounts::Accounts::read(&self.tree))?;
+        Ok(Reading::Known(accounts.user(name).cloned()))
+    }
+
+    fn group(&self, name: &str) -> Result<Reading<Option<Group>>> {
+        let accounts = self.accounts.get(|| accounts::Accounts::read(&self.tree))?;
+        Ok(Reading::Known(accounts.group(name).cloned()))
+    }
+
+    fn package(&self, name: &str) -> Result<Reading<Option<Package>>> {
+        let packages = self.packages.get(|| packages::Packages::read(&self.tree))?;
+        Ok(Reading::Known(packages.get(name)))
+    }
+
+    fn unit(&self, name: &UnitName) -> Result<Reading<Option<Unit>>> {
+        self.must_be_live("units")?;
+        Ok(Reading::Known(self.units.get(units::Units::read)?.get(name)))
+    }
+
+    fn mounts(&self) -> Result<Reading<Arc<Vec<Mount>>>> {
+        self.must_be_live("mounts")?;
+        self.mounts.get(mounts::read).map(Reading::Known)
+    }
+
+    fn usage(&self, mount_point: &Path) -> Result<Reading<Usage>> {
+        self.must_be_live("mounts")?;
+        mounts::usage(mount_point).map(Reading::Known)
+    }
+
+    fn block(&self, device: &DevicePath) -> Result<Reading<Option<BlockDevice>>> {
+        self.must_be_live("block devices")?;
+        block::read(device, &self.mounts.get(mounts::read)?).map(Reading::Known)
+    }
+
+    fn lvm(&self) -> Result<Reading<Arc<Lvm>>> {
+        self.must_be_live("LVM")?;
+        self.lvm.get(lvm::read).map(Reading::Known)
+    }
+
+    fn exports(&self) -> Result<Reading<Arc<Vec<(String, String)>>>> {
+        self.must_be_live("exports")?;
+        self.exports.get(exports::read).map(Reading::Known)
+    }
+
+    fn guard(&self, guard: &Guard) -> Result<Reading<bool>> {
+        self.must_be_live("programs")?;
+        guard::passes(guard).map(Reading::Known)
+    }
+}
+
+impl System for LocalNode {
+    fn execute(&self, op: &Op) -> Result<()> {
+        // Forgotten also when it fails: it may have done a part.
+        let result = self.carry_out(op);
+        self.forget(op);
+        result
+    }
+}
+
+impl LocalNode {
+    /// Names to numbers.
+    fn resolve(&self, path: &Path, meta: &Meta) -> Result<tree::Numbers> {
+        let accounts = self.accounts.get(|| accounts::Accounts::read(&self.tree))?;
+        let uid = match &meta.owner {
+            None => None,
+            Some(Owner::Id(id)) => Some(*id),
+            Some(Owner::Name(name)) => Some(
+                accounts
+                    .user(name)
+                    .and_then(|user| user.uid)
+                    .with_context(|| format!("{} cannot be given to {name}: there is no such user", path.display()))?,
+            ),
+        };
+        let gid = match &meta.group {
+            None => None,
+            Some(Owner::Id(id)) => Some(*id),
+            Some(Owner::Name(name)) => Some(
+                accounts
+                    .group(name)
+                    .and_then(|group| group.gid)
+                    .with_context(|| format!("{} cannot be given to {name}: there is no such group", path.display()))?,
+            ),
+        };
+        Ok(tree::Numbers {
+            mode: meta.mode,
+            uid,
+            gid,
+        })
+    }
+
+    fn carry_out(&self, op: &Op) -> Result<()> {
+        match op {
+            Op::WriteFile {
+                path,
+                contents,
+                meta,
+                validate,
+            } => self
+                .tree
+                .write(path, contents, &self.resolve(path, meta)?, validate.as_deref()),
+            Op::MakeDirectory { path, meta } => self.tree.make_directory(path, &self.resolve(path, meta)?),
+            Op::MakeLink { path, target } => self.tree.make_link(path, target),
+            Op::SetMeta { path, meta } => self.tree.set_meta(path, &self.resolve(path, meta)?),
+            Op::Remove { path } => self.tree.remove(path),
+            Op::Unit { name, verb } => {
+                self.must_be_live("units")?;
+                units::execute(name, *verb)
+            }
+            Op::Install { packages } => {
+                self.must_be_live("packages")?;
+                packages::install(packages)
+            }
+            Op::Uninstall { packages } => {
+                self.must_be_live("packages")?;
+                packages::remove(packages)
+            }
+            Op::Run(command) => run::run(command, self.tree.root(), self.live),
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! LVM as a probe sees it (lvm(8), lvmreport(7)). Sizes are bytes.
+
+use std::path::PathBuf;
+
+/// All of a node's LVM.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Lvm {
+    /// Physical volumes.
+    pub physical_volumes: Vec<PhysicalVolume>,
+    /// Volume groups.
+    pub volume_groups: Vec<VolumeGroup>,
+    /// Logical volumes.
+    pub logical_volumes: Vec<LogicalVolume>,
+}
+
+/// A physical volume.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PhysicalVolume {
+    /// The kernel's own path of the device, links resolved.
+    pub device: PathBuf,
+    /// Its volume group; `None` while it belongs to none.
+    pub volume_group: Option<String>,
+    /// Usable size.
+    pub size: u64,
+    /// Size of the device below, which is larger than `size` plus the metadata after a disk has grown.
+    pub device_size: u64,
+    /// Whether the device is missing.
+    pub missing: bool,
+}
+
+/// A volume group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VolumeGroup {
+    /// Its name.
+    pub name: String,
+    /// Bytes of one extent.
+    pub extent_size: u64,
+    /// Extents in all.
+    pub extents: u64,
+    /// Extents free.
+    pub free_extents: u64,
+}
+
+/// A logical volume.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogicalVolume {
+    /// Its volume group's name.
+    pub volume_group: String,
+    /// Its name.
+    pub name: String,
+    /// Bytes.
+    pub size: u64,
+    /// The attribute string of lvs(8), ten characters; empty for one that is planned.
+    pub attributes: String,
+    /// The origin, if it is a snapshot.
+    pub origin: Option<String>,
+    /// The pool, if it is thin.
+    pub pool: Option<String>,
+    /// Tags.
+    pub tags: Vec<String>,
+}
+
+impl Lvm {
+    /// The volume group of this name.
+    pub fn volume_group(&self, name: &str) -> Option<&VolumeGroup> {
+        self.volume_groups.iter().find(|group| group.name == name)
+    }
+
+    /// The logical volume of this name.
+    pub fn logical_volume(&self, group: &str, name: &str) -> Option<&LogicalVolume> {
+        self.logical_volumes
+            .iter()
+            .find(|volume| volume.volume_group == group && volume.name == name)
+    }
+}

@@ -1,0 +1,80 @@
+//! The node, seen and changed. `Probe` is all a provider ever sees; it has no method that changes anything, so planning
+//! cannot write. Only the engine holds a `System`, and hands it operations that were planned as data.
+
+mod accounts;
+mod block;
+pub mod clock;
+mod fact;
+mod file;
+mod guard;
+mod local;
+mod lvm;
+mod mounts;
+mod op;
+pub mod overlay;
+mod packages;
+pub mod programs;
+mod reading;
+mod refused;
+pub mod state;
+mod units;
+
+use std::{path::Path, sync::Arc};
+
+use anyhow::Result;
+
+pub use accounts::{Group, User};
+pub use block::{BlockDevice, Contents, Signature};
+pub use fact::{Effect, Fact};
+pub use file::{Bytes, Entry, FileType, Meta};
+pub use guard::Guard;
+pub use local::LocalNode;
+pub use lvm::{LogicalVolume, Lvm, PhysicalVolume, VolumeGroup};
+pub use mounts::{Mount, Usage};
+pub use op::{Command, Op, UnitVerb};
+pub use packages::Package;
+pub use reading::Reading;
+pub(crate) use reading::known;
+pub use refused::Refused;
+pub use units::{Active, Enablement, Unit};
+
+use crate::value::{DevicePath, UnitName};
+
+/// A read-only view of a node. Shared by threads; each batch source (dpkg's status file, LVM's report, mountinfo,
+/// systemd's unit list) is read once a run and again only after an operation that touches it.
+///
+/// Absent things are `Known(None)`. A probe that failed is an `Err`, never "absent".
+pub trait Probe: Sync {
+    /// What stands at the path itself (lstat(2)): the path's last part is not followed if it is a link.
+    fn entry(&self, path: &Path) -> Result<Reading<Option<Entry>>>;
+    /// The contents of the regular file at the path; links are not followed; `None` where there is no such file.
+    fn contents(&self, path: &Path) -> Result<Reading<Option<Bytes>>>;
+    /// Names in a directory, sorted; empty where there is no such directory.
+    fn list(&self, path: &Path) -> Result<Reading<Vec<String>>>;
+    /// A user of passwd(5), with the groups it is a member of.
+    fn user(&self, name: &str) -> Result<Reading<Option<User>>>;
+    /// A group of group(5).
+    fn group(&self, name: &str) -> Result<Reading<Option<Group>>>;
+    /// A package as dpkg has it; `None` where dpkg does not know it or has only its conffiles.
+    fn package(&self, name: &str) -> Result<Reading<Option<Package>>>;
+    /// A systemd unit; `None` where no unit file of that name exists.
+    fn unit(&self, name: &UnitName) -> Result<Reading<Option<Unit>>>;
+    /// What is mounted (`proc_pid_mountinfo(5)`), in the kernel's order.
+    fn mounts(&self) -> Result<Reading<Arc<Vec<Mount>>>>;
+    /// Size and inodes of the filesystem mounted at a path (statfs(2)); an error where nothing is mounted there.
+    fn usage(&self, mount_point: &Path) -> Result<Reading<Usage>>;
+    /// A block device and what is on it; `None` where there is no such device.
+    fn block(&self, device: &DevicePath) -> Result<Reading<Option<BlockDevice>>>;
+    /// All of LVM: physical volumes, volume groups, logical volumes.
+    fn lvm(&self) -> Result<Reading<Arc<Lvm>>>;
+    /// What the NFS server exports now, from `/var/lib/nfs/etab` (exportfs(8)); empty where no server is installed.
+    fn exports(&self) -> Result<Reading<Arc<Vec<(String, String)>>>>;
+    /// Whether a guard's program succeeds. It runs where nothing can be written: see `Guard`.
+    fn guard(&self, guard: &Guard) -> Result<Reading<bool>>;
+}
+
+/// A node that can be changed, one operation at a time.
+pub trait System: Probe {
+    /// Carries out one operation. When it returns, what it did is durable.
+    fn execute(&self, op: &Op) -> Result<()>;
+}

@@ -1,0 +1,29 @@
+//! Mounts as a probe sees them.
+
+use std::path::PathBuf;
+
+/// A line of mountinfo (`proc_pid_mountinfo(5)`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mount {
+    /// What is mounted: a device's path, `host:/path`, `tmpfs` …
+    pub source: String,
+    /// The directory within the filesystem that is mounted; `/` unless it is a bind mount or a subvolume.
+    pub root: PathBuf,
+    /// Where it is mounted.
+    pub target: PathBuf,
+    /// The filesystem's type.
+    pub fs_type: String,
+    /// Options, the mount's own and then the filesystem's, each once.
+    pub options: Vec<String>,
+    /// `major:minor` of the filesystem.
+    pub device: String,
+}
+
+/// Size and fill of a mounted filesystem (statfs(2)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// Bytes in all.
+    pub size: u64,
+    /// Bytes free for root.
+    pub free: u64,
+}

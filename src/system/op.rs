@@ -1,0 +1,136 @@
+//! Everything glrl can do to a node, as data.
+
+use std::{path::PathBuf, time::Duration};
+
+use super::{Bytes, Effect, Meta};
+use crate::value::{AbsPath, UnitName};
+
+/// One operation. `plan` prints it, `converge` executes it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Op {
+    /// Puts a regular file in place: a temporary file beside it, fsync, rename, fsync of the directory. What `meta` leaves
+    /// open is taken over from the file that is replaced.
+    WriteFile {
+        /// Where; its directory must exist.
+        path: AbsPath,
+        /// The whole contents.
+        contents: Bytes,
+        /// Ownership and mode.
+        meta: Meta,
+        /// A program and its arguments; `{}` stands for the candidate's path. The file is put in place only if it succeeds.
+        validate: Option<Vec<String>>,
+    },
+    /// Makes one directory; its parent must exist.
+    MakeDirectory {
+        /// Where.
+        path: AbsPath,
+        /// Ownership and mode.
+        meta: Meta,
+    },
+    /// Makes a symbolic link, or replaces one, atomically.
+    MakeLink {
+        /// Where.
+        path: AbsPath,
+        /// What it holds.
+        target: PathBuf,
+    },
+    /// Sets ownership and mode of what is there; a link is not followed.
+    SetMeta {
+        /// Where.
+        path: AbsPath,
+        /// Ownership and mode.
+        meta: Meta,
+    },
+    /// Removes a file, a link, or an empty directory.
+    Remove {
+        /// Where.
+        path: AbsPath,
+    },
+    /// systemctl VERB NAME.
+    Unit {
+        /// The unit.
+        name: UnitName,
+        /// What is done to it.
+        verb: UnitVerb,
+    },
+    /// `apt-get install` of these packages in one transaction: non-interactive, local conffiles kept, dpkg's lock waited for.
+    Install {
+        /// `name` or `name=version`.
+        packages: Vec<String>,
+    },
+    /// `apt-get remove` of these packages.
+    Uninstall {
+        /// Names.
+        packages: Vec<String>,
+    },
+    /// Runs a program, without a shell.
+    Run(Command),
+}
+
+/// What is done to a unit (systemctl(1)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UnitVerb {
+    /// Start it now.
+    Start,
+    /// Stop it now.
+    Stop,
+    /// Stop and start it.
+    Restart,
+    /// Have it read its configuration again.
+    Reload,
+    /// Start it at boot.
+    Enable,
+    /// Do not start it at boot.
+    Disable,
+    /// Make starting it impossible.
+    Mask,
+    /// Make starting it possible again.
+    Unmask,
+    /// Have systemd read its unit files again; the name is ignored.
+    DaemonReload,
+}
+
+/// A program to run and what it makes true.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Command {
+    /// Program and arguments.
+    pub argv: Vec<String>,
+    /// Environment on top of the fixed one (`PATH`, `LC_ALL=C.UTF-8`).
+    pub env: Vec<(String, String)>,
+    /// Working directory; `/` where none is given.
+    pub cwd: Option<AbsPath>,
+    /// The user to run it as; root where none is given.
+    pub user: Option<String>,
+    /// What goes to its standard input; nothing where none is given.
+    pub stdin: Option<Bytes>,
+    /// It is killed, with all that it started, when it takes longer.
+    pub timeout: Duration,
+    /// What is true when it has succeeded.
+    pub makes: Vec<Effect>,
+}
+
+impl Command {
+    /// Two minutes: longer than any tool of storage or accounts takes on a healthy node.
+    pub const TIMEOUT: Duration = Duration::from_mins(2);
+
+    /// A program as root in `/` with the usual timeout.
+    pub fn new<A: Into<String>>(argv: impl IntoIterator<Item = A>) -> Self {
+        Self {
+            argv: argv.into_iter().map(Into::into).collect(),
+            env: Vec::new(),
+            cwd: None,
+            user: None,
+            stdin: None,
+            timeout: Self::TIMEOUT,
+            makes: Vec::new(),
+        }
+    }
+
+    /// The same, with what it makes true.
+    #[must_use]
+    pub fn makes(mut self, effects: impl IntoIterator<Item = Effect>) -> Self {
+        self.makes.extend(effects);
+        self
+    }
+}

@@ -1,0 +1,466 @@
+//! What operations make true, in the overlay.
+
+use std::{
+    path::Path,
+    sync::{Arc, PoisonError},
+};
+
+use anyhow::{Context, Result};
+
+use super::{Cover, Layer, Node, Planned, files::Found};
+use crate::{
+    system::{
+        Active, BlockDevice, Bytes, Contents, Effect, Enablement, Entry, Fact, FileType, LogicalVolume, Lvm, Meta,
+        Mount, Op, Package, PhysicalVolume, Probe, Reading, Signature, UnitVerb, VolumeGroup,
+    },
+    value::{DevicePath, Id, Mode, Owner, UnitName},
+};
+
+/// One operation of one author on the layer.
+pub(super) struct Applying<'l> {
+    pub(super) base: &'l dyn Probe,
+    pub(super) layer: &'l mut Layer,
+    pub(super) author: &'l Id,
+}
+
+impl Layer {
+    /// A block device, by any of its names.
+    pub(super) fn block(&self, base: &dyn Probe, device: &DevicePath) -> Result<Reading<Option<BlockDevice>>> {
+        if let Some(block) = self.blocks.get(&**device) {
+            return Ok(match block {
+                Planned::Known(block) => Reading::Known(Some(block.clone())),
+                Planned::Unknown(after) => Reading::Unknown { after: after.clone() },
+            });
+        }
+        let answer = base.block(device)?;
+        if let Reading::Known(Some(block)) = &answer {
+            match self.blocks.get(&block.path) {
+                Some(Planned::Known(block)) => return Ok(Reading::Known(Some(block.clone()))),
+                Some(Planned::Unknown(after)) => return Ok(Reading::Unknown { after: after.clone() }),
+                None => {}
+            }
+        }
+        Ok(answer)
+    }
+}
+
+impl Applying<'_> {
+    pub(super) fn op(&mut self, op: &Op) -> Result<()> {
+        match op {
+            Op::WriteFile {
+                path, contents, meta, ..
+            } => {
+                let file_type = FileType::File {
+                    size: contents.len() as u64,
+                };
+                self.put(path, file_type, Mode::FILE, meta, Some(Arc::clone(contents)))?;
+            }
+            Op::MakeDirectory { path, meta } => self.put(path, FileType::Directory, Mode::DIRECTORY, meta, None)?,
+            Op::MakeLink { path, target } => {
+                self.put(
+                    path,
+                    FileType::Link { target: target.clone() },
+                    Mode::of(0o777),
+                    &Meta::default(),
+                    None,
+                )?;
+            }
+            Op::SetMeta { path, meta } => self.set_meta(path, meta)?,
+            Op::Remove { path } => self.remove(path)?,
+            Op::Unit { name, verb } => self.unit(name, *verb)?,
+            Op::Install { packages } => {
+                self.layer.installs = Some(self.author.clone());
+                for package in packages {
+                    let (name, version) = package.split_once('=').unwrap_or((package, ""));
+                    let package = Package {
+                        version: version.to_owned(),
+                        hold: false,
+                        configured: true,
+                    };
+                    self.layer
+                        .packages
+                        .insert(name.to_owned(), Planned::Known(Some(package)));
+                }
+            }
+            Op::Uninstall { packages } => {
+                for name in packages {
+                    self.layer.packages.insert(name.clone(), Planned::Known(None));
+                }
+            }
+            Op::Run(command) => {
+                for effect in &command.makes {
+                    self.effect(effect)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Marks what these facts speak of as decided by the author.
+    pub(super) fn blur(&mut self, facts: &[Fact]) -> Result<()> {
+        let unknown = || Planned::Unknown(self.author.clone());
+        for fact in facts {
+            match fact {
+                Fact::Path(path) => self.insert(path, Planned::Unknown(self.author.clone()))?,
+                Fact::Mounted(path) => self.cover(path, Cover::Unseen(self.author.clone()))?,
+                Fact::Device(device) | Fact::Filesystem(device) => {
+                    self.layer
+                        .blocks
+                        .insert(device.to_path_buf(), Planned::Unknown(self.author.clone()));
+                }
+                Fact::Unit(name) => drop(self.layer.units.insert(name.clone(), unknown())),
+                Fact::User(name) => drop(
+                    self.layer
+                        .users
+                        .insert(name.clone(), Planned::Unknown(self.author.clone())),
+                ),
+                Fact::Group(name) => drop(
+                    self.layer
+                        .groups
+                        .insert(name.clone(), Planned::Unknown(self.author.clone())),
+                ),
+                Fact::Package(name) => {
+                    self.layer
+                        .packages
+                        .insert(name.clone(), Planned::Unknown(self.author.clone()));
+                }
+                // Whoever needs the group needs its author, and is unknown with it by its own reading of the device.
+                Fact::VolumeGroup(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn put(
+        &mut self,
+        path: &Path,
+        file_type: FileType,
+        mode: Mode,
+        meta: &Meta,
+        contents: Option<Bytes>,
+    ) -> Result<()> {
+        let before = match self.layer.entry(self.base, path)? {
+            Reading::Known(before) => before,
+            Reading::Unknown { .. } => None,
+        };
+        let entry = Entry {
+            file_type,
+            mode: meta.mode.or(before.as_ref().map(|entry| entry.mode)).unwrap_or(mode),
+            owner: self.owner(meta, before.as_ref())?,
+            group: self.group(meta, before.as_ref())?,
+        };
+        let node = Node {
+            entry,
+            contents: Planned::Known(contents),
+            fresh: true,
+        };
+        self.insert(path, Planned::Known(Some(node)))
+    }
+
+    fn set_meta(&mut self, path: &Path, meta: &Meta) -> Result<()> {
+        let Reading::Known(Some(mut entry)) = self.layer.entry(self.base, path)? else {
+            return Ok(());
+        };
+        entry.owner = self.owner(meta, Some(&entry))?;
+        entry.group = self.group(meta, Some(&entry))?;
+        entry.mode = meta.mode.unwrap_or(entry.mode);
+        let (contents, fresh) = match self.layer.find(&self.layer.place(self.base, path)?) {
+            Found::Node(node) => (node.contents.clone(), node.fresh),
+            Found::Root => (Planned::Known(None), true),
+            Found::Absent | Found::Unknown(_) | Found::Base => (Planned::Known(None), false),
+        };
+        self.insert(path, Planned::Known(Some(Node { entry, contents, fresh })))
+    }
+
+    fn remove(&mut self, path: &Path) -> Result<()> {
+        let place = self.layer.place(self.base, path)?;
+        self.forget_below(&place);
+        self.insert(&place, Planned::Known(None))
+    }
+
+    /// Puts something at a path; where it is a link, or takes the place of one, directories may have other places now.
+    fn insert(&mut self, path: &Path, node: Planned<Option<Node>>) -> Result<()> {
+        let place = self.layer.place(self.base, path)?;
+        if !matches!(
+            &node,
+            Planned::Known(Some(Node {
+                entry: Entry {
+                    file_type: FileType::File { .. },
+                    ..
+                },
+                ..
+            }))
+        ) {
+            self.forget_places();
+        }
+        self.layer.files.insert(place, node);
+        Ok(())
+    }
+
+    fn forget_places(&mut self) {
+        self.layer
+            .places
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+    }
+
+    fn forget_below(&mut self, path: &Path) {
+        self.layer
+            .files
+            .retain(|file, _| file == path || !file.starts_with(path));
+    }
+
+    /// A name stays a name only while its number is not known.
+    fn owner(&self, meta: &Meta, before: Option<&Entry>) -> Result<Owner> {
+        let Some(owner) = &meta.owner else {
+            return Ok(before.map_or(Owner::ROOT, |entry| entry.owner.clone()));
+        };
+        let Owner::Name(name) = owner else {
+            return Ok(owner.clone());
+        };
+        let user = match self.layer.users.get(name) {
+            Some(Planned::Known(user)) => user.clone(),
+            Some(Planned::Unknown(_)) => None,
+            None => match self.base.user(name)? {
+                Reading::Known(user) => user,
+                Reading::Unknown { .. } => None,
+            },
+        };
+        Ok(user.and_then(|user| user.uid).map_or_else(|| owner.clone(), Owner::Id))
+    }
+
+    fn group(&self, meta: &Meta, before: Option<&Entry>) -> Result<Owner> {
+        let Some(group) = &meta.group else {
+            return Ok(before.map_or(Owner::ROOT, |entry| entry.group.clone()));
+        };
+        let Owner::Name(name) = group else {
+            return Ok(group.clone());
+        };
+        let known = match self.layer.groups.get(name) {
+            Some(Planned::Known(group)) => group.clone(),
+            Some(Planned::Unknown(_)) => None,
+            None => match self.base.group(name)? {
+                Reading::Known(group) => group,
+                Reading::Unknown { .. } => None,
+            },
+        };
+        Ok(known
+            .and_then(|known| known.gid)
+            .map_or_else(|| group.clone(), Owner::Id))
+    }
+
+    fn unit(&mut self, name: &UnitName, verb: UnitVerb) -> Result<()> {
+        let unit = match self.layer.units.get(name) {
+            Some(Planned::Known(unit)) => unit.clone(),
+            Some(Planned::Unknown(_)) => return Ok(()),
+            None => match self.base.unit(name)? {
+                Reading::Known(unit) => unit,
+                Reading::Unknown { .. } => return Ok(()),
+            },
+        };
+        let Some(mut unit) = unit else { return Ok(()) };
+        match verb {
+            UnitVerb::Start | UnitVerb::Restart => unit.active = Active::Active,
+            UnitVerb::Stop => unit.active = Active::Inactive,
+            UnitVerb::Enable => unit.enablement = Enablement::Enabled,
+            UnitVerb::Disable | UnitVerb::Unmask => unit.enablement = Enablement::Disabled,
+            UnitVerb::Mask => unit.enablement = Enablement::Masked,
+            UnitVerb::Reload | UnitVerb::DaemonReload => {}
+        }
+        self.layer.units.insert(name.clone(), Planned::Known(Some(unit)));
+        Ok(())
+    }
+
+    fn effect(&mut self, effect: &Effect) -> Result<()> {
+        match effect {
+            Effect::Entry(path, None) => self.remove(path)?,
+            Effect::Entry(path, Some(entry)) => {
+                let contents = match entry.file_type {
+                    FileType::File { .. } => Planned::Unknown(self.author.clone()),
+                    _ => Planned::Known(None),
+                };
+                let node = Node {
+                    entry: entry.clone(),
+                    contents,
+                    fresh: true,
+                };
+                self.insert(path, Planned::Known(Some(node)))?;
+            }
+            Effect::User(name, user) => drop(self.layer.users.insert(name.clone(), Planned::Known(user.clone()))),
+            Effect::Group(name, group) => drop(self.layer.groups.insert(name.clone(), Planned::Known(group.clone()))),
+            Effect::Package(name, package) => {
+                self.layer
+                    .packages
+                    .insert(name.clone(), Planned::Known(package.clone()));
+            }
+            Effect::Unit(name, unit) => drop(self.layer.units.insert(name.clone(), Planned::Known(unit.clone()))),
+            Effect::Contents(device, contents) => {
+                self.change_block(device, |block| block.contents = contents.clone())?;
+            }
+            Effect::PhysicalVolume {
+                device,
+                volume_group,
+                extent_size,
+                extents,
+            } => {
+                self.physical_volume(device, volume_group, *extent_size, *extents)?;
+            }
+            Effect::LogicalVolume {
+                volume_group,
+                name,
+                size,
+            } => self.logical_volume(volume_group, name, *size)?,
+            Effect::Mounted { mount, empty } => self.mounted(mount, *empty)?,
+            Effect::Unmounted(target) => self.unmounted(target)?,
+            // The probe of a filesystem's size reads the real one, which is not grown yet; see `mount`.
+            Effect::Grown(_) | Effect::Anything => {}
+            Effect::Exported(exports) => self.layer.exports = Some(Arc::new(exports.clone())),
+        }
+        Ok(())
+    }
+
+    fn change_block(&mut self, device: &DevicePath, change: impl FnOnce(&mut BlockDevice)) -> Result<()> {
+        let Reading::Known(Some(mut block)) = self.layer.block(self.base, device)? else {
+            return Ok(());
+        };
+        change(&mut block);
+        self.layer.blocks.insert(block.path.clone(), Planned::Known(block));
+        Ok(())
+    }
+
+    fn lvm(&mut self) -> Result<&mut Lvm> {
+        if self.layer.lvm.is_none() {
+            let Reading::Known(lvm) = self.base.lvm()? else {
+                anyhow::bail!("the base of an overlay knows no LVM")
+            };
+            self.layer.lvm = Some(lvm);
+        }
+        Ok(Arc::make_mut(self.layer.lvm.as_mut().context("just set")?))
+    }
+
+    fn physical_volume(&mut self, device: &DevicePath, group: &str, extent_size: u64, extents: u64) -> Result<()> {
+        let Reading::Known(block) = self.layer.block(self.base, device)? else {
+            return Ok(());
+        };
+        let path = block
+            .as_ref()
+            .map_or_else(|| device.to_path_buf(), |block| block.path.clone());
+        let device_size = block.map_or(0, |block| block.size);
+        let lvm = self.lvm()?;
+        let size = extents * extent_size;
+        let before = if let Some(volume) = lvm.physical_volumes.iter_mut().find(|volume| volume.device == path) {
+            let before = if volume.volume_group.is_some() {
+                volume.size / extent_size.max(1)
+            } else {
+                0
+            };
+            (volume.volume_group, volume.size, volume.device_size) = (Some(group.to_owned()), size, device_size);
+            before
+        } else {
+            lvm.physical_volumes.push(PhysicalVolume {
+                device: path,
+                volume_group: Some(group.to_owned()),
+                size,
+                device_size,
+                missing: false,
+            });
+            0
+        };
+        let more = extents.saturating_sub(before);
+        match lvm.volume_groups.iter_mut().find(|known| known.name == group) {
+            Some(known) => {
+                known.extents += more;
+                known.free_extents += more;
+            }
+            None => lvm.volume_groups.push(VolumeGroup {
+                name: group.to_owned(),
+                extent_size,
+                extents: more,
+                free_extents: more,
+            }),
+        }
+        let signature = Signature {
+            what: "LVM2_member".to_owned(),
+            ..Signature::default()
+        };
+        self.change_block(device, |block| block.contents = Contents::Known(signature))
+    }
+
+    fn logical_volume(&mut self, group: &str, name: &str, size: u64) -> Result<()> {
+        let lvm = self.lvm()?;
+        let before = if let Some(volume) = lvm
+            .logical_volumes
+            .iter_mut()
+            .find(|volume| volume.volume_group == group && volume.name == name)
+        {
+            std::mem::replace(&mut volume.size, size)
+        } else {
+            lvm.logical_volumes.push(LogicalVolume {
+                volume_group: group.to_owned(),
+                name: name.to_owned(),
+                size,
+                attributes: String::new(),
+                origin: None,
+                pool: None,
+                tags: Vec::new(),
+            });
+            0
+        };
+        if let Some(known) = lvm.volume_groups.iter_mut().find(|known| known.name == group) {
+            let more = size.saturating_sub(before) / known.extent_size.max(1);
+            known.free_extents = known.free_extents.saturating_sub(more);
+        }
+        let device = DevicePath::of_volume(group, name);
+        let block = match self.layer.block(self.base, &device)? {
+            Reading::Known(Some(block)) => BlockDevice { size, ..block },
+            _ => BlockDevice {
+                path: device.to_path_buf(),
+                size,
+                contents: Contents::Empty,
+            },
+        };
+        self.layer.blocks.insert(block.path.clone(), Planned::Known(block));
+        Ok(())
+    }
+
+    fn mounts(&mut self) -> Result<&mut Vec<Mount>> {
+        if self.layer.mounts.is_none() {
+            let Reading::Known(mounts) = self.base.mounts()? else {
+                anyhow::bail!("the base of an overlay knows no mounts")
+            };
+            self.layer.mounts = Some(mounts);
+        }
+        Ok(Arc::make_mut(self.layer.mounts.as_mut().context("just set")?))
+    }
+
+    fn mounted(&mut self, mount: &Mount, empty: bool) -> Result<()> {
+        let again = self.mounts()?.iter().any(|known| known.target == mount.target);
+        self.mounts()?.retain(|known| known.target != mount.target);
+        self.mounts()?.push(mount.clone());
+        if again {
+            return Ok(());
+        }
+        let cover = if empty {
+            Cover::Empty
+        } else {
+            Cover::Unseen(self.author.clone())
+        };
+        self.cover(&mount.target, cover)
+    }
+
+    fn unmounted(&mut self, target: &Path) -> Result<()> {
+        self.mounts()?.retain(|known| known.target != *target);
+        self.cover(target, Cover::Unseen(self.author.clone()))
+    }
+
+    /// Puts a filesystem in front of what is at and below a path.
+    fn cover(&mut self, target: &Path, cover: Cover) -> Result<()> {
+        let place = self.layer.directory(self.base, target)?;
+        self.forget_below(&place);
+        self.forget_places();
+        self.layer.files.remove(&place);
+        self.layer.covers.push((place, cover));
+        Ok(())
+    }
+}

@@ -1,0 +1,283 @@
+//! The overlay as one resource sees it. What is absent now may come with a package that the resource waits for: then it is
+//! unknown, not absent.
+
+use std::{
+    path::Path,
+    sync::{Arc, RwLockReadGuard},
+};
+
+use anyhow::Result;
+
+use super::{Layer, Overlay, Planned, files::Found};
+use crate::{
+    system::{
+        BlockDevice, Bytes, Entry, Group, Guard, Lvm, Mount, Package, Probe, Reading, Unit, Usage, User, known,
+        programs::Missing,
+    },
+    value::{DevicePath, Id, UnitName},
+};
+
+/// What of a resource's ancestors in the graph makes readings unknown. One of each is enough to be named.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ancestry {
+    /// The nearest that installs packages.
+    pub installs: Option<Id>,
+    /// The nearest that may change anything.
+    pub anything: Option<Id>,
+    /// The nearest that changes at all.
+    pub changes: Option<Id>,
+}
+
+impl Ancestry {
+    /// Adds a need's own ancestry, and is overruled by what it has.
+    pub fn join(&mut self, nearer: &Self) {
+        for (mine, other) in [
+            (&mut self.installs, &nearer.installs),
+            (&mut self.anything, &nearer.anything),
+            (&mut self.changes, &nearer.changes),
+        ] {
+            if other.is_some() {
+                mine.clone_from(other);
+            }
+        }
+    }
+}
+
+/// The node as a resource will find it.
+pub struct View<'o> {
+    pub(super) base: &'o dyn Probe,
+    pub(super) layer: RwLockReadGuard<'o, Layer>,
+    pub(super) ancestry: &'o Ancestry,
+}
+
+/// Where packages put files; elsewhere what is absent stays absent until a resource makes it (Debian Policy, FHS).
+fn packages_write_to(path: &Path) -> bool {
+    let inside = |directories: &[&str]| directories.iter().any(|directory| path.starts_with(directory));
+    inside(&["/etc", "/usr", "/var", "/lib", "/bin", "/sbin", "/boot", "/opt", "/run"])
+        && !inside(&["/usr/local", "/var/local"])
+}
+
+impl View<'_> {
+    /// `Unknown` if an ancestor may change anything.
+    fn settled(&self) -> Reading<()> {
+        match &self.ancestry.anything {
+            Some(after) => Reading::Unknown { after: after.clone() },
+            None => Reading::Known(()),
+        }
+    }
+
+    /// An answer, which is unknown if it says "absent" and a package that comes before may bring the thing.
+    fn or_installed<T>(answer: Reading<Option<T>>, installs: Option<&Id>) -> Reading<Option<T>> {
+        match (answer, installs) {
+            (Reading::Known(None), Some(after)) => Reading::Unknown { after: after.clone() },
+            (answer, _) => answer,
+        }
+    }
+
+    /// A base's answer, which is unknown where the program that gives it is still to be installed.
+    fn or_program<T>(&self, answer: Result<Reading<T>>) -> Result<Reading<T>> {
+        match (answer, &self.ancestry.installs) {
+            (Err(error), Some(after)) if error.downcast_ref::<Missing>().is_some() => {
+                Ok(Reading::Unknown { after: after.clone() })
+            }
+            (answer, _) => answer,
+        }
+    }
+}
+
+fn planned<T: Clone>(planned: &Planned<T>) -> Reading<T> {
+    match planned {
+        Planned::Known(value) => Reading::Known(value.clone()),
+        Planned::Unknown(after) => Reading::Unknown { after: after.clone() },
+    }
+}
+
+impl Probe for View<'_> {
+    fn entry(&self, path: &Path) -> Result<Reading<Option<Entry>>> {
+        known!(self.settled());
+        let answer = self.layer.entry(self.base, path)?;
+        if !packages_write_to(path) {
+            return Ok(answer);
+        }
+        // Without its directory nothing can be made at a path, so any package that comes earlier may bring both.
+        let orphan = || {
+            let parent = path.parent().map(|parent| self.layer.entry(self.base, parent));
+            matches!(parent, Some(Ok(Reading::Known(None))))
+        };
+        let installs = match &answer {
+            Reading::Known(None) => self
+                .ancestry
+                .installs
+                .as_ref()
+                .or_else(|| self.layer.installs.as_ref().filter(|_| orphan())),
+            _ => None,
+        };
+        Ok(Self::or_installed(answer, installs))
+    }
+
+    fn contents(&self, path: &Path) -> Result<Reading<Option<Bytes>>> {
+        if let Reading::Unknown { after } = self.entry(path)? {
+            return Ok(Reading::Unknown { after });
+        }
+        if self.layer.untouched() {
+            return self.base.contents(path);
+        }
+        let place = self.layer.place(self.base, path)?;
+        Ok(match self.layer.find(&place) {
+            Found::Node(node) => match planned(&node.contents) {
+                // The plan changed its ownership only.
+                Reading::Known(None) if !node.fresh => self.base.contents(&place)?,
+                contents => contents,
+            },
+            Found::Absent | Found::Root => Reading::Known(None),
+            Found::Unknown(after) => Reading::Unknown { after },
+            Found::Base => self.base.contents(&place)?,
+        })
+    }
+
+    fn list(&self, path: &Path) -> Result<Reading<Vec<String>>> {
+        known!(self.entry(path)?);
+        if self.layer.untouched() {
+            return self.base.list(path);
+        }
+        // A link to a directory lists as the directory.
+        let place = self.layer.directory(self.base, path)?;
+        let mut names = match self.layer.find(&place) {
+            Found::Node(node) if node.fresh => Vec::new(),
+            Found::Absent | Found::Root => Vec::new(),
+            Found::Unknown(after) => return Ok(Reading::Unknown { after }),
+            Found::Node(_) | Found::Base => known!(self.base.list(&place)?),
+        };
+        let below = self
+            .layer
+            .files
+            .range(place.clone()..)
+            .skip_while(|(file, _)| **file == place);
+        for (file, node) in below.take_while(|(file, _)| file.starts_with(&place)) {
+            let (Some(name), true) = (
+                file.file_name().and_then(|name| name.to_str()),
+                file.parent() == Some(&*place),
+            ) else {
+                continue;
+            };
+            names.retain(|known| known != name);
+            match node {
+                Planned::Known(Some(_)) => names.push(name.to_owned()),
+                Planned::Known(None) => {}
+                Planned::Unknown(after) => return Ok(Reading::Unknown { after: after.clone() }),
+            }
+        }
+        names.sort_unstable();
+        Ok(Reading::Known(names))
+    }
+
+    fn user(&self, name: &str) -> Result<Reading<Option<User>>> {
+        known!(self.settled());
+        let answer = match self.layer.users.get(name) {
+            Some(user) => planned(user),
+            None => self.base.user(name)?,
+        };
+        Ok(Self::or_installed(answer, self.ancestry.installs.as_ref()))
+    }
+
+    fn group(&self, name: &str) -> Result<Reading<Option<Group>>> {
+        known!(self.settled());
+        let answer = match self.layer.groups.get(name) {
+            Some(group) => planned(group),
+            None => self.base.group(name)?,
+        };
+        Ok(Self::or_installed(answer, self.ancestry.installs.as_ref()))
+    }
+
+    fn package(&self, name: &str) -> Result<Reading<Option<Package>>> {
+        known!(self.settled());
+        let answer = match self.layer.packages.get(name) {
+            Some(package) => planned(package),
+            None => self.base.package(name)?,
+        };
+        // It may come as a dependency of one that is installed before.
+        Ok(Self::or_installed(answer, self.ancestry.installs.as_ref()))
+    }
+
+    fn unit(&self, name: &UnitName) -> Result<Reading<Option<Unit>>> {
+        known!(self.settled());
+        let answer = match self.layer.units.get(name) {
+            Some(unit) => planned(unit),
+            None => self.base.unit(name)?,
+        };
+        // A unit that is nowhere is a mistake, unless any package that comes earlier may bring it.
+        Ok(Self::or_installed(
+            answer,
+            self.ancestry.installs.as_ref().or(self.layer.installs.as_ref()),
+        ))
+    }
+
+    fn mounts(&self) -> Result<Reading<Arc<Vec<Mount>>>> {
+        known!(self.settled());
+        self.layer
+            .mounts
+            .as_ref()
+            .map_or_else(|| self.base.mounts(), |mounts| Ok(Reading::Known(Arc::clone(mounts))))
+    }
+
+    fn usage(&self, mount_point: &Path) -> Result<Reading<Usage>> {
+        known!(self.settled());
+        self.base.usage(mount_point)
+    }
+
+    fn block(&self, device: &DevicePath) -> Result<Reading<Option<BlockDevice>>> {
+        known!(self.settled());
+        self.or_program(self.layer.block(self.base, device))
+    }
+
+    fn lvm(&self) -> Result<Reading<Arc<Lvm>>> {
+        known!(self.settled());
+        match &self.layer.lvm {
+            Some(lvm) => Ok(Reading::Known(Arc::clone(lvm))),
+            None => self.or_program(self.base.lvm()),
+        }
+    }
+
+    fn exports(&self) -> Result<Reading<Arc<Vec<(String, String)>>>> {
+        known!(self.settled());
+        self.layer.exports.as_ref().map_or_else(
+            || self.base.exports(),
+            |exports| Ok(Reading::Known(Arc::clone(exports))),
+        )
+    }
+
+    fn guard(&self, guard: &Guard) -> Result<Reading<bool>> {
+        // What it looks at nobody knows, so it is only asked when nothing before it changes.
+        match &self.ancestry.changes {
+            Some(after) => Ok(Reading::Unknown { after: after.clone() }),
+            None => self.base.guard(guard),
+        }
+    }
+}
+
+/// Without ancestors: what a node that is nothing but an overlay answers.
+macro_rules! through_view {
+    ($($name:ident($($arg:ident: $type:ty),*) -> $answer:ty;)+) => {
+        impl Probe for Overlay<'_> {
+            $(fn $name(&self, $($arg: $type),*) -> Result<Reading<$answer>> {
+                self.view(&Ancestry::default()).$name($($arg),*)
+            })+
+        }
+    };
+}
+
+through_view! {
+    entry(path: &Path) -> Option<Entry>;
+    contents(path: &Path) -> Option<Bytes>;
+    list(path: &Path) -> Vec<String>;
+    user(name: &str) -> Option<User>;
+    group(name: &str) -> Option<Group>;
+    package(name: &str) -> Option<Package>;
+    unit(name: &UnitName) -> Option<Unit>;
+    mounts() -> Arc<Vec<Mount>>;
+    usage(mount_point: &Path) -> Usage;
+    block(device: &DevicePath) -> Option<BlockDevice>;
+    lvm() -> Arc<Lvm>;
+    exports() -> Arc<Vec<(String, String)>>;
+    guard(guard: &Guard) -> bool;
+}

@@ -1,0 +1,263 @@
+//! The one way to run a program: no shell, a fixed environment, a timeout, the tail of its stderr in the error.
+
+use std::{
+    ffi::OsString,
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::Output,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, anyhow, bail};
+use nix::{
+    sys::signal::{Signal, killpg},
+    unistd::Pid,
+};
+
+/// Where programs are looked up, whatever the caller's own `PATH` is: cron's has no `/usr/sbin`.
+pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// The program is not on this node.
+#[derive(Debug, thiserror::Error)]
+#[error("the program {0} is not installed")]
+pub struct Missing(pub String);
+
+/// A program about to be run.
+#[derive(Debug, Clone)]
+pub struct Program {
+    name: String,
+    args: Vec<OsString>,
+    env: Vec<(String, String)>,
+    cwd: PathBuf,
+    stdin: Vec<u8>,
+    timeout: Duration,
+}
+
+impl Program {
+    /// A program by its name, found on `PATH`, or by its path.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            args: Vec::new(),
+            env: Vec::new(),
+            cwd: PathBuf::from("/"),
+            stdin: Vec::new(),
+            timeout: Duration::from_mins(2),
+        }
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args<A: Into<OsString>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Adds a variable to the fixed environment.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// Runs it in this directory instead of `/`.
+    #[must_use]
+    pub fn cwd(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.cwd = directory.into();
+        self
+    }
+
+    /// Gives it these bytes to read instead of nothing.
+    #[must_use]
+    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.stdin = bytes.into();
+        self
+    }
+
+    /// Kills it, with all that it started, when it takes longer than this instead of two minutes.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Runs it and waits. Any exit status is an answer; not being there, dying by a signal and taking too long are errors.
+    pub fn output(&self) -> Result<Output> {
+        let Some(output) = self.start()?.wait(self.timeout)? else {
+            bail!(
+                "{} took longer than {} s and was killed",
+                self.shown(),
+                self.timeout.as_secs()
+            );
+        };
+        if output.status.code().is_none() {
+            bail!("{} ended with {}", self.shown(), output.status);
+        }
+        Ok(output)
+    }
+
+    /// Starts it and does not wait: for a program that is to run while something else happens. Its timeout does not apply.
+    pub fn start(&self) -> Result<Running> {
+        let path = find(&self.name)?;
+        let handle = duct::cmd(&path, &self.args)
+            .dir(&self.cwd)
+            .full_env(
+                [("PATH", PATH), ("LC_ALL", "C.UTF-8"), ("HOME", "/root")]
+                    .into_iter()
+                    .chain(self.env.iter().map(|(name, value)| (name.as_str(), value.as_str()))),
+            )
+            .stdin_bytes(self.stdin.clone())
+            .stdout_capture()
+            .stderr_capture()
+            .unchecked()
+            .before_spawn(|command| {
+                command.process_group(0);
+                Ok(())
+            })
+            .start()
+            .with_context(|| format!("starting {}", path.display()))?;
+        Ok(Running {
+            name: self.name.clone(),
+            handle,
+        })
+    }
+
+    /// Runs it, waits, and takes any exit status but 0 for an error. Returns its standard output.
+    pub fn stdout(&self) -> Result<Vec<u8>> {
+        let output = self.output()?;
+        if !output.status.success() {
+            return Err(self.failed(&output));
+        }
+        Ok(output.stdout)
+    }
+
+    /// The error that says which program failed, with what status, and the last lines it wrote.
+    pub fn failed(&self, output: &Output) -> anyhow::Error {
+        let said = if output.stderr.trim_ascii().is_empty() {
+            &output.stdout
+        } else {
+            &output.stderr
+        };
+        anyhow!("{} failed ({}){}", self.shown(), output.status, tail(said))
+    }
+
+    fn shown(&self) -> String {
+        let mut text = self.name.clone();
+        for arg in &self.args {
+            text.push(' ');
+            text.push_str(&arg.to_string_lossy());
+        }
+        text
+    }
+}
+
+/// A program that was started. Dropping it kills it, with all that it started.
+#[derive(Debug)]
+pub struct Running {
+    name: String,
+    handle: duct::Handle,
+}
+
+impl Running {
+    /// Waits so long for its end; `None` while it goes on.
+    pub fn wait(&self, time: Duration) -> Result<Option<Output>> {
+        let output = self.handle.wait_timeout(time);
+        Ok(output.with_context(|| format!("waiting for {}", self.name))?.cloned())
+    }
+
+    /// Sends it a signal, and all that it started.
+    pub fn signal(&self, signal: Signal) {
+        if matches!(self.handle.try_wait(), Ok(Some(_))) {
+            return;
+        }
+        for leader in self.handle.pids() {
+            if let Ok(pid) = i32::try_from(leader) {
+                let _ = killpg(Pid::from_raw(pid), signal);
+            }
+        }
+    }
+
+    /// Kills it and waits for its end.
+    pub fn kill(&self) {
+        self.signal(Signal::SIGKILL);
+        let _ = self.handle.wait();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Where a program is, by name on `PATH`.
+pub fn find(name: &str) -> Result<PathBuf> {
+    let there = |path: &Path| nix::unistd::access(path, nix::unistd::AccessFlags::X_OK).is_ok();
+    if name.contains('/') {
+        let path = PathBuf::from(name);
+        return if there(&path) {
+            Ok(path)
+        } else {
+            Err(Missing(name.to_owned()).into())
+        };
+    }
+    PATH.split(':')
+        .map(|directory| Path::new(directory).join(name))
+        .find(|path| there(path))
+        .ok_or_else(|| Missing(name.to_owned()).into())
+}
+
+/// The last lines of what a program said, as the end of a message.
+fn tail(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    let shown = &lines[lines.len().saturating_sub(8)..];
+    if shown.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", shown.join("\n"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_says_what_the_program_said() {
+        let error = Program::new("sh")
+            .args(["-c", "echo broken pipe wrench >&2; exit 7"])
+            .stdout()
+            .unwrap_err();
+        let text = error.to_string();
+        assert!(
+            text.contains("exit status: 7") && text.contains("broken pipe wrench"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_missing_program_is_named() {
+        let error = Program::new("no-such-program").output().unwrap_err();
+        assert!(error.downcast_ref::<Missing>().is_some());
+    }
+
+    #[test]
+    fn a_slow_program_is_killed_with_its_children() {
+        let error = Program::new("sh")
+            .args(["-c", "sleep 60 & sleep 60"])
+            .timeout(Duration::from_millis(50))
+            .output()
+            .unwrap_err();
+        assert!(error.to_string().contains("took longer"), "{error}");
+    }
+
+    #[test]
+    fn the_environment_is_fixed() {
+        let output = Program::new("env").env("ONE", "1").stdout().unwrap();
+        let text = String::from_utf8(output).unwrap();
+        let mut names: Vec<&str> = text.lines().filter_map(|line| line.split('=').next()).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["HOME", "LC_ALL", "ONE", "PATH"]);
+    }
+}

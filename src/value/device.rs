@@ -1,0 +1,67 @@
+//! Names of block devices.
+
+use std::{fmt, ops::Deref, path::Path, str::FromStr};
+
+use super::{AbsPath, string_value};
+
+/// A block device's path below `/dev`, as the role names it: `/dev/sdb`, `/dev/disk/by-id/…`, `/dev/mysql/data`.
+/// What the name stands for is the probe's to find out.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DevicePath(AbsPath);
+
+impl DevicePath {
+    /// The device of a logical volume: `/dev/VG/LV`, a link that udev and LVM keep stable (lvm(8)).
+    pub fn of_volume(volume_group: &str, volume: &str) -> Self {
+        let text = format!("/dev/{volume_group}/{volume}");
+        Self(
+            text.parse()
+                .unwrap_or_else(|_| unreachable!("names of volumes hold no '..'")),
+        )
+    }
+
+    /// The path as text.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl FromStr for DevicePath {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let path: AbsPath = text.parse()?;
+        if path.starts_with("/dev") && path.as_os_str() != "/dev" {
+            return Ok(Self(path));
+        }
+        Err(format!(
+            "'{text}' is not a device: write a path below /dev, best one of /dev/disk/by-id/"
+        ))
+    }
+}
+
+impl Deref for DevicePath {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl AsRef<Path> for DevicePath {
+    fn as_ref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl fmt::Display for DevicePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+string_value!(
+    DevicePath,
+    "A block device's path below /dev.",
+    "^/dev/.",
+    ["/dev/disk/by-id/virtio-data", "/dev/sdb"]
+);

@@ -1,0 +1,57 @@
+//! Validated values. Each is parsed once, at the edge, and trusted from there on.
+
+mod device;
+mod id;
+mod mode;
+pub mod owner;
+mod path;
+mod size;
+mod unit;
+
+pub use device::DevicePath;
+pub use id::Id;
+pub use mode::Mode;
+pub use owner::Owner;
+pub use path::AbsPath;
+pub use size::Size;
+pub use unit::UnitName;
+
+/// A value that is written as one string: the serde, `Display` and JSON Schema sides of a newtype whose
+/// `FromStr` and `Display` are its only syntax.
+macro_rules! string_value {
+    ($type:ty, $description:literal, $pattern:literal, [$($example:literal),+]) => {
+        impl<'de> serde::Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = <String as serde::Deserialize>::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+
+        impl serde::Serialize for $type {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl schemars::JsonSchema for $type {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($type).into()
+            }
+
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({
+                    "title": stringify!($type),
+                    "type": "string",
+                    "description": $description,
+                    "pattern": $pattern,
+                    "examples": [$($example),+],
+                })
+            }
+        }
+    };
+}
+pub(crate) use string_value;
