@@ -8,7 +8,12 @@ macro_rules! bundle {
 }
 
 /// Paths and contents: `roles/NAME.yml`, `templates/…`, `files/…`.
-pub(super) static FILES: &[(&str, &[u8])] = bundle![];
+pub(super) static FILES: &[(&str, &[u8])] = bundle![
+    "roles/backup.yml",
+    "roles/mysql.yml",
+    "roles/verify.yml",
+    "templates/mysql.cnf.hbs",
+];
 
 #[cfg(test)]
 mod tests {
