@@ -1,6 +1,8 @@
 //! The role language as a whole: roles in, declarations or messages out.
 
+mod beside;
 mod laws;
+mod types;
 
 use std::{fs::File, io::Write, path::Path};
 
