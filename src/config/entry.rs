@@ -282,19 +282,12 @@ fn parse(entry: &Entry<'_>, properties: &Node) -> Result<Box<dyn Resource>, Diag
     });
     result.map_err(|mut mistakes| {
         // serde names the first property that is missing; the schema knows the others.
-        let is_missing = |name: &str| format!("'{name}' is missing");
-        if mistakes.0.iter().any(|mistake| mistake.message.ends_with("is missing")) {
-            for name in required(entry.kind) {
-                let mistake = Diagnostic::at(entry.kind_place, is_missing(&name));
-                let misspelt = mistakes
-                    .0
-                    .iter()
-                    .any(|other| other.hint == Some(format!("did you mean '{name}'?")));
-                if misspelt {
-                    mistakes.0.retain(|other| *other != mistake);
-                } else if properties.get(&name).is_none() && !mistakes.0.contains(&mistake) {
-                    mistakes.push(mistake);
-                }
+        for name in required(entry.kind) {
+            let mistake = Diagnostic::at(entry.kind_place, format!("'{name}' is missing"));
+            let is_misspelt = |other: &Diagnostic| other.hint == Some(format!("did you mean '{name}'?"));
+            let is_said = mistakes.0.iter().any(|other| *other == mistake || is_misspelt(other));
+            if !is_said && matches!(properties.data, Data::Mapping(_)) && properties.get(&name).is_none() {
+                mistakes.push(mistake);
             }
         }
         for mistake in &mut mistakes.0 {

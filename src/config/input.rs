@@ -1,6 +1,6 @@
 //! Inputs of a role: what they are declared as, and whether a value is one.
 
-use std::{net::IpAddr, str::FromStr, time::Duration};
+use std::{borrow::Cow, net::IpAddr, str::FromStr, sync::Arc, time::Duration};
 
 use serde_json::Value;
 
@@ -197,10 +197,9 @@ impl Type {
             },
             (Self::OneOf(choices), _) => {
                 let value = match plain(node) {
-                    Some(Plain::Bool(value)) if written == Written::Yaml => Value::Bool(value),
-                    Some(Plain::Int(value)) if written == Written::Yaml => value.into(),
-                    Some(_) if written == Written::Argument => node.to_value().map_err(Diagnostics::from)?,
-                    _ => Value::String(node.to_text().map_err(Diagnostics::from)?.into_owned()),
+                    Some(Plain::Bool(value)) => Value::Bool(value),
+                    Some(Plain::Int(value)) => value.into(),
+                    _ => Value::String(as_text(node, written).map_err(Diagnostics::from)?.into_owned()),
                 };
                 if choices.contains(&value) {
                     return Ok(value);
@@ -214,10 +213,7 @@ impl Type {
                 .into())
             }
             (scalar, _) => {
-                let text = match &node.data {
-                    Data::Plain(text) if written == Written::Argument => (**text).into(),
-                    _ => node.to_text().map_err(Diagnostics::from)?,
-                };
+                let text = as_text(node, written).map_err(Diagnostics::from)?;
                 scalar
                     .check_text(&text)
                     .and_then(|()| bounds.check_text(&text))
@@ -277,6 +273,14 @@ impl Bounds {
     }
 }
 
+/// The text of a scalar; an argument is text whatever it looks like.
+fn as_text(node: &Node, written: Written) -> Result<Cow<'_, str>, Diagnostic> {
+    match &node.data {
+        Data::Plain(text) if written == Written::Argument => Ok(Cow::Borrowed(text)),
+        _ => node.to_text(),
+    }
+}
+
 /// What a scalar without quotes, or a computed one, is.
 fn plain(node: &Node) -> Option<Plain> {
     match &node.data {
@@ -288,7 +292,7 @@ fn plain(node: &Node) -> Option<Plain> {
 }
 
 /// A value of an argument as a node: YAML where the type is a list or a map, else a plain scalar.
-pub(super) fn argument(declared: &Type, place: Place, text: &std::sync::Arc<str>) -> Result<Node, Diagnostics> {
+pub(super) fn argument(declared: &Type, place: Place, text: &Arc<str>) -> Result<Node, Diagnostics> {
     if declared.is_collection() {
         return yaml::parse(place.file, text);
     }
