@@ -11,6 +11,8 @@
 //! A layer imports only those below it: `cli → config → engine → graph → resource → system → source, value`; `report` consumes
 //! events and is known to `cli` alone.
 
+pub mod backup;
+mod cli;
 pub mod engine;
 pub mod graph;
 pub mod report;
@@ -18,3 +20,5 @@ pub mod resource;
 pub mod source;
 pub mod system;
 pub mod value;
+
+pub use cli::run;

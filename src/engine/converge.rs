@@ -31,6 +31,8 @@ pub fn converge(run: &Run, node: &dyn System, state: &StateDir, sink: &mut dyn F
     let (foreseen, _) = foresee(run, node, &owed.ids().into_iter().collect(), &mut sink)?;
 
     let mut summary = Summary::default();
+    // Until something has been executed the node is as it was a moment ago, and what was found as declared is not looked at twice.
+    let mut executed = false;
     let mut schedule = Schedule::new(run.graph);
     while let Some(turn) = schedule.next() {
         if (run.stop)() {
@@ -42,12 +44,20 @@ pub fn converge(run: &Run, node: &dyn System, state: &StateDir, sink: &mut dyn F
         let outcome = if let Some(because) = &declaration.skipped {
             Outcome::Skipped {
                 because: because.clone(),
+                cause: None,
             }
         } else if let Some(cause) = turn.blocked_by {
             Outcome::Skipped {
                 because: format!("needs {cause}"),
+                cause: Some(cause.clone()),
             }
+        } else if let (Foreseen::Plan(plan), false) = (&foreseen[turn.index], executed || owed.is_owed(&declaration.id))
+            && plan.is_empty()
+        {
+            warnings.clone_from(&plan.warnings);
+            Outcome::Unchanged
         } else {
+            executed = true;
             let targets = run
                 .graph
                 .notified_by(turn.index)

@@ -65,17 +65,19 @@ pub(super) fn foresee(
         let outcome = if let Some(because) = &declaration.skipped {
             Outcome::Skipped {
                 because: because.clone(),
+                cause: None,
             }
         } else if let Some(cause) = turn.blocked_by {
             Outcome::Skipped {
                 because: format!("needs {cause}"),
+                cause: Some(cause.clone()),
             }
         } else {
             let notified = owed.contains(id) || matches!(told[index], Told::Changed);
             let answer = declaration.resource.plan(&overlay.view(&ancestry), notified);
             match answer {
-                Ok(Reading::Known(mut plan)) => {
-                    warnings = std::mem::take(&mut plan.warnings);
+                Ok(Reading::Known(plan)) => {
+                    warnings.clone_from(&plan.warnings);
                     let outcome = known(&plan, &told[index]);
                     for op in &plan.ops {
                         overlay.apply(id, op)?;
@@ -87,7 +89,7 @@ pub(super) fn foresee(
                     outcome
                 }
                 Ok(Reading::Unknown { after }) => {
-                    overlay.blur(id, &declaration.resource.provides());
+                    overlay.blur(id, &declaration.resource.provides())?;
                     ancestry.changes = Some(id.clone());
                     Outcome::Unknown {
                         after,

@@ -4,7 +4,10 @@ use std::{fs::File, io::Write};
 
 use anyhow::Result;
 
-use crate::{report::event::Event, system::state::StateDir};
+use crate::{
+    report::event::{Event, Outcome},
+    system::state::StateDir,
+};
 
 /// An open record. It is history, not truth: a line that cannot be written is lost, and the run goes on.
 #[derive(Debug)]
@@ -16,6 +19,18 @@ impl Journal {
     }
 
     pub(super) fn record(&mut self, event: &Event) {
+        // What stays as it is, is in the counts at the end.
+        if let Event::Planned {
+            outcome: Outcome::Unchanged,
+            ..
+        }
+        | Event::Applied {
+            outcome: Outcome::Unchanged,
+            ..
+        } = event
+        {
+            return;
+        }
         let Some(file) = &mut self.0 else { return };
         let Ok(mut line) = serde_json::to_vec(event) else {
             return;

@@ -7,6 +7,8 @@ mod foresee;
 mod journal;
 mod owed;
 mod schedule;
+#[cfg(test)]
+mod tests;
 mod willing;
 
 pub use converge::converge;

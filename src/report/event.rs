@@ -117,6 +117,9 @@ pub enum Outcome {
     Skipped {
         /// Why: its `when`, a resource it needs that failed.
         because: String,
+        /// The resource that failed, where that is why. Without one it is left out as the role or the user says.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cause: Option<Id>,
     },
     /// It failed.
     Failed {

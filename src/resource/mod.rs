@@ -4,6 +4,8 @@
 mod cron_field;
 mod crontab;
 mod home;
+#[cfg(test)]
+mod laws;
 mod metadata;
 mod parent;
 mod plan;

@@ -1,6 +1,9 @@
 //! Where something stands.
 
-use std::{ops::Range, sync::Arc};
+use std::{
+    ops::Range,
+    sync::{Arc, OnceLock},
+};
 
 /// A file among `Sources`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,24 +23,36 @@ pub struct Place {
 /// The texts that places point into: role files, variable files, `--set` arguments.
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
-    files: Vec<(String, Arc<str>)>,
+    files: Vec<File>,
+}
+
+#[derive(Debug, Clone)]
+struct File {
+    name: String,
+    text: Arc<str>,
+    /// Where each line starts; made when a place is first looked up.
+    lines: OnceLock<Vec<usize>>,
 }
 
 impl Sources {
     /// Keeps a text under the name that messages call it by.
     pub fn add(&mut self, name: impl Into<String>, text: impl Into<Arc<str>>) -> FileId {
-        self.files.push((name.into(), text.into()));
+        self.files.push(File {
+            name: name.into(),
+            text: text.into(),
+            lines: OnceLock::new(),
+        });
         FileId(u32::try_from(self.files.len() - 1).unwrap_or(u32::MAX))
     }
 
     /// A file's name.
     pub fn name(&self, file: FileId) -> &str {
-        &self.files[file.0 as usize].0
+        &self.files[file.0 as usize].name
     }
 
     /// A file's text.
     pub fn text(&self, file: FileId) -> &Arc<str> {
-        &self.files[file.0 as usize].1
+        &self.files[file.0 as usize].text
     }
 
     /// `file:line:column`, counted from 1, the column in characters.
@@ -48,11 +63,14 @@ impl Sources {
 
     /// Line and column of a place's start, counted from 1, the column in characters.
     pub fn line_column(&self, place: Place) -> (usize, usize) {
-        let text = self.text(place.file);
-        let before = &text[..text.floor_char_boundary((place.start as usize).min(text.len()))];
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-        (line, column)
+        let File { text, lines, .. } = &self.files[place.file.0 as usize];
+        let lines = lines.get_or_init(|| {
+            let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+            std::iter::once(0).chain(ends.map(|(end, _)| end + 1)).collect()
+        });
+        let at = text.floor_char_boundary((place.start as usize).min(text.len()));
+        let line = lines.partition_point(|start| *start <= at);
+        (line, text[lines[line - 1]..at].chars().count() + 1)
     }
 }
 
@@ -70,5 +88,22 @@ impl Place {
     /// The range, for slicing the text.
     pub fn range(self) -> Range<usize> {
         self.start as usize..self.end as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_and_columns_count_from_one_and_in_characters() {
+        let mut sources = Sources::default();
+        let file = sources.add("role.yml", "role: x\nnäme: y\n");
+        let locate = |start| sources.locate(Place::new(file, start..start));
+        assert_eq!(locate(0), "role.yml:1:1");
+        assert_eq!(locate(7), "role.yml:1:8");
+        assert_eq!(locate(8), "role.yml:2:1");
+        assert_eq!(locate(13), "role.yml:2:5", "ä is one column and two bytes");
+        assert_eq!(locate(99), "role.yml:3:1");
     }
 }

@@ -10,6 +10,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, bail};
+use nix::{
+    sys::signal::{Signal, killpg},
+    unistd::Pid,
+};
 
 /// Where programs are looked up, whatever the caller's own `PATH` is: cron's has no `/usr/sbin`.
 pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -90,8 +94,23 @@ impl Program {
 
     /// Runs it and waits. Any exit status is an answer; not being there, dying by a signal and taking too long are errors.
     pub fn output(&self) -> Result<Output> {
+        let Some(output) = self.start()?.wait(self.timeout)? else {
+            bail!(
+                "{} took longer than {} s and was killed",
+                self.shown(),
+                self.timeout.as_secs()
+            );
+        };
+        if output.status.code().is_none() {
+            bail!("{} ended with {}", self.shown(), output.status);
+        }
+        Ok(output)
+    }
+
+    /// Starts it and does not wait: for a program that is to run while something else happens. Its timeout does not apply.
+    pub fn start(&self) -> Result<Running> {
         let path = find(&self.name)?;
-        let expression = duct::cmd(&path, &self.args)
+        let handle = duct::cmd(&path, &self.args)
             .dir(&self.cwd)
             .full_env(
                 [("PATH", PATH), ("LC_ALL", "C.UTF-8"), ("HOME", "/root")]
@@ -114,30 +133,13 @@ impl Program {
                     }
                     Ok(())
                 }
-            });
-        let handle = expression
+            })
             .start()
             .with_context(|| format!("starting {}", path.display()))?;
-        let output = if let Some(output) = handle
-            .wait_timeout(self.timeout)
-            .with_context(|| format!("waiting for {}", self.name))?
-        {
-            output.clone()
-        } else {
-            for pid in handle.pids() {
-                kill_group(pid);
-            }
-            let _ = handle.wait();
-            bail!(
-                "{} took longer than {} s and was killed",
-                self.shown(),
-                self.timeout.as_secs()
-            );
-        };
-        if output.status.code().is_none() {
-            bail!("{} ended with {}", self.shown(), output.status);
-        }
-        Ok(output)
+        Ok(Running {
+            name: self.name.clone(),
+            handle,
+        })
     }
 
     /// Runs it, waits, and takes any exit status but 0 for an error. Returns its standard output.
@@ -169,6 +171,45 @@ impl Program {
     }
 }
 
+/// A program that was started. Dropping it kills it, with all that it started.
+#[derive(Debug)]
+pub struct Running {
+    name: String,
+    handle: duct::Handle,
+}
+
+impl Running {
+    /// Waits so long for its end; `None` while it goes on.
+    pub fn wait(&self, time: Duration) -> Result<Option<Output>> {
+        let output = self.handle.wait_timeout(time);
+        Ok(output.with_context(|| format!("waiting for {}", self.name))?.cloned())
+    }
+
+    /// Sends it a signal, and all that it started.
+    pub fn signal(&self, signal: Signal) {
+        if matches!(self.handle.try_wait(), Ok(Some(_))) {
+            return;
+        }
+        for leader in self.handle.pids() {
+            if let Ok(pid) = i32::try_from(leader) {
+                let _ = killpg(Pid::from_raw(pid), signal);
+            }
+        }
+    }
+
+    /// Kills it and waits for its end.
+    pub fn kill(&self) {
+        self.signal(Signal::SIGKILL);
+        let _ = self.handle.wait();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
 /// Where a program is, by name on `PATH`.
 pub fn find(name: &str) -> Result<PathBuf> {
     let there = |path: &Path| nix::unistd::access(path, nix::unistd::AccessFlags::X_OK).is_ok();
@@ -184,13 +225,6 @@ pub fn find(name: &str) -> Result<PathBuf> {
         .map(|directory| Path::new(directory).join(name))
         .find(|path| there(path))
         .ok_or_else(|| Missing(name.to_owned()).into())
-}
-
-/// Ends a process group, the leader's children with it.
-fn kill_group(leader: u32) {
-    if let Ok(pid) = i32::try_from(leader) {
-        let _ = nix::sys::signal::killpg(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
-    }
 }
 
 /// The last lines of what a program said, as the end of a message.

@@ -52,6 +52,7 @@ macro_rules! string_value {
 
             fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
                 schemars::json_schema!({
+                    "title": stringify!($type),
                     "type": "string",
                     "description": $description,
                     "pattern": $pattern,

@@ -1,8 +1,8 @@
 //! What operations make true, in the overlay.
 
 use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
+    path::Path,
+    sync::{Arc, PoisonError},
 };
 
 use anyhow::{Context, Result};
@@ -66,7 +66,7 @@ impl Applying<'_> {
                 )?;
             }
             Op::SetMeta { path, meta } => self.set_meta(path, meta)?,
-            Op::Remove { path } => self.remove(path),
+            Op::Remove { path } => self.remove(path)?,
             Op::Unit { name, verb } => self.unit(name, *verb)?,
             Op::Install { packages } => {
                 self.layer.installs = Some(self.author.clone());
@@ -110,19 +110,12 @@ impl Applying<'_> {
     }
 
     /// Marks what these facts speak of as decided by the author.
-    pub(super) fn blur(&mut self, facts: &[Fact]) {
+    pub(super) fn blur(&mut self, facts: &[Fact]) -> Result<()> {
         let unknown = || Planned::Unknown(self.author.clone());
         for fact in facts {
             match fact {
-                Fact::Path(path) => drop(
-                    self.layer
-                        .files
-                        .insert(path.to_path_buf(), Planned::Unknown(self.author.clone())),
-                ),
-                Fact::Mounted(path) => self
-                    .layer
-                    .covers
-                    .push((path.to_path_buf(), Cover::Unseen(self.author.clone()))),
+                Fact::Path(path) => self.insert(path, Planned::Unknown(self.author.clone()))?,
+                Fact::Mounted(path) => self.cover(path, Cover::Unseen(self.author.clone()))?,
                 Fact::Device(device) | Fact::Filesystem(device) => {
                     self.layer
                         .blocks
@@ -148,6 +141,7 @@ impl Applying<'_> {
                 Fact::VolumeGroup(_) => {}
             }
         }
+        Ok(())
     }
 
     fn put(
@@ -173,8 +167,7 @@ impl Applying<'_> {
             contents: Planned::Known(contents),
             fresh: true,
         };
-        self.layer.files.insert(path.to_owned(), Planned::Known(Some(node)));
-        Ok(())
+        self.insert(path, Planned::Known(Some(node)))
     }
 
     fn set_meta(&mut self, path: &Path, meta: &Meta) -> Result<()> {
@@ -184,20 +177,45 @@ impl Applying<'_> {
         entry.owner = self.owner(meta, Some(&entry))?;
         entry.group = self.group(meta, Some(&entry))?;
         entry.mode = meta.mode.unwrap_or(entry.mode);
-        let (contents, fresh) = match self.layer.find(path)? {
+        let (contents, fresh) = match self.layer.find(&self.layer.place(self.base, path)?) {
             Found::Node(node) => (node.contents.clone(), node.fresh),
             Found::Root => (Planned::Known(None), true),
-            Found::Absent | Found::Unknown(_) | Found::Base(_) => (Planned::Known(None), false),
+            Found::Absent | Found::Unknown(_) | Found::Base => (Planned::Known(None), false),
         };
-        self.layer
-            .files
-            .insert(path.to_owned(), Planned::Known(Some(Node { entry, contents, fresh })));
+        self.insert(path, Planned::Known(Some(Node { entry, contents, fresh })))
+    }
+
+    fn remove(&mut self, path: &Path) -> Result<()> {
+        let place = self.layer.place(self.base, path)?;
+        self.forget_below(&place);
+        self.insert(&place, Planned::Known(None))
+    }
+
+    /// Puts something at a path; where it is a link, or takes the place of one, directories may have other places now.
+    fn insert(&mut self, path: &Path, node: Planned<Option<Node>>) -> Result<()> {
+        let place = self.layer.place(self.base, path)?;
+        if !matches!(
+            &node,
+            Planned::Known(Some(Node {
+                entry: Entry {
+                    file_type: FileType::File { .. },
+                    ..
+                },
+                ..
+            }))
+        ) {
+            self.forget_places();
+        }
+        self.layer.files.insert(place, node);
         Ok(())
     }
 
-    fn remove(&mut self, path: &Path) {
-        self.forget_below(path);
-        self.layer.files.insert(path.to_owned(), Planned::Known(None));
+    fn forget_places(&mut self) {
+        self.layer
+            .places
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
     }
 
     fn forget_below(&mut self, path: &Path) {
@@ -273,7 +291,7 @@ impl Applying<'_> {
 
     fn effect(&mut self, effect: &Effect) -> Result<()> {
         match effect {
-            Effect::Entry(path, None) => self.remove(path),
+            Effect::Entry(path, None) => self.remove(path)?,
             Effect::Entry(path, Some(entry)) => {
                 let contents = match entry.file_type {
                     FileType::File { .. } => Planned::Unknown(self.author.clone()),
@@ -284,13 +302,9 @@ impl Applying<'_> {
                     contents,
                     fresh: true,
                 };
-                self.layer.files.insert(path.clone(), Planned::Known(Some(node)));
+                self.insert(path, Planned::Known(Some(node)))?;
             }
-            Effect::Unsure(path) => {
-                self.layer
-                    .files
-                    .insert(path.clone(), Planned::Unknown(self.author.clone()));
-            }
+            Effect::Unsure(path) => self.insert(path, Planned::Unknown(self.author.clone()))?,
             Effect::User(name, user) => drop(self.layer.users.insert(name.clone(), Planned::Known(user.clone()))),
             Effect::Group(name, group) => drop(self.layer.groups.insert(name.clone(), Planned::Known(group.clone()))),
             Effect::Package(name, package) => {
@@ -442,25 +456,29 @@ impl Applying<'_> {
         let again = self.mounts()?.iter().any(|known| known.target == mount.target);
         self.mounts()?.retain(|known| known.target != mount.target);
         self.mounts()?.push(mount.clone());
-        if !again {
-            self.forget_below(&mount.target);
-            self.layer.files.remove(&mount.target);
-            let cover = if empty {
-                Cover::Empty
-            } else {
-                Cover::Unseen(self.author.clone())
-            };
-            self.layer.covers.push((mount.target.clone(), cover));
+        if again {
+            return Ok(());
         }
-        Ok(())
+        let cover = if empty {
+            Cover::Empty
+        } else {
+            Cover::Unseen(self.author.clone())
+        };
+        self.cover(&mount.target, cover)
     }
 
-    fn unmounted(&mut self, target: &PathBuf) -> Result<()> {
+    fn unmounted(&mut self, target: &Path) -> Result<()> {
         self.mounts()?.retain(|known| known.target != *target);
-        self.forget_below(target);
-        self.layer
-            .covers
-            .push((target.clone(), Cover::Unseen(self.author.clone())));
+        self.cover(target, Cover::Unseen(self.author.clone()))
+    }
+
+    /// Puts a filesystem in front of what is at and below a path.
+    fn cover(&mut self, target: &Path, cover: Cover) -> Result<()> {
+        let place = self.layer.directory(self.base, target)?;
+        self.forget_below(&place);
+        self.forget_places();
+        self.layer.files.remove(&place);
+        self.layer.covers.push((place, cover));
         Ok(())
     }
 }

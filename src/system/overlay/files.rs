@@ -1,8 +1,13 @@
 //! Paths in the overlay: what a planned operation put there, what a planned mount shows or hides, or what the base has.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashMap,
+    ffi::OsStr,
+    path::{Component, Path, PathBuf},
+    sync::{MutexGuard, PoisonError},
+};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result};
 
 use super::{Cover, Layer, Node, Planned};
 use crate::{
@@ -20,57 +25,92 @@ pub(super) enum Found<'l> {
     Unknown(Id),
     /// The root of a filesystem that the plan makes and mounts.
     Root,
-    /// The plan does not touch it: ask the base, for this path.
-    Base(PathBuf),
+    /// The plan does not touch it: ask the base.
+    Base,
 }
 
 /// As many links in a path as the kernel follows (`path_resolution(7)`).
 const LINKS: usize = 40;
 
 impl Layer {
-    /// What the plan leaves at a path; links that the plan makes on the way are followed, the path's last part is not.
-    pub(super) fn find(&self, path: &Path) -> Result<Found<'_>> {
-        let mut path = path.to_owned();
-        'links: for _ in 0..LINKS {
-            if self.files.is_empty() && self.covers.is_empty() {
-                return Ok(Found::Base(path));
+    /// The path with every link above its last part followed, so that each place has one name in the layer.
+    pub(super) fn place(&self, base: &dyn Probe, path: &Path) -> Result<PathBuf> {
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Ok(path.to_owned());
+        };
+        Ok(self.directory(base, parent)?.join(name))
+    }
+
+    /// A directory's place.
+    pub(super) fn directory(&self, base: &dyn Probe, path: &Path) -> Result<PathBuf> {
+        if let Some(place) = self.places().get(path) {
+            return Ok(place.clone());
+        }
+        let place = match (path.parent(), path.file_name()) {
+            (Some(parent), Some(name)) => self.step(base, &self.directory(base, parent)?, name, LINKS)?,
+            _ => path.to_owned(),
+        };
+        self.places().insert(path.to_owned(), place.clone());
+        Ok(place)
+    }
+
+    /// One part further from a place, following the link that may stand there.
+    fn step(&self, base: &dyn Probe, from: &Path, name: &OsStr, links: usize) -> Result<PathBuf> {
+        let place = from.join(name);
+        let Reading::Known(Some(Entry {
+            file_type: FileType::Link { target },
+            ..
+        })) = self.entry_at(base, &place)?
+        else {
+            return Ok(place);
+        };
+        let links = links
+            .checked_sub(1)
+            .with_context(|| format!("too many links at {}", place.display()))?;
+        let mut place = from.to_owned();
+        for part in target.components() {
+            match part {
+                Component::RootDir => place = PathBuf::from("/"),
+                Component::ParentDir => drop(place.pop()),
+                Component::Normal(name) => place = self.step(base, &place, name, links)?,
+                Component::CurDir | Component::Prefix(_) => {}
             }
-            match self.files.get(&path) {
-                Some(Planned::Known(Some(node))) => return Ok(Found::Node(node)),
-                Some(Planned::Known(None)) => return Ok(Found::Absent),
-                Some(Planned::Unknown(after)) => return Ok(Found::Unknown(after.clone())),
+        }
+        Ok(place)
+    }
+
+    fn places(&self) -> MutexGuard<'_, HashMap<PathBuf, PathBuf>> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the plan leaves at a place.
+    pub(super) fn find(&self, place: &Path) -> Found<'_> {
+        match self.files.get(place) {
+            Some(Planned::Known(Some(node))) => return Found::Node(node),
+            Some(Planned::Known(None)) => return Found::Absent,
+            Some(Planned::Unknown(after)) => return Found::Unknown(after.clone()),
+            None => {}
+        }
+        if let Some(cover) = self.cover(place) {
+            return match cover {
+                Cover::Empty => Found::Root,
+                Cover::Unseen(after) => Found::Unknown(after.clone()),
+            };
+        }
+        for above in place.ancestors().skip(1) {
+            match self.files.get(above) {
+                Some(Planned::Known(Some(node))) if node.fresh => return Found::Absent,
+                Some(Planned::Known(None)) => return Found::Absent,
+                Some(Planned::Unknown(after)) => return Found::Unknown(after.clone()),
+                _ => {}
+            }
+            match self.cover(above) {
+                Some(Cover::Empty) => return Found::Absent,
+                Some(Cover::Unseen(after)) => return Found::Unknown(after.clone()),
                 None => {}
             }
-            if let Some(cover) = self.cover(&path) {
-                return Ok(match cover {
-                    Cover::Empty => Found::Root,
-                    Cover::Unseen(after) => Found::Unknown(after.clone()),
-                });
-            }
-            for above in path.ancestors().skip(1) {
-                match self.files.get(above) {
-                    Some(Planned::Known(Some(node))) => match &node.entry.file_type {
-                        FileType::Link { target } => {
-                            let rest = path.strip_prefix(above)?;
-                            path = above.parent().unwrap_or(above).join(target).join(rest);
-                            continue 'links;
-                        }
-                        _ if node.fresh => return Ok(Found::Absent),
-                        _ => {}
-                    },
-                    Some(Planned::Known(None)) => return Ok(Found::Absent),
-                    Some(Planned::Unknown(after)) => return Ok(Found::Unknown(after.clone())),
-                    None => {}
-                }
-                match self.cover(above) {
-                    Some(Cover::Empty) => return Ok(Found::Absent),
-                    Some(Cover::Unseen(after)) => return Ok(Found::Unknown(after.clone())),
-                    None => {}
-                }
-            }
-            return Ok(Found::Base(path));
         }
-        bail!("too many links in {}", path.display())
+        Found::Base
     }
 
     fn cover(&self, target: &Path) -> Option<&Cover> {
@@ -81,14 +121,26 @@ impl Layer {
             .map(|(_, cover)| cover)
     }
 
+    /// Whether the plan has touched no path yet: then the base is asked as it is.
+    pub(super) fn untouched(&self) -> bool {
+        self.files.is_empty() && self.covers.is_empty()
+    }
+
     /// What stands at a path, by the layer and the base together.
     pub(super) fn entry(&self, base: &dyn Probe, path: &Path) -> Result<Reading<Option<Entry>>> {
-        Ok(match self.find(path)? {
+        if self.untouched() {
+            return base.entry(path);
+        }
+        self.entry_at(base, &self.place(base, path)?)
+    }
+
+    fn entry_at(&self, base: &dyn Probe, place: &Path) -> Result<Reading<Option<Entry>>> {
+        Ok(match self.find(place) {
             Found::Node(node) => Reading::Known(Some(node.entry.clone())),
             Found::Absent => Reading::Known(None),
             Found::Unknown(after) => Reading::Unknown { after },
             Found::Root => Reading::Known(Some(fresh_root())),
-            Found::Base(path) => base.entry(&path)?,
+            Found::Base => base.entry(place)?,
         })
     }
 }

@@ -4,12 +4,14 @@
 mod apply;
 mod bare;
 mod files;
+#[cfg(test)]
+mod tests;
 mod view;
 
 use std::{
     collections::{BTreeMap, HashMap},
     path::PathBuf,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
 use anyhow::Result;
@@ -30,6 +32,8 @@ pub struct Overlay<'a> {
 #[derive(Debug, Default)]
 struct Layer {
     files: BTreeMap<PathBuf, Planned<Option<Node>>>,
+    /// Directories and their places, links followed; forgotten when a link may have come or gone.
+    places: Mutex<HashMap<PathBuf, PathBuf>>,
     /// Filesystems that planned mounts put in front of what the base has there.
     covers: Vec<(PathBuf, Cover)>,
     users: HashMap<String, Planned<Option<User>>>,
@@ -99,13 +103,13 @@ impl<'a> Overlay<'a> {
     }
 
     /// Notes that nobody can know what `author` will do, but that it decides these facts.
-    pub fn blur(&self, author: &Id, facts: &[Fact]) {
+    pub fn blur(&self, author: &Id, facts: &[Fact]) -> Result<()> {
         apply::Applying {
             base: self.base,
             layer: &mut self.layer.write().unwrap_or_else(PoisonError::into_inner),
             author,
         }
-        .blur(facts);
+        .blur(facts)
     }
 }
 

@@ -119,36 +119,44 @@ impl Probe for View<'_> {
         if let Reading::Unknown { after } = self.entry(path)? {
             return Ok(Reading::Unknown { after });
         }
-        Ok(match self.layer.find(path)? {
+        if self.layer.untouched() {
+            return self.base.contents(path);
+        }
+        let place = self.layer.place(self.base, path)?;
+        Ok(match self.layer.find(&place) {
             Found::Node(node) => match planned(&node.contents) {
                 // The plan changed its ownership only.
-                Reading::Known(None) if !node.fresh => self.base.contents(path)?,
+                Reading::Known(None) if !node.fresh => self.base.contents(&place)?,
                 contents => contents,
             },
             Found::Absent | Found::Root => Reading::Known(None),
             Found::Unknown(after) => Reading::Unknown { after },
-            Found::Base(path) => self.base.contents(&path)?,
+            Found::Base => self.base.contents(&place)?,
         })
     }
 
     fn list(&self, path: &Path) -> Result<Reading<Vec<String>>> {
         known!(self.entry(path)?);
-        let mut names = match self.layer.find(path)? {
+        if self.layer.untouched() {
+            return self.base.list(path);
+        }
+        // A link to a directory lists as the directory.
+        let place = self.layer.directory(self.base, path)?;
+        let mut names = match self.layer.find(&place) {
             Found::Node(node) if node.fresh => Vec::new(),
             Found::Absent | Found::Root => Vec::new(),
             Found::Unknown(after) => return Ok(Reading::Unknown { after }),
-            Found::Node(_) => known!(self.base.list(path)?),
-            Found::Base(path) => known!(self.base.list(&path)?),
+            Found::Node(_) | Found::Base => known!(self.base.list(&place)?),
         };
         let below = self
             .layer
             .files
-            .range(path.to_owned()..)
-            .skip_while(|(file, _)| *file == path);
-        for (file, node) in below.take_while(|(file, _)| file.starts_with(path)) {
+            .range(place.clone()..)
+            .skip_while(|(file, _)| **file == place);
+        for (file, node) in below.take_while(|(file, _)| file.starts_with(&place)) {
             let (Some(name), true) = (
                 file.file_name().and_then(|name| name.to_str()),
-                file.parent() == Some(path),
+                file.parent() == Some(&*place),
             ) else {
                 continue;
             };

@@ -1,0 +1,356 @@
+//! Reading the archive, which may be damaged or hostile. Nothing is written that the list of files does not name, at the place and
+//! of the size it says; nothing leaves the directory; links are made last, so that nothing is written through one. Source of the
+//! dangers: CWE-22, CWE-59; tar's own documentation on security.
+
+use std::{
+    collections::BTreeSet,
+    fs::{self, File},
+    io::{self, Read, Seek, SeekFrom, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Component, Path, PathBuf},
+};
+
+use tar::EntryType;
+
+use super::CHUNK;
+use crate::backup::{error::Result, files::List};
+
+/// Who shall own what is unpacked.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::backup) struct Owner {
+    pub(in crate::backup) uid: u32,
+    pub(in crate::backup) gid: u32,
+}
+
+/// What came of reading an archive to its end, or to where it cannot be read any further.
+#[derive(Debug, Default)]
+pub(in crate::backup) struct Found {
+    /// Files with the contents that the list says.
+    pub(in crate::backup) intact: u64,
+    /// What is wrong, one sentence each; empty if nothing is.
+    pub(in crate::backup) wrong: Vec<String>,
+}
+
+/// What is told after each chunk: files, their bytes. An error from it ends the unpacking.
+type Progress<'a> = dyn FnMut(u64, u64) -> Result<()> + 'a;
+
+/// Why an entry is not taken.
+enum Bad {
+    /// Its bytes are not what the list says; the next entry may be.
+    Differs(String),
+    /// The archive is not one that glrl wrote, or cannot be read any further.
+    End(String),
+    /// It could not be written here, which says nothing about the archive.
+    Here(anyhow::Error),
+}
+
+/// Unpacks an archive (the decompressed stream) below `into`, an existing empty directory; with `None` it is only read. Absolute links mean places in a volume mounted at `mount_point`.
+/// What is wrong with the archive is an answer; an error is what went wrong here.
+pub(in crate::backup) fn unpack(
+    from: impl Read,
+    list: &List,
+    into: Option<(&Path, Owner)>,
+    mount_point: &Path,
+    progress: &mut Progress<'_>,
+) -> Result<Found> {
+    let mut found = Found::default();
+    let mut unpacker = Unpacker {
+        list,
+        into,
+        mount_point,
+        seen: BTreeSet::new(),
+        directories: BTreeSet::from([PathBuf::new()]),
+        links: Vec::new(),
+        buffer: vec![0; CHUNK],
+        bytes: 0,
+        progress,
+    };
+    let mut archive = tar::Archive::new(from);
+    let entries = archive.entries().map_err(anyhow::Error::from)?;
+    let mut ended = false;
+    for entry in entries {
+        let taken = match entry {
+            Ok(mut entry) => unpacker.entry(&mut entry)?,
+            Err(error) => Err(Bad::End(format!("the archive cannot be read any further: {error}"))),
+        };
+        match taken {
+            Ok(files) => found.intact += files,
+            Err(Bad::Differs(what)) => found.wrong.push(what),
+            Err(Bad::End(what)) => {
+                found.wrong.push(what);
+                ended = true;
+                break;
+            }
+            Err(Bad::Here(error)) => return Err(error.into()),
+        }
+    }
+    if !ended {
+        let missing: Vec<&str> = list
+            .keys()
+            .filter(|path| !unpacker.seen.contains(*path))
+            .map(String::as_str)
+            .collect();
+        if let Some(first) = missing.first() {
+            found.wrong.push(format!(
+                "{} files are missing from the archive, among them {first}",
+                missing.len()
+            ));
+        }
+        if let Err(Bad::Here(error)) = unpacker.make_links() {
+            return Err(error.into());
+        }
+    }
+    Ok(found)
+}
+
+struct Unpacker<'a> {
+    list: &'a List,
+    into: Option<(&'a Path, Owner)>,
+    mount_point: &'a Path,
+    seen: BTreeSet<String>,
+    directories: BTreeSet<PathBuf>,
+    links: Vec<(PathBuf, PathBuf)>,
+    buffer: Vec<u8>,
+    bytes: u64,
+    progress: &'a mut Progress<'a>,
+}
+
+impl Unpacker<'_> {
+    /// Takes one entry. Returns how many files that were: one or none.
+    fn entry(&mut self, entry: &mut tar::Entry<'_, impl Read>) -> Result<Result<u64, Bad>> {
+        let end = |what: String| Ok(Err(Bad::End(what)));
+        let name = match entry.path() {
+            Ok(name) => name.into_owned(),
+            Err(error) => return end(format!("an entry of the archive has no readable name: {error}")),
+        };
+        let Some(path) = inside(&name) else {
+            return end(format!(
+                "the archive would leave its directory: it names {}",
+                name.display()
+            ));
+        };
+        let shown = path.display().to_string();
+        let header = entry.header();
+        let mode = header.mode().unwrap_or(0o7777);
+        if mode & 0o6000 != 0 {
+            return end(format!("the archive holds a setuid or setgid file, {shown}"));
+        }
+        let kind = header.entry_type();
+        let again = kind != EntryType::Directory && self.directories.contains(&path);
+        if again
+            || self.links.iter().any(|(link, _)| *link == path)
+            || (kind == EntryType::Directory && self.seen.contains(&shown))
+        {
+            return end(format!("the archive holds {shown} twice"));
+        }
+        if kind != EntryType::Directory && !self.directories.contains(path.parent().unwrap_or(Path::new(""))) {
+            return end(format!("the archive names {shown} below what is no directory"));
+        }
+        match kind {
+            EntryType::Directory => Ok(self.directory(&path).map(|()| 0)),
+            EntryType::Regular | EntryType::GNUSparse => self.file(entry, &path),
+            EntryType::Symlink => {
+                let target = entry.link_name().ok().flatten().unwrap_or_default().into_owned();
+                if !stays(&path, &target, self.mount_point) {
+                    return end(format!(
+                        "the archive holds a link that leaves it: {shown} to {}",
+                        target.display()
+                    ));
+                }
+                self.links.push((path, target));
+                Ok(Ok(0))
+            }
+            other => end(format!(
+                "the archive holds {shown}, which is neither file, directory nor link but {other:?}"
+            )),
+        }
+    }
+
+    fn directory(&mut self, path: &Path) -> Result<(), Bad> {
+        let parent = path.parent().unwrap_or(Path::new(""));
+        if !self.directories.contains(parent) {
+            return Err(Bad::End(format!(
+                "the archive names {} below what is no directory",
+                path.display()
+            )));
+        }
+        if !self.directories.insert(path.to_owned()) {
+            return Ok(());
+        }
+        let Some((root, owner)) = self.into else { return Ok(()) };
+        let at = root.join(path);
+        fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&at)
+            .and_then(|()| std::os::unix::fs::lchown(&at, Some(owner.uid), Some(owner.gid)))
+            .map_err(|error| here(&at, error))
+    }
+
+    fn file(&mut self, entry: &mut tar::Entry<'_, impl Read>, path: &Path) -> Result<Result<u64, Bad>> {
+        let shown = path.display().to_string();
+        let end = |what: String| Ok(Err(Bad::End(what)));
+        let Some(expected) = self.list.get(&shown) else {
+            return end(format!("the archive holds {shown}, which the list of files does not"));
+        };
+        if !self.seen.insert(shown.clone()) {
+            return end(format!("the archive holds {shown} twice"));
+        }
+        if entry.size() != expected.size {
+            return end(format!(
+                "{shown} has {} bytes in the archive, {} in the list of files",
+                entry.size(),
+                expected.size
+            ));
+        }
+        let mut output = match self
+            .into
+            .map(|(root, owner)| Output::create(&root.join(path), owner))
+            .transpose()
+        {
+            Ok(output) => output,
+            Err(error) => return Ok(Err(error)),
+        };
+        let mut hash = blake3::Hasher::new();
+        loop {
+            let read = match entry.read(&mut self.buffer) {
+                Ok(0) => break,
+                Ok(read) => read,
+                Err(error) => return end(format!("the archive cannot be read any further, in {shown}: {error}")),
+            };
+            hash.update(&self.buffer[..read]);
+            if let Some(output) = &mut output
+                && let Err(error) = output.write(&self.buffer[..read])
+            {
+                return Ok(Err(error));
+            }
+            self.bytes += read as u64;
+            (self.progress)(self.seen.len() as u64, self.bytes)?;
+        }
+        if let Some(output) = output
+            && let Err(error) = output.finish(expected.size)
+        {
+            return Ok(Err(error));
+        }
+        if hash.finalize().to_string() != expected.blake3 {
+            return Ok(Err(Bad::Differs(format!(
+                "{shown} is not what was archived: its hash differs"
+            ))));
+        }
+        Ok(Ok(1))
+    }
+
+    fn make_links(&self) -> Result<(), Bad> {
+        let Some((root, owner)) = self.into else { return Ok(()) };
+        for (path, target) in &self.links {
+            let at = root.join(path);
+            std::os::unix::fs::symlink(target, &at)
+                .and_then(|()| std::os::unix::fs::lchown(&at, Some(owner.uid), Some(owner.gid)))
+                .map_err(|error| here(&at, error))?;
+        }
+        Ok(())
+    }
+}
+
+/// A file being written, holes where there is nothing but zeros.
+struct Output {
+    path: PathBuf,
+    file: File,
+}
+
+impl Output {
+    fn create(path: &Path, owner: Owner) -> Result<Self, Bad> {
+        let file = File::options()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)
+            .and_then(|file| {
+                std::os::unix::fs::fchown(&file, Some(owner.uid), Some(owner.gid))?;
+                Ok(file)
+            })
+            .map_err(|error| here(path, error))?;
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+        })
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Bad> {
+        let written = if bytes.iter().all(|byte| *byte == 0) {
+            let length = i64::try_from(bytes.len()).unwrap_or(i64::MAX);
+            self.file.seek(SeekFrom::Current(length)).map(drop)
+        } else {
+            self.file.write_all(bytes)
+        };
+        written.map_err(|error| here(&self.path, error))
+    }
+
+    fn finish(self, size: u64) -> Result<(), Bad> {
+        self.file.set_len(size).map_err(|error| here(&self.path, error))
+    }
+}
+
+fn here(path: &Path, error: io::Error) -> Bad {
+    Bad::Here(anyhow::Error::from(error).context(format!("unpacking {}", path.display())))
+}
+
+/// A relative path without `..`, or `None`. `./a` is `a`.
+fn inside(path: &Path) -> Option<PathBuf> {
+    path.components()
+        .filter(|part| *part != Component::CurDir)
+        .map(|part| match part {
+            Component::Normal(name) => Some(name),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Whether a link at `path` to `target` stays inside: `..` only at its beginning, not above the root, and absolute only below the mount
+/// point. A `..` behind a name could pass another link, and mean any place.
+fn stays(path: &Path, target: &Path, mount_point: &Path) -> bool {
+    let plain = |rest: &Path| {
+        rest.components()
+            .all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+    };
+    if target.is_absolute() {
+        return target.strip_prefix(mount_point).is_ok_and(plain);
+    }
+    let depth = path.components().count().saturating_sub(1);
+    let ups = target
+        .components()
+        .take_while(|part| *part == Component::ParentDir)
+        .count();
+    let rest: PathBuf = target.components().skip(ups).collect();
+    !target.as_os_str().is_empty() && ups <= depth && plain(&rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_links_that_stay_are_taken() {
+        let stays = |path: &str, target: &str| stays(Path::new(path), Path::new(target), Path::new("/var/lib/mysql"));
+        for (path, target) in [
+            ("a", "b"),
+            ("d/a", "../b"),
+            ("d/e/a", "../../b/c"),
+            ("a", "./b"),
+            ("a", "/var/lib/mysql/b"),
+        ] {
+            assert!(stays(path, target), "{path} {target}");
+        }
+        for (path, target) in [
+            ("a", ".."),
+            ("a", "/etc"),
+            ("d/a", "../../b"),
+            ("a", "b/../.."),
+            ("d/a", "x/../y"),
+            ("a", ""),
+            ("a", "/var/lib/mysql/../x"),
+            ("a", "/var/lib/mysqlx"),
+        ] {
+            assert!(!stays(path, target), "{path} {target}");
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! The settings, `/etc/glrl/backup.yml`. Every key has a default that fits the bundled roles, so that an empty file is a good one.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::name::Instance;
+use crate::value::{AbsPath, Size};
+
+/// What the backup programs are told.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Names this server's backups; unique in the target directory. The host's name, unless said otherwise.
+    pub instance: Instance,
+    /// How to log in to the server.
+    pub server: ServerSettings,
+    /// The volume group of the volume that holds the datadir. Found from the datadir, unless said otherwise.
+    pub volume_group: Option<String>,
+    /// The logical volume that holds the datadir. Found from the datadir, unless said otherwise.
+    pub volume: Option<String>,
+    /// Where backups go.
+    pub target: TargetSettings,
+    /// The lock's budget.
+    pub lock: LockSettings,
+    /// The snapshot.
+    pub snapshot: SnapshotSettings,
+    /// The archive.
+    pub archive: ArchiveSettings,
+    /// The proof that a backup restores.
+    pub verify: VerifySettings,
+    /// Where the run lock and mounts of snapshots are; a local directory, empty after a boot.
+    pub run_directory: AbsPath,
+    /// Where verdicts are kept; a local directory.
+    pub state_directory: AbsPath,
+}
+
+/// How to log in: by unix socket, as the user that the server takes by the uid of its peer, or as an option file says.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ServerSettings {
+    /// The server's socket. The option file's, unless said otherwise.
+    pub socket: Option<AbsPath>,
+    /// The account. The option file's, unless said otherwise, or `root`. It needs RELOAD and PROCESS, on MySQL `BACKUP_ADMIN` too.
+    pub user: Option<String>,
+    /// An option file (`[client]`), mode 0600. The one place for a password.
+    pub option_file: Option<AbsPath>,
+}
+
+/// Where backups go.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TargetSettings {
+    /// The directory.
+    pub directory: AbsPath,
+    /// What must be mounted for it to be the real one: itself, unless said otherwise.
+    pub mount_point: Option<AbsPath>,
+    /// False for a target that is a plain directory on purpose.
+    pub mounted: bool,
+}
+
+/// The lock is a budget.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LockSettings {
+    /// So long the run waits for the lock at most, and so long it keeps it at most.
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    pub budget: Duration,
+    /// MySQL only: with a statement under way that has run longer than this, the lock is not even asked for, since all writers
+    /// would queue up behind it.
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    pub long_statement: Duration,
+}
+
+/// The snapshot.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SnapshotSettings {
+    /// Room for what changes while the copy is made. 20 % of the volume, unless said otherwise, or what the volume group has.
+    pub size: Option<Size>,
+}
+
+/// The archive.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ArchiveSettings {
+    /// zstd's level, 1 to 19.
+    pub level: i32,
+    /// Threads that compress. As many as there are processors, unless said otherwise.
+    pub threads: Option<u32>,
+}
+
+/// The proof that a backup restores.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct VerifySettings {
+    /// Where the archive is unpacked; needs the room of the whole data.
+    pub scratch: AbsPath,
+    /// A newest backup older than this is stale.
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    pub max_age: Duration,
+    /// The server to start: `mariadbd` or `mysqld` of PATH, unless said otherwise.
+    pub server: Option<AbsPath>,
+    /// The account it runs as.
+    pub user: String,
+    /// Its buffer pool.
+    pub memory: Size,
+    /// How long it may take to recover and answer.
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    pub start_timeout: Duration,
+}
+
+/// A path that is written in this file.
+fn fixed(path: &str) -> AbsPath {
+    path.parse().unwrap_or_else(|_| unreachable!("{path} is absolute"))
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            instance: Instance::of_host(),
+            server: ServerSettings::default(),
+            volume_group: None,
+            volume: None,
+            target: TargetSettings::default(),
+            lock: LockSettings::default(),
+            snapshot: SnapshotSettings::default(),
+            archive: ArchiveSettings::default(),
+            verify: VerifySettings::default(),
+            run_directory: fixed("/run/glrl/backup"),
+            state_directory: fixed("/var/lib/glrl"),
+        }
+    }
+}
+
+impl Default for TargetSettings {
+    fn default() -> Self {
+        Self {
+            directory: fixed("/backup"),
+            mount_point: None,
+            mounted: true,
+        }
+    }
+}
+
+impl TargetSettings {
+    /// What must be mounted; `None` where nothing must.
+    pub fn must_be_mounted(&self) -> Option<&AbsPath> {
+        self.mounted
+            .then(|| self.mount_point.as_ref().unwrap_or(&self.directory))
+    }
+}
+
+impl Default for LockSettings {
+    fn default() -> Self {
+        Self {
+            budget: Duration::from_secs(5),
+            long_statement: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Default for ArchiveSettings {
+    fn default() -> Self {
+        Self {
+            level: 3,
+            threads: None,
+        }
+    }
+}
+
+impl Default for VerifySettings {
+    fn default() -> Self {
+        Self {
+            scratch: fixed("/var/lib/glrl/scratch"),
+            max_age: Duration::from_hours(26),
+            server: None,
+            user: "mysql".to_owned(),
+            memory: Size::mib(256),
+            start_timeout: Duration::from_mins(30),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_file_is_a_good_one() {
+        let settings: Settings = serde_json::from_str("{}").unwrap();
+        assert_eq!(settings.lock.budget, Duration::from_secs(5));
+        assert_eq!(settings.target.must_be_mounted().unwrap().as_str(), "/backup");
+    }
+
+    #[test]
+    fn durations_and_sizes_are_written_with_units() {
+        let settings: Settings = serde_json::from_str(
+            r#"{"lock": {"budget": "2s 500ms"}, "snapshot": {"size": "10GiB"}, "verify": {"max_age": "50h"},
+                "target": {"directory": "/backup/db", "mount_point": "/backup"}}"#,
+        )
+        .unwrap();
+        assert_eq!(settings.lock.budget, Duration::from_millis(2500));
+        assert_eq!(settings.snapshot.size, Some(Size::mib(10240)));
+        assert_eq!(settings.verify.max_age, Duration::from_hours(50));
+        assert_eq!(settings.target.must_be_mounted().unwrap().as_str(), "/backup");
+    }
+
+    #[test]
+    fn a_key_nobody_knows_is_an_error() {
+        for text in [
+            r#"{"bugdet": 1}"#,
+            r#"{"server": {"password": "x"}}"#,
+            r#"{"instance": "../x"}"#,
+        ] {
+            assert!(serde_json::from_str::<Settings>(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! The list of an archive's files, `ID.files.zst`: one JSON object a line, so that a manifest stays small and a list can be grepped.
+
+use std::{
+    collections::BTreeMap,
+    io::{BufRead, BufReader, Read, Write},
+};
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+/// A regular file in the archive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Entry {
+    /// Its path, relative to the volume's root.
+    pub(super) path: String,
+    /// Its length, holes counted.
+    pub(super) size: u64,
+    /// BLAKE3 of its contents, holes being zeros.
+    pub(super) blake3: String,
+}
+
+/// Files by path.
+pub(super) type List = BTreeMap<String, Entry>;
+
+/// Writes the list.
+pub(super) fn write(entries: &[Entry], to: impl Write) -> Result<()> {
+    let doing = "writing the list of files";
+    let mut encoder = zstd::Encoder::new(to, 3).context(doing)?;
+    for entry in entries {
+        serde_json::to_writer(&mut encoder, entry).context(doing)?;
+        encoder.write_all(b"\n").context(doing)?;
+    }
+    encoder.finish().context(doing)?.flush().context(doing)
+}
+
+/// Reads a list of so many entries, by path.
+pub(super) fn read(from: impl Read, count: u64) -> Result<List> {
+    const LONGEST: u64 = 16 << 10;
+    let doing = "reading the list of files";
+    let decoder = zstd::Decoder::new(from).context(doing)?;
+    let mut entries = List::new();
+    // A list may not be longer than its manifest says, whatever it unpacks to.
+    for line in BufReader::new(decoder.take(count.saturating_mul(LONGEST))).lines() {
+        let entry: Entry = serde_json::from_str(&line.context(doing)?).context(doing)?;
+        if entries.insert(entry.path.clone(), entry).is_some() {
+            bail!("the list of files holds a path twice");
+        }
+    }
+    if entries.len() as u64 != count {
+        bail!(
+            "the list of files holds {} files, the manifest says {count}",
+            entries.len()
+        );
+    }
+    Ok(entries)
+}

@@ -1,0 +1,64 @@
+//! Being asked to end. A flag, looked at in every loop and between phases, so that each phase cleans up by itself.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+
+use super::error::{Error, Kind, Result};
+
+/// Whether the run shall end. Clones are one flag.
+#[derive(Debug, Clone, Default)]
+pub struct Interrupt(Arc<AtomicBool>);
+
+impl Interrupt {
+    /// The flag that SIGTERM, SIGINT and SIGHUP set. They no longer end the process by themselves.
+    pub fn on_signals() -> anyhow::Result<Self> {
+        let flag = Self::default();
+        for signal in [
+            signal_hook::consts::SIGTERM,
+            signal_hook::consts::SIGINT,
+            signal_hook::consts::SIGHUP,
+        ] {
+            signal_hook::flag::register(signal, Arc::clone(&flag.0)).context("handling signals")?;
+        }
+        Ok(flag)
+    }
+
+    /// Asks the run to end.
+    pub fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the run was asked to end.
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// An error when the run was asked to end.
+    pub(super) fn check(&self) -> Result<()> {
+        if self.is_set() {
+            return Err(Error::new(Kind::Interrupted, "ended by a signal"));
+        }
+        Ok(())
+    }
+
+    /// Waits so long, or until the run is asked to end, which is an error.
+    pub(super) fn pause(&self, time: Duration) -> Result<()> {
+        const LOOK: Duration = Duration::from_millis(20);
+        let until = Instant::now() + time;
+        loop {
+            self.check()?;
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            std::thread::sleep(left.min(LOOK));
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! The backups in a target directory.
+
+use std::{fs::File, io::BufReader, path::Path};
+
+use anyhow::{Context, bail};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{
+    config::Settings,
+    error::Result,
+    manifest::{Manifest, SCHEMA},
+    name::{BackupId, Instance},
+    target::{self, ARCHIVE, MANIFEST, VERDICT, path_of},
+    verify::Verdict,
+};
+
+/// One backup, as `glrl backup list` shows it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Listed {
+    /// Its id; the time in it is when its run began.
+    pub id: BackupId,
+    /// Seconds since then.
+    pub age_seconds: i64,
+    /// Why it cannot be restored, where that can be seen without reading it.
+    pub broken: Option<String>,
+    /// The last verdict on it, the target's own or this node's, whichever is younger.
+    pub verdict: Option<Verdict>,
+    /// What its manifest says, where that can be read.
+    pub manifest: Option<Manifest>,
+}
+
+/// All backups in the target directory, of all instances, the oldest first.
+pub fn list(settings: &Settings) -> Result<Vec<Listed>> {
+    let now = Timestamp::now();
+    let directory = &settings.target.directory;
+    Ok(ids(directory, None)?
+        .into_iter()
+        .map(|id| {
+            let manifest = manifest(directory, &id);
+            let broken = manifest.as_ref().map_or_else(
+                |error| Some(format!("{error:#}")),
+                |manifest| {
+                    check_length(directory, manifest)
+                        .err()
+                        .map(|error| format!("{error:#}"))
+                },
+            );
+            Listed {
+                age_seconds: now.as_second() - id.at().as_second(),
+                broken,
+                verdict: verdict(settings, &id),
+                manifest: manifest.ok(),
+                id,
+            }
+        })
+        .collect())
+}
+
+/// The last verdict on a backup.
+fn verdict(settings: &Settings, id: &BackupId) -> Option<Verdict> {
+    [
+        path_of(&settings.target.directory, id, VERDICT),
+        path_of(&Verdict::directory(settings), id, MANIFEST),
+    ]
+    .iter()
+    .filter_map(|path| {
+        read::<Verdict>(path)
+            .ok()
+            .filter(|verdict| verdict.id.as_ref() == Some(id))
+    })
+    .max_by_key(|verdict| verdict.at)
+}
+
+/// The backups in a directory, by their manifests' names, the oldest first. Whether they are any good is not asked.
+pub(super) fn ids(directory: &Path, instance: Option<&Instance>) -> Result<Vec<BackupId>> {
+    let mut ids: Vec<BackupId> = target::names(directory)?
+        .iter()
+        .filter_map(|name| name.strip_suffix(MANIFEST)?.parse().ok())
+        .filter(|id: &BackupId| instance.is_none_or(|instance| id.instance() == instance))
+        .collect();
+    ids.sort_by_key(|id| (id.at(), id.instance().clone()));
+    Ok(ids)
+}
+
+/// A backup's manifest.
+pub(super) fn manifest(directory: &Path, id: &BackupId) -> anyhow::Result<Manifest> {
+    let manifest: Manifest = read(&path_of(directory, id, MANIFEST))?;
+    if manifest.schema != SCHEMA {
+        bail!(
+            "the manifest of {id} has format {}, this glrl reads {SCHEMA}",
+            manifest.schema
+        );
+    }
+    if manifest.id != *id {
+        bail!("the manifest of {id} is that of {}", manifest.id);
+    }
+    Ok(manifest)
+}
+
+/// Whether a backup's archive is there, and as long as its manifest says.
+pub(super) fn check_length(directory: &Path, manifest: &Manifest) -> anyhow::Result<()> {
+    let path = path_of(directory, &manifest.id, ARCHIVE);
+    let length = path
+        .metadata()
+        .with_context(|| format!("looking for {}", path.display()))?
+        .len();
+    if length != manifest.archive.digests.bytes {
+        bail!(
+            "{} has {length} bytes, its manifest says {}",
+            path.display(),
+            manifest.archive.digests.bytes
+        );
+    }
+    Ok(())
+}
+
+fn read<T: serde::de::DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
+    let doing = || format!("reading {}", path.display());
+    serde_json::from_reader(BufReader::new(File::open(path).with_context(doing)?)).with_context(doing)
+}

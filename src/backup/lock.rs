@@ -1,0 +1,291 @@
+//! Holding the server still for the moment of a snapshot. The lock is a budget: the run waits for it no longer than that, and keeps
+//! it no longer than that, whatever else hangs.
+//!
+//! Sources: MariaDB knowledge base, "BACKUP STAGE" and "Storage Snapshots and BACKUP STAGE Commands"; MySQL reference manual, "LOCK
+//! INSTANCE FOR BACKUP and UNLOCK INSTANCE Statements", "FLUSH Statement".
+//!
+//! On every way out but the good one the connection is closed, which frees the lock on the server within milliseconds. Should this
+//! process be stopped altogether, the session's `wait_timeout` does it.
+
+use std::{
+    collections::BTreeMap,
+    sync::mpsc::{RecvTimeoutError, channel},
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+
+use super::{
+    config::LockSettings,
+    error::{Error, Kind, Result},
+    interrupt::Interrupt,
+    manifest::{self, Coordinates, Position},
+    server::{Flavour, Server, Version, scalar},
+    session::{Columns, Deadline, Session},
+    step::{Report, Step},
+    volume::Snapshot,
+};
+
+/// The moment that was frozen.
+pub(super) struct Frozen {
+    pub(super) coordinates: Coordinates,
+    pub(super) lock: manifest::Lock,
+}
+
+/// How this server is held still.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// MariaDB: its stages one by one, so that only the last one is clocked.
+    Stages,
+    /// MySQL: no DDL first, then no writes.
+    GlobalReadLock,
+}
+
+impl Way {
+    fn of(server: &Server) -> Result<Self> {
+        match server.flavour {
+            Flavour::MariaDb if server.version >= Version(10, 4, 1) => Ok(Self::Stages),
+            Flavour::MySql if server.version >= Version(8, 0, 11) => Ok(Self::GlobalReadLock),
+            _ => Err(Error::new(
+                Kind::Failed,
+                format!("{server} cannot be locked for a backup: MariaDB 10.4 or MySQL 8.0 is needed"),
+            )),
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Stages => "BACKUP STAGE BLOCK_COMMIT",
+            Self::GlobalReadLock => "FLUSH TABLES WITH READ LOCK",
+        }
+    }
+
+    /// What comes before the clocked statement, which is `name`.
+    const fn first(self) -> &'static [&'static str] {
+        match self {
+            Self::Stages => &["BACKUP STAGE START", "BACKUP STAGE FLUSH", "BACKUP STAGE BLOCK_DDL"],
+            Self::GlobalReadLock => &["LOCK INSTANCE FOR BACKUP", "FLUSH NO_WRITE_TO_BINLOG TABLES"],
+        }
+    }
+
+    /// What stops the clock, and what comes after it.
+    const fn last(self) -> (&'static str, &'static [&'static str]) {
+        match self {
+            Self::Stages => ("BACKUP STAGE END", &[]),
+            Self::GlobalReadLock => ("UNLOCK TABLES", &["UNLOCK INSTANCE"]),
+        }
+    }
+}
+
+/// Locks, reads the coordinates, takes the snapshot, unlocks.
+pub(super) fn freeze(
+    mut session: Session,
+    server: &Server,
+    settings: &LockSettings,
+    snapshot: &mut dyn Snapshot,
+    interrupt: &Interrupt,
+    report: &mut Report<'_>,
+) -> Result<Frozen> {
+    let way = Way::of(server)?;
+    report(Step::Locking { mode: way.name() });
+    let asked = Instant::now();
+    let late = |from: Instant| Deadline {
+        at: from + settings.budget,
+        kind: Kind::LockBudget,
+    };
+    let seconds = settings.budget.as_secs() + 1;
+    // The server's own limits, as a second line: longer than the budget, so that they never act before it.
+    session.rows(&format!(
+        "SET SESSION lock_wait_timeout = {seconds}, SESSION wait_timeout = {}",
+        2 * seconds + 10
+    ))?;
+    if way == Way::GlobalReadLock {
+        await_long_statements(&mut session, settings, late(asked), interrupt)?;
+    }
+    for sql in way.first().iter().chain([&way.name()]) {
+        session
+            .within(sql, interrupt, Some(late(asked)))
+            .map_err(|error| error.context("locking the server"))?;
+    }
+    let got = Instant::now();
+    let coordinates = coordinates(&mut session, server, interrupt, late(got))
+        .map_err(|error| error.context("reading the binary log's coordinates under the lock"))?;
+    let hold = take(&mut session, way, snapshot, late(got), got, interrupt)?;
+    let wait = got - asked;
+    report(Step::Frozen { wait, hold });
+    let milliseconds = |time: Duration| (time.as_secs_f64() * 1e6).round() / 1e3;
+    Ok(Frozen {
+        coordinates,
+        lock: manifest::Lock {
+            mode: way
+                .first()
+                .iter()
+                .chain([&way.name()])
+                .copied()
+                .collect::<Vec<_>>()
+                .join("; "),
+            wait_ms: milliseconds(wait),
+            hold_ms: milliseconds(hold),
+            budget_ms: milliseconds(settings.budget),
+        },
+    })
+}
+
+/// Takes the snapshot while the lock is held, and gives the lock back the moment it is taken, has failed, or takes too long.
+/// It is not killed then: lvcreate killed half-way can leave the volume suspended, which is worse than any lock.
+fn take(
+    session: &mut Session,
+    way: Way,
+    snapshot: &mut dyn Snapshot,
+    deadline: Deadline,
+    got: Instant,
+    interrupt: &Interrupt,
+) -> Result<Duration> {
+    const LOOK: Duration = Duration::from_millis(20);
+    std::thread::scope(|scope| {
+        let (tell, told) = channel();
+        scope.spawn(move || {
+            let _ = tell.send(snapshot.take());
+        });
+        let taken = loop {
+            let left = deadline.at.saturating_duration_since(Instant::now());
+            match told.recv_timeout(left.min(LOOK)) {
+                Ok(taken) => break taken,
+                Err(RecvTimeoutError::Disconnected) => {
+                    break Err(Error::new(Kind::Failed, "taking the snapshot ended without an answer"));
+                }
+                Err(RecvTimeoutError::Timeout) if interrupt.is_set() => break interrupt.check(),
+                Err(RecvTimeoutError::Timeout) if left.is_zero() => {
+                    break Err(Error::new(
+                        Kind::LockBudget,
+                        "the snapshot was not made within the lock's budget; the lock was given back, the snapshot is discarded",
+                    ));
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        };
+        // From here to the end of the statement is part of the hold; a signal does not stop it.
+        let (unlock, after) = way.last();
+        let grace = Deadline {
+            at: Instant::now() + Duration::from_secs(10),
+            kind: Kind::Snapshot,
+        };
+        let released = session.within(unlock, &Interrupt::default(), Some(grace));
+        let hold = got.elapsed();
+        taken?;
+        released.map_err(|error| {
+            error
+                .context("the lock was lost while the snapshot was made, so it may not be of one moment")
+                .of_kind(Kind::Snapshot)
+        })?;
+        for sql in after {
+            session.within(sql, &Interrupt::default(), Some(grace))?;
+        }
+        Ok(hold)
+    })
+}
+
+/// Waits until no statement is running so long that the lock would queue up behind it, and all writers behind the lock.
+fn await_long_statements(
+    session: &mut Session,
+    settings: &LockSettings,
+    deadline: Deadline,
+    interrupt: &Interrupt,
+) -> Result<()> {
+    loop {
+        let running = session.running_longer_than(settings.long_statement)?;
+        if running.is_empty() {
+            return Ok(());
+        }
+        if Instant::now() >= deadline.at {
+            return Err(Error::new(
+                deadline.kind,
+                format!(
+                    "the lock was not asked for, since writers would queue up behind it: {}",
+                    running.join("; ")
+                ),
+            ));
+        }
+        interrupt.pause(Duration::from_millis(200))?;
+    }
+}
+
+fn coordinates(
+    session: &mut Session,
+    server: &Server,
+    interrupt: &Interrupt,
+    deadline: Deadline,
+) -> Result<Coordinates> {
+    let ask = |session: &mut Session, sql: &str| session.within(sql, interrupt, Some(deadline));
+    let (gtid, gtid_slave_pos, status, replicas): (_, _, [&str; 2], [&str; 2]) = match server.flavour {
+        Flavour::MariaDb => (
+            scalar(&ask(session, "SELECT @@GLOBAL.gtid_binlog_pos AS value")?),
+            scalar(&ask(session, "SELECT @@GLOBAL.gtid_slave_pos AS value")?),
+            ["SHOW MASTER STATUS", "SHOW BINLOG STATUS"],
+            ["SHOW ALL SLAVES STATUS", "SHOW ALL REPLICAS STATUS"],
+        ),
+        Flavour::MySql => (
+            scalar(&ask(session, "SELECT @@GLOBAL.gtid_executed AS value")?),
+            None,
+            // Each name is refused where the other one is needed: the new ones came with 8.2 and 8.0.22.
+            ["SHOW BINARY LOG STATUS", "SHOW MASTER STATUS"],
+            ["SHOW REPLICA STATUS", "SHOW SLAVE STATUS"],
+        ),
+    };
+    let binlog = session
+        .first_understood(&status, interrupt, deadline)?
+        .first()
+        .map(position)
+        .transpose()?;
+    let replicas = session
+        .first_understood(&replicas, interrupt, deadline)?
+        .iter()
+        .map(replica)
+        .collect();
+    let said = |text: Option<String>| {
+        text.map(|text| text.split_whitespace().collect::<String>())
+            .filter(|text| !text.is_empty())
+    };
+    Ok(Coordinates {
+        binlog,
+        gtid: said(gtid),
+        gtid_slave_pos: said(gtid_slave_pos),
+        replicas,
+    })
+}
+
+fn position(row: &Columns) -> anyhow::Result<Position> {
+    let column = |name: &str| row.get(name).cloned().flatten();
+    Ok(Position {
+        file: column("File").context("the binary log's status names no file")?,
+        position: column("Position")
+            .and_then(|text| text.parse().ok())
+            .context("the binary log's status names no position")?,
+    })
+}
+
+/// Where a replica stood. Of some fifty columns, those that it takes to go on from there.
+fn replica(row: &Columns) -> BTreeMap<String, String> {
+    const COLUMNS: [&str; 16] = [
+        "Connection_name",
+        "Channel_Name",
+        "Master_Host",
+        "Source_Host",
+        "Master_Port",
+        "Source_Port",
+        "Relay_Master_Log_File",
+        "Relay_Source_Log_File",
+        "Exec_Master_Log_Pos",
+        "Exec_Source_Log_Pos",
+        "Using_Gtid",
+        "Gtid_IO_Pos",
+        "Gtid_Slave_Pos",
+        "Executed_Gtid_Set",
+        "Retrieved_Gtid_Set",
+        "Auto_Position",
+    ];
+    COLUMNS
+        .iter()
+        .filter_map(|name| Some(((*name).to_owned(), row.get(*name)?.clone()?)))
+        .collect()
+}

@@ -1,0 +1,131 @@
+//! The manifest, `ID.json`: what a backup is, and the record that it is complete. Whoever restores needs nothing else to know how.
+//! Fields are added without a new `schema`; it grows when one changes or goes.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{hash::Digests, name::BackupId, server::Server};
+
+/// The version of the format.
+pub const SCHEMA: u32 = 1;
+
+/// A complete backup.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// See `SCHEMA`.
+    pub schema: u32,
+    /// Names the backup and the run that made it.
+    pub id: BackupId,
+    /// The node it was made on.
+    pub host: String,
+    /// glrl's version.
+    pub glrl: String,
+    /// When the run began.
+    pub started: Timestamp,
+    /// When the archive was complete.
+    pub ended: Timestamp,
+    /// The server.
+    pub server: Server,
+    /// Where the server's binary log stood at the moment the snapshot shows.
+    pub coordinates: Coordinates,
+    /// The lock.
+    pub lock: Lock,
+    /// The volume.
+    pub volume: Volume,
+    /// The snapshot.
+    pub snapshot: Snapshot,
+    /// The archive, `ID.tar.zst`.
+    pub archive: Archive,
+    /// The list of its files, `ID.files.zst`.
+    pub files: Files,
+}
+
+/// Where the server's binary log stood.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Coordinates {
+    /// File and position; `None` for a server that writes no binary log.
+    pub binlog: Option<Position>,
+    /// MariaDB's `gtid_binlog_pos`, MySQL's `gtid_executed`; `None` where it is empty.
+    pub gtid: Option<String>,
+    /// MariaDB's `gtid_slave_pos`; `None` where it is empty.
+    pub gtid_slave_pos: Option<String>,
+    /// For each connection to a source: where its replica stood.
+    pub replicas: Vec<BTreeMap<String, String>>,
+}
+
+/// A place in a binary log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// The file's name, without its directory.
+    pub file: String,
+    /// Bytes from its beginning.
+    pub position: u64,
+}
+
+/// How the server was held still.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Lock {
+    /// The statements that did it.
+    pub mode: String,
+    /// From asking for it to having it, milliseconds.
+    pub wait_ms: f64,
+    /// From having it to having given it back, milliseconds.
+    pub hold_ms: f64,
+    /// The limit of either.
+    pub budget_ms: f64,
+}
+
+/// The volume that was frozen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Volume {
+    /// Its volume group; empty for what is not LVM.
+    pub group: String,
+    /// Its name.
+    pub name: String,
+    /// Where it was mounted: absolute paths in the data mean places below this.
+    pub mount_point: PathBuf,
+    /// The datadir, relative to that.
+    pub datadir: PathBuf,
+    /// Its filesystem's type.
+    pub filesystem: String,
+}
+
+/// The snapshot that was archived.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Its name.
+    pub name: String,
+    /// Bytes set aside for what changes.
+    pub bytes: u64,
+    /// How full that got.
+    pub fill_percent: f64,
+}
+
+/// The archive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Archive {
+    /// Always `tar+zstd`.
+    pub format: String,
+    /// zstd's level.
+    pub level: i32,
+    /// Its bytes and their hashes.
+    #[serde(flatten)]
+    pub digests: Digests,
+}
+
+/// The files in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Files {
+    /// How many regular files.
+    pub count: u64,
+    /// Their bytes, holes counted.
+    pub bytes: u64,
+    /// Their bytes without holes: what unpacking takes.
+    pub stored: u64,
+    /// The list's own bytes and hashes.
+    pub list: Digests,
+    /// What was left out on purpose: a server makes it anew.
+    pub left_out: Vec<String>,
+}

@@ -1,0 +1,53 @@
+//! The backup programs, subcommands of the same binary: `run` (lock, LVM snapshot, unlock, archive), `list` and `verify`
+//! (start a server on what was archived, and read everything). MariaDB 10.6+ and MySQL 8.0+ alike.
+//!
+//! They stand beside the engine and share only `system` and `value` with it. Nothing is printed here: what happens goes to the
+//! caller as `Step`s, what came of it is returned, and `Kind` says the exit code of what went wrong.
+//!
+//! A backup is three files in the target directory, `ID` being `mysql-INSTANCE-20261101T031500Z`:
+//!
+//! - `ID.tar.zst`: all files of the volume, as the snapshot held them;
+//! - `ID.files.zst`: path, size and BLAKE3 of each, one JSON object a line;
+//! - `ID.json`: the manifest. It is written last and is the commit record: without it there is no backup.
+//!
+//! While they are written they end in `.partial`. A verdict adds `ID.verified.json`.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "an application of its own beside the engine: it touches the node directly, not through a provider"
+)]
+
+mod alone;
+mod archive;
+pub mod config;
+mod error;
+mod files;
+mod hash;
+mod interrupt;
+mod list;
+mod lock;
+mod lvm;
+pub mod manifest;
+mod mounts;
+mod name;
+mod option_file;
+mod placement;
+mod run;
+mod server;
+mod session;
+mod step;
+mod target;
+mod verify;
+mod volume;
+
+pub use config::Settings;
+pub use error::{Error, Kind};
+pub use interrupt::Interrupt;
+pub use list::{Listed, list};
+pub use manifest::Manifest;
+pub use name::{BackupId, Instance};
+pub use run::run;
+pub use step::Step;
+pub use verify::{Check, Outcome, Verdict, Word, verify};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,241 @@
+//! A backup, from the run lock to the manifest. Whatever a phase holds (run lock, server lock, snapshot, mount, partial files) is given
+//! back when it is dropped, so that an error, a signal or a panic anywhere leaves nothing.
+
+use std::{
+    fs::File,
+    io::Write,
+    path::{Path, PathBuf},
+    sync::{
+        Mutex, PoisonError,
+        mpsc::{Receiver, RecvTimeoutError, channel},
+    },
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use jiff::Timestamp;
+
+use super::{
+    alone::alone,
+    archive::{Packed, pack},
+    config::Settings,
+    error::{Error, Kind, OfKind, Result},
+    files,
+    hash::Hashing,
+    interrupt::Interrupt,
+    lock,
+    lvm::LvmVolume,
+    manifest::{Archive, Files, Manifest, SCHEMA},
+    name::BackupId,
+    placement,
+    server::Server,
+    session::Session,
+    step::{Report, Step},
+    target::{self, ARCHIVE, Draft, FILES, MANIFEST},
+    volume::{Snapshot, Volume},
+};
+
+/// How often the snapshot's fill is looked at while it is copied.
+const LOOK: Duration = Duration::from_secs(5);
+/// The fill at which a run gives up, before the snapshot does.
+const TOO_FULL: f64 = 95.0;
+/// How often progress is told.
+const TELL: Duration = Duration::from_millis(500);
+
+/// Makes a backup of the server that the settings name.
+pub fn run(settings: &Settings, interrupt: &Interrupt, report: &mut dyn FnMut(Step)) -> Result<Manifest> {
+    let volume = |datadir: &Path| Ok(Box::new(LvmVolume::holding(datadir, settings)?) as Box<dyn Volume>);
+    run_on(settings, &volume, interrupt, report)
+}
+
+/// As `run`, on a volume of any kind.
+pub(super) fn run_on(
+    settings: &Settings,
+    volume: &dyn Fn(&Path) -> Result<Box<dyn Volume>>,
+    interrupt: &Interrupt,
+    report: &mut Report<'_>,
+) -> Result<Manifest> {
+    let began = Instant::now();
+    let _alone = alone(settings, "backup")?;
+    let started = Timestamp::now();
+    let id = BackupId::new(&settings.instance, started);
+    let mut session = Session::open(&settings.server)?;
+    let mut server = Server::of(&mut session)?;
+    report(Step::Began {
+        id: id.clone(),
+        server: server.to_string(),
+    });
+    let volume = volume(&placement::datadir(&server)?)?;
+    let directory = &settings.target.directory;
+    for what in volume.reap()? {
+        report(Step::Removed { what });
+    }
+    target::check(&settings.target, &settings.instance)?;
+    for what in target::reap(directory, &settings.instance)? {
+        report(Step::Removed { what });
+    }
+    let datadir = placement::check(&mut session, &mut server, &*volume)?;
+    let mut snapshot = volume.prepare(&id)?;
+    interrupt.check()?;
+    let frozen = lock::freeze(session, &server, &settings.lock, &mut *snapshot, interrupt, report)?;
+
+    let root = snapshot.open()?;
+    let mut draft = Draft::new(directory, &id)?;
+    let left_out = left_out(&datadir);
+    let (packed, fullest) = draft.write(ARCHIVE, |file| {
+        copy(
+            &root,
+            &|path| left_out.iter().any(|out| path == out),
+            file,
+            &*snapshot,
+            settings,
+            interrupt,
+            report,
+        )
+    })?;
+    let list = draft.write(FILES, |file| {
+        let mut hashing = Hashing::new(file);
+        files::write(&packed.files, &mut hashing).of_kind(Kind::Target)?;
+        Ok(hashing.finish().1)
+    })?;
+    // The last word on the snapshot, after the last byte was read from it.
+    let fill_percent = snapshot.fill()?.max(fullest);
+    let manifest = Manifest {
+        schema: SCHEMA,
+        host: nix::unistd::gethostname()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned(),
+        glrl: env!("CARGO_PKG_VERSION").to_owned(),
+        started,
+        ended: Timestamp::now(),
+        server,
+        coordinates: frozen.coordinates,
+        lock: frozen.lock,
+        volume: volume.record(datadir),
+        snapshot: super::manifest::Snapshot {
+            fill_percent,
+            ..snapshot.record()
+        },
+        archive: Archive {
+            format: "tar+zstd".to_owned(),
+            level: settings.archive.level,
+            digests: packed.digests,
+        },
+        files: Files {
+            count: packed.files.len() as u64,
+            bytes: packed.files.iter().map(|file| file.size).sum(),
+            stored: packed.stored,
+            list,
+            left_out: packed.left_out,
+        },
+        id: id.clone(),
+    };
+    draft.write(MANIFEST, |file| {
+        serde_json::to_writer_pretty(&mut *file, &manifest)
+            .map_err(anyhow::Error::from)
+            .and_then(|()| Ok(file.write_all(b"\n")?))
+            .context("writing the manifest")
+            .of_kind(Kind::Target)
+    })?;
+    interrupt.check()?;
+    draft.commit()?;
+    // The backup is complete. A snapshot that will not go is removed by the next run; until then it slows the volume down.
+    if let Err(error) = snapshot.remove() {
+        report(Step::Warning {
+            message: format!("{error:#}"),
+        });
+    }
+    report(Step::Complete {
+        id,
+        bytes: manifest.archive.digests.bytes,
+        took: began.elapsed(),
+    });
+    Ok(manifest)
+}
+
+/// What is not archived, by its path in the volume: what a server or mkfs makes anew. The datadir is relative to the volume's root.
+fn left_out(datadir: &Path) -> Vec<PathBuf> {
+    ["ibtmp1", "#innodb_temp"]
+        .iter()
+        .map(|name| datadir.join(name))
+        .chain([PathBuf::from("lost+found")])
+        .collect()
+}
+
+/// Copies the snapshot into the archive while its fill is watched. Returns the highest fill seen, in percent.
+fn copy(
+    root: &Path,
+    left_out: &dyn Fn(&Path) -> bool,
+    file: &mut File,
+    snapshot: &dyn Snapshot,
+    settings: &Settings,
+    interrupt: &Interrupt,
+    report: &mut Report<'_>,
+) -> Result<(Packed, f64)> {
+    let spoiled: Mutex<Option<Error>> = Mutex::new(None);
+    let (done, watched) = channel::<()>();
+    let (packed, fullest) = std::thread::scope(|scope| {
+        let spoiled = &spoiled;
+        let watch = scope.spawn(move || watch(snapshot, &watched, spoiled));
+        let mut told = Instant::now();
+        let packed = pack(
+            root,
+            left_out,
+            file,
+            &settings.archive,
+            interrupt,
+            &mut |files, bytes, archived| {
+                if let Some(error) = spoiled.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                    return Err(error);
+                }
+                if told.elapsed() >= TELL {
+                    told = Instant::now();
+                    report(Step::Copying {
+                        files,
+                        bytes,
+                        total: None,
+                        archived,
+                    });
+                }
+                Ok(())
+            },
+        );
+        drop(done);
+        (packed, watch.join().unwrap_or(100.0))
+    });
+    // A snapshot that ran out gives read errors: the cause is what the operator must know.
+    match spoiled.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        Some(error) => Err(error),
+        None => Ok((packed?, fullest)),
+    }
+}
+
+/// Looks at the snapshot until the other end of `watched` is closed. Returns the highest fill.
+fn watch(snapshot: &dyn Snapshot, watched: &Receiver<()>, spoiled: &Mutex<Option<Error>>) -> f64 {
+    let mut fullest: f64 = 0.0;
+    let spoil = |error| {
+        *spoiled.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+    };
+    while watched.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
+        match snapshot.fill() {
+            Ok(fill) => {
+                fullest = fullest.max(fill);
+                if fill >= TOO_FULL {
+                    spoil(Error::new(
+                        Kind::Snapshot,
+                        format!(
+                            "the snapshot is {fill} % full and was given up before it lost contents: make it larger"
+                        ),
+                    ));
+                    break;
+                }
+            }
+            Err(error) => {
+                spoil(error);
+                break;
+            }
+        }
+    }
+    fullest
+}

@@ -1,0 +1,222 @@
+//! What a server is: flavour, version, and the variables that say where its files lie and how they are to be read.
+
+use std::{collections::BTreeMap, fmt};
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    error::Result,
+    session::{Columns, Session},
+};
+
+/// Which of the two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Flavour {
+    /// MariaDB.
+    MariaDb,
+    /// MySQL, and what is built from it without being MariaDB.
+    MySql,
+}
+
+impl fmt::Display for Flavour {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::MariaDb => "MariaDB",
+            Self::MySql => "MySQL",
+        })
+    }
+}
+
+/// `10.11.19`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Version(pub u16, pub u16, pub u16);
+
+impl Version {
+    /// The version at the beginning of `10.11.19-MariaDB-0+deb12u1-log`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut parts = text
+            .split(|c: char| c != '.' && !c.is_ascii_digit())
+            .next()?
+            .split('.')
+            .map(str::parse);
+        Some(Self(parts.next()?.ok()?, parts.next()?.ok()?, parts.next()?.ok()?))
+    }
+
+    /// Whether both are of one release series, within which a server reads the other's files.
+    pub fn same_series(self, other: Self) -> bool {
+        (self.0, self.1) == (other.0, other.1)
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.0, self.1, self.2)
+    }
+}
+
+impl TryFrom<String> for Version {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        Self::parse(&text).ok_or_else(|| format!("'{text}' is not a server's version"))
+    }
+}
+
+impl From<Version> for String {
+    fn from(version: Version) -> Self {
+        version.to_string()
+    }
+}
+
+/// What a variable is needed for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use {
+    /// A directory or file that must be in the volume; a server on the data is told it again.
+    Place,
+    /// A server on the data must have it the same.
+    Format,
+    /// For the reader of the manifest.
+    Record,
+}
+
+/// The variables that a manifest holds. A server that lacks one does not need it.
+pub(super) const VARIABLES: &[(&str, Use)] = &[
+    ("datadir", Use::Place),
+    ("innodb_data_home_dir", Use::Place),
+    ("innodb_log_group_home_dir", Use::Place),
+    ("innodb_undo_directory", Use::Place),
+    ("aria_log_dir_path", Use::Place),
+    ("log_bin_basename", Use::Place),
+    ("log_bin_index", Use::Place),
+    ("innodb_data_file_path", Use::Format),
+    ("innodb_page_size", Use::Format),
+    ("innodb_log_file_size", Use::Format),
+    ("innodb_redo_log_capacity", Use::Format),
+    ("innodb_undo_tablespaces", Use::Format),
+    ("lower_case_table_names", Use::Format),
+    ("server_id", Use::Format),
+    ("gtid_mode", Use::Format),
+    ("enforce_gtid_consistency", Use::Format),
+    ("gtid_domain_id", Use::Format),
+    ("log_bin", Use::Record),
+    ("relay_log_basename", Use::Record),
+    ("innodb_directories", Use::Record),
+    ("innodb_flush_log_at_trx_commit", Use::Record),
+    ("sync_binlog", Use::Record),
+    ("binlog_format", Use::Record),
+    ("character_set_server", Use::Record),
+    ("collation_server", Use::Record),
+];
+
+/// A server, as its manifest describes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Server {
+    /// MariaDB or MySQL.
+    pub flavour: Flavour,
+    /// Three numbers.
+    pub version: Version,
+    /// The server's own words: `10.11.19-MariaDB-0+deb12u1-log`.
+    pub version_text: String,
+    /// MySQL's `server_uuid`, MariaDB's `server_uid`.
+    pub uuid: Option<String>,
+    /// Plugins loaded from libraries: a server without them may not read all tables.
+    pub plugins: Vec<String>,
+    /// Variables by name: see `VARIABLES`.
+    pub variables: BTreeMap<String, String>,
+}
+
+impl Server {
+    /// Asks a server what it is.
+    pub(super) fn of(session: &mut Session) -> Result<Self> {
+        let version_text =
+            scalar(&session.rows("SELECT VERSION() AS value")?).context("the server names no version")?;
+        let version =
+            Version::parse(&version_text).with_context(|| format!("cannot read the version {version_text}"))?;
+        let flavour = if version_text.contains("MariaDB") {
+            Flavour::MariaDb
+        } else {
+            Flavour::MySql
+        };
+        let names: Vec<String> = VARIABLES
+            .iter()
+            .map(|(name, _)| *name)
+            .chain(["server_uuid", "server_uid"])
+            .map(|name| format!("'{name}'"))
+            .collect();
+        let mut variables: BTreeMap<String, String> = session
+            .rows(&format!(
+                "SHOW GLOBAL VARIABLES WHERE Variable_name IN ({})",
+                names.join(",")
+            ))?
+            .into_iter()
+            .filter_map(|mut row| Some((row.remove("Variable_name")??, row.remove("Value")??)))
+            .collect();
+        let uuid = variables
+            .remove("server_uuid")
+            .into_iter()
+            .chain(variables.remove("server_uid"))
+            .next();
+        let plugins = session
+            .rows(
+                "SELECT PLUGIN_NAME AS value FROM information_schema.PLUGINS \
+                 WHERE PLUGIN_LIBRARY IS NOT NULL AND PLUGIN_STATUS = 'ACTIVE' ORDER BY 1",
+            )?
+            .into_iter()
+            .filter_map(|mut row| row.remove("value").flatten())
+            .collect();
+        Ok(Self {
+            flavour,
+            version,
+            version_text,
+            uuid,
+            plugins,
+            variables,
+        })
+    }
+
+    /// A variable's value; `None` where the server has none, or an empty one.
+    pub fn variable(&self, name: &str) -> Option<&str> {
+        self.variables
+            .get(name)
+            .map(String::as_str)
+            .filter(|value| !value.is_empty())
+    }
+
+    /// Whether it writes a binary log.
+    pub fn logs(&self) -> bool {
+        matches!(self.variable("log_bin"), Some("ON" | "1"))
+    }
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.flavour, self.version)
+    }
+}
+
+/// The one value of a statement that asks for `value`.
+pub(super) fn scalar(rows: &[Columns]) -> Option<String> {
+    rows.first()?.get("value")?.clone()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read_from_what_servers_say() {
+        for (text, version) in [
+            ("10.11.19-MariaDB-0+deb12u1-log", Version(10, 11, 19)),
+            ("8.0.36-0ubuntu0.22.04.1", Version(8, 0, 36)),
+            ("9.7.0", Version(9, 7, 0)),
+        ] {
+            assert_eq!(Version::parse(text), Some(version));
+        }
+        assert_eq!(Version::parse("MariaDB"), None);
+        assert!(Version(10, 11, 3).same_series(Version(10, 11, 19)));
+        assert!(!Version(10, 6, 3).same_series(Version(10, 11, 3)));
+    }
+}

@@ -1,0 +1,256 @@
+//! A session with a server, over its unix socket. Every statement can have a deadline, kept by a second connection that kills it:
+//! the server's own timeouts do not bound every wait, and a signal must end one too.
+
+use std::{
+    collections::BTreeMap,
+    sync::mpsc::{RecvTimeoutError, channel},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, anyhow};
+use mysql::{Conn, OptsBuilder, Row, Value, prelude::Queryable};
+
+use super::{
+    config::ServerSettings,
+    error::{Error, Kind, OfKind, Result},
+    interrupt::Interrupt,
+    option_file,
+};
+
+/// Columns of a row by name, as text; `None` is NULL.
+pub(super) type Columns = BTreeMap<String, Option<String>>;
+
+/// Where servers of Debian and Ubuntu listen.
+const SOCKET: &str = "/run/mysqld/mysqld.sock";
+
+/// The server does not know such a statement: another version's name for it may do.
+const ER_PARSE_ERROR: u16 = 1064;
+/// `lock_wait_timeout` has run out.
+const ER_LOCK_WAIT_TIMEOUT: u16 = 1205;
+
+/// A session and its guard.
+pub(super) struct Session {
+    conn: Conn,
+    guard: Conn,
+}
+
+/// Until when a statement may take.
+#[derive(Clone, Copy)]
+pub(super) struct Deadline {
+    pub(super) at: Instant,
+    /// What an overrun is.
+    pub(super) kind: Kind,
+}
+
+/// Why a statement was cut short.
+enum Cut {
+    Interrupted,
+    Late { running: Vec<String> },
+}
+
+impl Session {
+    /// Logs in as the settings say.
+    pub(super) fn open(settings: &ServerSettings) -> Result<Self> {
+        let file = match &settings.option_file {
+            Some(path) => option_file::read(path).of_kind(Kind::Settings)?,
+            None => option_file::Login::default(),
+        };
+        let socket = settings
+            .socket
+            .as_ref()
+            .map(|path| path.as_str().to_owned())
+            .or(file.socket);
+        let user = settings.user.clone().or(file.user).unwrap_or_else(|| "root".to_owned());
+        Self::connect(
+            &socket.unwrap_or_else(|| SOCKET.to_owned()),
+            &user,
+            file.password.as_deref(),
+        )
+    }
+
+    /// Logs in over this socket.
+    pub(super) fn connect(socket: &str, user: &str, password: Option<&str>) -> Result<Self> {
+        let options = || {
+            OptsBuilder::new()
+                .socket(Some(socket))
+                .user(Some(user))
+                .pass(password)
+                .prefer_socket(false)
+                .write_timeout(Some(Duration::from_secs(30)))
+        };
+        let log_in =
+            |options| Conn::new(options).with_context(|| format!("logging in to the server at {socket} as {user}"));
+        Ok(Self {
+            conn: log_in(options())?,
+            // What the guard asks is answered at once, or the server is in no state to be asked.
+            guard: log_in(options().read_timeout(Some(Duration::from_secs(10))))?,
+        })
+    }
+
+    /// Runs a statement that answers at once.
+    pub(super) fn rows(&mut self, sql: &str) -> Result<Vec<Columns>> {
+        Ok(query(&mut self.conn, sql).with_context(|| said(sql))?)
+    }
+
+    /// Runs the first of the statements that this server understands: versions name one thing differently.
+    pub(super) fn first_understood(
+        &mut self,
+        names: &[&str],
+        interrupt: &Interrupt,
+        deadline: Deadline,
+    ) -> Result<Vec<Columns>> {
+        let (last, others) = names.split_last().unwrap_or((&"", &[]));
+        for sql in others {
+            match self.attempt(sql, interrupt, Some(deadline))? {
+                Ok(rows) => return Ok(rows),
+                Err(mysql::Error::MySqlError(error)) if error.code == ER_PARSE_ERROR => {}
+                Err(error) => return Err(anyhow!(error).context(said(sql)).into()),
+            }
+        }
+        self.within(last, interrupt, Some(deadline))
+    }
+
+    /// Runs a statement until the deadline, or until a signal.
+    pub(super) fn within(
+        &mut self,
+        sql: &str,
+        interrupt: &Interrupt,
+        deadline: Option<Deadline>,
+    ) -> Result<Vec<Columns>> {
+        match (self.attempt(sql, interrupt, deadline)?, deadline) {
+            (Ok(rows), _) => Ok(rows),
+            (Err(mysql::Error::MySqlError(error)), Some(deadline)) if error.code == ER_LOCK_WAIT_TIMEOUT => {
+                let running = running(&mut self.guard, &[self.conn.connection_id()]);
+                Err(late(sql, deadline.kind, &running))
+            }
+            (Err(error), _) => Err(anyhow!(error).context(said(sql)).into()),
+        }
+    }
+
+    /// As `within`, the server's refusal being an answer. After an overrun the session is of no use any more, and is to be dropped:
+    /// some waits of MySQL last until the connection is closed, whatever is killed.
+    pub(super) fn attempt(
+        &mut self,
+        sql: &str,
+        interrupt: &Interrupt,
+        deadline: Option<Deadline>,
+    ) -> Result<mysql::Result<Vec<Columns>>> {
+        const LOOK: Duration = Duration::from_millis(20);
+        interrupt.check()?;
+        let (done, watched) = channel::<()>();
+        let id = self.conn.connection_id();
+        let (conn, guard) = (&mut self.conn, &mut self.guard);
+        let (result, cut) = std::thread::scope(|scope| {
+            let watch = scope.spawn(move || {
+                loop {
+                    let left = deadline.map(|deadline| deadline.at.saturating_duration_since(Instant::now()));
+                    match watched.recv_timeout(left.map_or(LOOK, |left| left.min(LOOK))) {
+                        Ok(()) | Err(RecvTimeoutError::Disconnected) => return None,
+                        Err(RecvTimeoutError::Timeout) => {}
+                    }
+                    let cut = if interrupt.is_set() {
+                        Cut::Interrupted
+                    } else if deadline.is_some_and(|deadline| Instant::now() >= deadline.at) {
+                        Cut::Late {
+                            running: running(guard, &[id]),
+                        }
+                    } else {
+                        continue;
+                    };
+                    kill(guard, id);
+                    return Some(cut);
+                }
+            });
+            let result = query(conn, sql);
+            drop(done);
+            (result, watch.join().unwrap_or(None))
+        });
+        match (cut, deadline) {
+            (None, _) => Ok(result),
+            (Some(Cut::Interrupted), _) | (Some(Cut::Late { .. }), None) => {
+                Err(Error::new(Kind::Interrupted, "ended by a signal"))
+            }
+            (Some(Cut::Late { running }), Some(deadline)) => Err(late(sql, deadline.kind, &running)),
+        }
+    }
+
+    /// The statements that have been running for so long, those of this session left out.
+    pub(super) fn running_longer_than(&mut self, time: Duration) -> Result<Vec<String>> {
+        let own = [self.conn.connection_id(), self.guard.connection_id()];
+        let rows = query(&mut self.guard, "SHOW FULL PROCESSLIST").context("asking what is running")?;
+        Ok(statements(&rows, &own, time))
+    }
+}
+
+fn query(conn: &mut Conn, sql: &str) -> mysql::Result<Vec<Columns>> {
+    conn.query_map(sql, |row: Row| {
+        let names: Vec<String> = row
+            .columns_ref()
+            .iter()
+            .map(|column| column.name_str().into_owned())
+            .collect();
+        names.into_iter().zip(row.unwrap().into_iter().map(text)).collect()
+    })
+}
+
+fn text(value: Value) -> Option<String> {
+    match value {
+        Value::NULL => None,
+        Value::Bytes(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
+        other => Some(other.as_sql(true).trim_matches('\'').to_owned()),
+    }
+}
+
+/// Ends the statement, then the connection: KILL QUERY alone does not end every wait of MySQL.
+fn kill(guard: &mut Conn, id: u32) {
+    let _ = guard.query_drop(format!("KILL QUERY {id}"));
+    std::thread::sleep(Duration::from_millis(100));
+    let _ = guard.query_drop(format!("KILL {id}"));
+}
+
+fn said(sql: &str) -> String {
+    format!("the server's answer to {sql}")
+}
+
+fn late(sql: &str, kind: Kind, running: &[String]) -> Error {
+    let running = if running.is_empty() {
+        "nothing else is running".to_owned()
+    } else {
+        format!("running meanwhile: {}", running.join("; "))
+    };
+    Error::new(kind, format!("{sql} was not done in time and was given up; {running}"))
+}
+
+/// What else is running, the longest first.
+fn running(guard: &mut Conn, own: &[u32]) -> Vec<String> {
+    let own: Vec<u32> = own.iter().copied().chain([guard.connection_id()]).collect();
+    match query(guard, "SHOW FULL PROCESSLIST") {
+        Ok(rows) => statements(&rows, &own, Duration::ZERO),
+        Err(_) => Vec::new(),
+    }
+}
+
+/// Statements named by what finds them: never by their text, which holds the users' data.
+fn statements(rows: &[Columns], own: &[u32], at_least: Duration) -> Vec<String> {
+    const SHOWN: usize = 3;
+    let column = |row: &Columns, name: &str| row.get(name).cloned().flatten().unwrap_or_default();
+    let mut found: Vec<(u64, String)> = rows
+        .iter()
+        .filter(|row| matches!(column(row, "Command").as_str(), "Query" | "Execute"))
+        .filter(|row| !own.iter().any(|id| column(row, "Id") == id.to_string()))
+        .filter_map(|row| {
+            let seconds: u64 = column(row, "Time").parse().ok()?;
+            let info = column(row, "Info");
+            let verb = info.split_whitespace().next().unwrap_or("a statement").to_uppercase();
+            (seconds >= at_least.as_secs()).then(|| {
+                let (id, user, state) = (column(row, "Id"), column(row, "User"), column(row, "State"));
+                (
+                    seconds,
+                    format!("connection {id} of {user}, {verb} for {seconds} s ({state})"),
+                )
+            })
+        })
+        .collect();
+    found.sort_by(|a, b| b.cmp(a));
+    found.into_iter().take(SHOWN).map(|(_, text)| text).collect()
+}

@@ -1,0 +1,72 @@
+//! What a run tells its caller while it goes on.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::name::BackupId;
+
+/// Something that happened. The caller prints it, or does not.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "step", rename_all = "snake_case")]
+pub enum Step {
+    /// A backup begins.
+    Began {
+        /// Its id.
+        id: BackupId,
+        /// `MariaDB 10.11.19`.
+        server: String,
+    },
+    /// What a run that died had left behind was removed.
+    Removed {
+        /// A snapshot, a mount, a partial file.
+        what: String,
+    },
+    /// The lock is being asked for.
+    Locking {
+        /// How, in the server's words.
+        mode: &'static str,
+    },
+    /// The snapshot is made and the lock given back.
+    Frozen {
+        /// How long it took to get the lock.
+        wait: Duration,
+        /// How long it was kept.
+        hold: Duration,
+    },
+    /// Files are being read into the archive, or out of it.
+    Copying {
+        /// Files done.
+        files: u64,
+        /// Their bytes.
+        bytes: u64,
+        /// Bytes in all, where that is known.
+        total: Option<u64>,
+        /// Bytes of the archive so far.
+        archived: u64,
+    },
+    /// A backup is complete: its manifest is on disk.
+    Complete {
+        /// Its id.
+        id: BackupId,
+        /// Bytes of the archive.
+        bytes: u64,
+        /// How long the whole run took.
+        took: Duration,
+    },
+    /// A backup's verification begins.
+    Verifying {
+        /// Its id.
+        id: BackupId,
+    },
+    /// One of its checks is done.
+    Checked(super::verify::Check),
+    /// Something the operator should know, which did not stop the run.
+    Warning {
+        /// What it is.
+        message: String,
+    },
+}
+
+/// Where steps go.
+pub(super) type Report<'a> = dyn FnMut(Step) + 'a;

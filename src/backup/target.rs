@@ -1,0 +1,348 @@
+//! The directory that backups go to, often on NFS: checked before it is used, and written so that a name is never more than what
+//! stands behind it. Sources: fsync(2), rename(2), nfs(5); RFC 1813, 3.3.14, on renames that are sent twice.
+
+use std::{
+    fs::{self, File},
+    io,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+use nix::sys::statvfs::statvfs;
+
+use super::{
+    config::TargetSettings,
+    error::{Error, Kind, OfKind, Result},
+    list,
+    mounts::{self, Mount},
+    name::{BackupId, Instance},
+};
+
+/// What a file is called while it is written.
+const PARTIAL: &str = ".partial";
+
+/// The files of a backup, in the order in which they get their names: the manifest makes it one.
+pub(super) const ARCHIVE: &str = ".tar.zst";
+pub(super) const FILES: &str = ".files.zst";
+pub(super) const MANIFEST: &str = ".json";
+pub(super) const VERDICT: &str = ".verified.json";
+
+/// The path of one of a backup's files.
+pub(super) fn path_of(directory: &Path, id: &BackupId, suffix: &str) -> PathBuf {
+    directory.join(format!("{id}{suffix}"))
+}
+
+/// Checks that the directory is the one that is meant, and has room for another backup of this instance.
+pub(super) fn check(settings: &TargetSettings, instance: &Instance) -> Result<()> {
+    check_mount(settings)?;
+    let directory = &settings.directory;
+    if !directory.is_dir() {
+        return Err(Error::new(
+            Kind::Target,
+            format!("the target {directory} is not a directory"),
+        ));
+    }
+    let ids = list::ids(directory, Some(instance))?;
+    let Some(last) = ids.iter().rev().find_map(|id| list::manifest(directory, id).ok()) else {
+        return Ok(());
+    };
+    let room = free(directory).of_kind(Kind::Target)?;
+    let wanted = last.archive.digests.bytes.saturating_mul(11) / 10;
+    if room < wanted {
+        return Err(Error::new(
+            Kind::Target,
+            format!(
+                "the target {directory} has {} MiB left, and the last backup, with a tenth for growth, takes {} MiB",
+                room >> 20,
+                wanted >> 20
+            ),
+        ));
+    }
+    Ok(())
+}
+
+/// Bytes free for this process.
+pub(super) fn free(directory: &Path) -> anyhow::Result<u64> {
+    let status = statvfs(directory).with_context(|| format!("asking how much room {} has", directory.display()))?;
+    Ok(status.blocks_available() * status.fragment_size())
+}
+
+fn check_mount(settings: &TargetSettings) -> Result<()> {
+    let Some(mount_point) = settings.must_be_mounted() else {
+        return Ok(());
+    };
+    let found = mounts::all()?.into_iter().rfind(|mount| mount.target == **mount_point);
+    let wrong = match found {
+        Some(mount) => soft(&mount),
+        None => Some(format!(
+            "{mount_point} is not mounted: what is written there would fill this node's own disk"
+        )),
+    };
+    wrong.map_or(Ok(()), |message| Err(Error::new(Kind::Target, message)))
+}
+
+/// What is wrong with an NFS mount that gives up: writes are lost, and nobody is told.
+fn soft(mount: &Mount) -> Option<String> {
+    let option = mount
+        .options
+        .iter()
+        .find(|option| matches!(option.as_str(), "soft" | "softerr"))?;
+    mount.fs_type.starts_with("nfs").then(|| {
+        format!(
+            "{} is mounted with '{option}', with which a write can be lost unnoticed: mount it hard (nfs(5))",
+            mount.target.display()
+        )
+    })
+}
+
+/// Removes what runs of this instance have left unfinished. The caller holds the run lock: they are dead. A file without `.partial` is
+/// one of theirs only if one with it, of the same backup, stands beside it, and no manifest does.
+pub(super) fn reap(directory: &Path, instance: &Instance) -> Result<Vec<String>> {
+    let mut removed = Vec::new();
+    for name in names(directory)? {
+        let Some(id) = name
+            .strip_suffix(PARTIAL)
+            .and_then(owner)
+            .filter(|id| id.instance() == instance)
+        else {
+            continue;
+        };
+        if !path_of(directory, &id, MANIFEST).exists() {
+            for suffix in [ARCHIVE, FILES] {
+                let path = path_of(directory, &id, suffix);
+                if path.exists() {
+                    remove(&path)?;
+                    removed.push(format!("{id}{suffix}"));
+                }
+            }
+        }
+        // Last: it is what tells whose the others are.
+        remove(&directory.join(&name))?;
+        removed.push(name);
+    }
+    Ok(removed)
+}
+
+/// The backup that a file belongs to by its name.
+fn owner(name: &str) -> Option<BackupId> {
+    [ARCHIVE, FILES, VERDICT, MANIFEST]
+        .iter()
+        .find_map(|suffix| name.strip_suffix(suffix)?.parse().ok())
+}
+
+pub(super) fn names(directory: &Path) -> Result<Vec<String>> {
+    let mut names: Vec<String> = fs::read_dir(directory)
+        .and_then(|entries| {
+            entries
+                .map(|entry| Ok(entry?.file_name()))
+                .collect::<io::Result<Vec<_>>>()
+        })
+        .with_context(|| format!("listing {}", directory.display()))
+        .of_kind(Kind::Target)?
+        .into_iter()
+        .filter_map(|name| name.into_string().ok())
+        .collect();
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// A backup being written. Unless it is committed, dropping it removes all of it.
+pub(super) struct Draft {
+    directory: PathBuf,
+    id: BackupId,
+    written: Vec<&'static str>,
+    committed: bool,
+}
+
+impl Draft {
+    pub(super) fn new(directory: &Path, id: &BackupId) -> Result<Self> {
+        for suffix in [ARCHIVE, FILES, MANIFEST] {
+            let path = path_of(directory, id, suffix);
+            if path.exists() {
+                return Err(Error::new(Kind::Target, format!("{} exists already", path.display())));
+            }
+        }
+        Ok(Self {
+            directory: directory.to_owned(),
+            id: id.clone(),
+            written: Vec::new(),
+            committed: false,
+        })
+    }
+
+    /// Writes one of the files under its partial name, to the disk.
+    pub(super) fn write<T>(&mut self, suffix: &'static str, fill: impl FnOnce(&mut File) -> Result<T>) -> Result<T> {
+        let path = self.partial(suffix);
+        let doing = || format!("writing {}", path.display());
+        let mut output = File::options()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)
+            .with_context(doing)
+            .of_kind(Kind::Target)?;
+        self.written.push(suffix);
+        let value = fill(&mut output)?;
+        // NFS reports a full disk here at the latest.
+        output.sync_all().with_context(doing).of_kind(Kind::Target)?;
+        Ok(value)
+    }
+
+    /// Gives all files their names, the manifest last.
+    pub(super) fn commit(mut self) -> Result<()> {
+        let sync = |directory: &Path| {
+            File::open(directory)
+                .and_then(|directory| directory.sync_all())
+                .with_context(|| format!("making the names in {} durable", directory.display()))
+                .of_kind(Kind::Target)
+        };
+        for suffix in [ARCHIVE, FILES, MANIFEST] {
+            if suffix == MANIFEST {
+                sync(&self.directory)?;
+            }
+            rename(&self.partial(suffix), &path_of(&self.directory, &self.id, suffix)).of_kind(Kind::Target)?;
+        }
+        self.committed = true;
+        sync(&self.directory)
+    }
+
+    fn partial(&self, suffix: &str) -> PathBuf {
+        path_of(&self.directory, &self.id, &format!("{suffix}{PARTIAL}"))
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        if self.committed {
+            return;
+        }
+        // The manifest's partial goes last: with it, the next run knows the others for this one's.
+        for suffix in &self.written {
+            let _ = fs::remove_file(path_of(&self.directory, &self.id, suffix));
+            let _ = fs::remove_file(self.partial(suffix));
+        }
+    }
+}
+
+/// Renames. Over NFS an answer may be lost and the request repeated, so that what has been done is reported as failed.
+fn rename(from: &Path, to: &Path) -> anyhow::Result<()> {
+    let before = fs::metadata(from).with_context(|| format!("looking at {}", from.display()))?;
+    let Err(error) = fs::rename(from, to) else {
+        return Ok(());
+    };
+    match fs::metadata(to) {
+        Ok(after) if after.ino() == before.ino() && after.len() == before.len() => Ok(()),
+        _ => Err(error).with_context(|| format!("renaming {} to {}", from.display(), to.display())),
+    }
+}
+
+/// Replaces a small file, atomically and durably.
+pub(super) fn replace(path: &Path, contents: &[u8]) -> anyhow::Result<()> {
+    let doing = || format!("writing {}", path.display());
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    let mut file = tempfile::Builder::new()
+        .prefix(".glrl-")
+        .tempfile_in(directory)
+        .with_context(doing)?;
+    io::Write::write_all(&mut file, contents).with_context(doing)?;
+    file.as_file().sync_all().with_context(doing)?;
+    file.persist(path).map_err(|error| error.error).with_context(doing)?;
+    File::open(directory)
+        .and_then(|directory| directory.sync_all())
+        .with_context(doing)
+}
+
+fn remove(path: &Path) -> Result<()> {
+    fs::remove_file(path)
+        .with_context(|| format!("removing {}", path.display()))
+        .of_kind(Kind::Target)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id() -> BackupId {
+        "mysql-main-20261101T031500Z".parse().unwrap()
+    }
+
+    fn write_all(draft: &mut Draft) {
+        for suffix in [ARCHIVE, FILES, MANIFEST] {
+            draft
+                .write(suffix, |file| Ok(io::Write::write_all(file, b"x").context("writing")?))
+                .unwrap();
+        }
+    }
+
+    #[test]
+    fn a_draft_leaves_nothing_unless_it_is_committed() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut draft = Draft::new(directory.path(), &id()).unwrap();
+        write_all(&mut draft);
+        drop(draft);
+        assert_eq!(names(directory.path()).unwrap(), Vec::<String>::new());
+        let mut draft = Draft::new(directory.path(), &id()).unwrap();
+        write_all(&mut draft);
+        draft.commit().unwrap();
+        assert_eq!(names(directory.path()).unwrap().len(), 3);
+        assert_eq!(
+            fs::metadata(path_of(directory.path(), &id(), ARCHIVE)).unwrap().mode() & 0o777,
+            0o600
+        );
+        assert!(Draft::new(directory.path(), &id()).is_err());
+    }
+
+    #[test]
+    fn only_leavings_of_the_same_instance_are_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let mine = [
+            "mysql-main-20261101T031500Z.json.partial",
+            "mysql-main-20261101T031500Z.tar.zst",
+            "mysql-main-20261102T031500Z.tar.zst.partial",
+        ];
+        let others = [
+            "mysql-main-20261103T031500Z.tar.zst",
+            "mysql-other-20261101T031500Z.tar.zst.partial",
+            "mysql-main-2-20261101T031500Z.tar.zst.partial",
+            "letter.partial",
+        ];
+        for name in mine.iter().chain(&others) {
+            fs::write(directory.path().join(name), "x").unwrap();
+        }
+        let mut removed = reap(directory.path(), &"main".parse().unwrap()).unwrap();
+        removed.sort();
+        assert_eq!(removed, mine);
+        for name in others {
+            assert!(directory.path().join(name).exists(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_directory_of_the_root_disk_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let settings = TargetSettings {
+            directory: directory.path().to_str().unwrap().parse().unwrap(),
+            ..TargetSettings::default()
+        };
+        let error = check(&settings, &"main".parse().unwrap()).unwrap_err();
+        assert_eq!(error.kind, Kind::Target);
+        assert!(error.to_string().contains("not mounted"), "{error}");
+    }
+
+    #[test]
+    fn a_soft_nfs_mount_is_refused() {
+        let mount = |fs_type: &str, option: &str| Mount {
+            device: "0:1".to_owned(),
+            root: "/".into(),
+            target: "/backup".into(),
+            fs_type: fs_type.to_owned(),
+            options: vec!["rw".to_owned(), option.to_owned()],
+        };
+        assert!(soft(&mount("nfs4", "soft")).is_some());
+        assert!(soft(&mount("nfs", "softerr")).is_some());
+        assert!(soft(&mount("nfs4", "hard")).is_none());
+        assert!(soft(&mount("nfs4", "softreval")).is_none());
+        assert!(soft(&mount("ext4", "soft")).is_none());
+    }
+}

@@ -1,0 +1,60 @@
+//! A backup under load, and its verification.
+
+use super::support::{Behaviour, Server, Writer, names};
+use crate::backup::{Interrupt, Outcome, Word, list, verify};
+
+#[test]
+#[ignore = "starts a real server as root"]
+fn a_backup_under_load_verifies() {
+    let server = Server::start();
+    server.fill();
+    let settings = server.settings();
+    let writer = Writer::start(&server);
+    let manifest = server.backup(&settings, &Behaviour::default()).unwrap();
+    writer.stop();
+    assert!(manifest.coordinates.binlog.is_some());
+    assert!(
+        manifest.lock.hold_ms > 0.0 && manifest.lock.hold_ms < 5000.0,
+        "{:?}",
+        manifest.lock
+    );
+    let id = manifest.id.to_string();
+    let expected: Vec<String> = [".files.zst", ".json", ".tar.zst"]
+        .iter()
+        .map(|suffix| format!("{id}{suffix}"))
+        .collect();
+    assert_eq!(names(&settings.target.directory), expected);
+
+    let verdict = verify(&settings, None, &Interrupt::default(), &mut |_| {}).unwrap();
+    assert_eq!(verdict.verdict, Word::Ok, "{verdict:#?}");
+    let passed = |name: &str| {
+        verdict
+            .checks
+            .iter()
+            .any(|check| check.name == name && check.outcome == Outcome::Ok)
+    };
+    for name in [
+        "fresh",
+        "archive",
+        "files",
+        "server",
+        "check table",
+        "rows",
+        "shutdown",
+        "innochecksum",
+    ] {
+        assert!(passed(name), "{name}: {verdict:#?}");
+    }
+    if server.mariadb {
+        assert!(passed("gtid"), "{verdict:#?}");
+    }
+    assert_eq!(names(&settings.verify.scratch), Vec::<String>::new());
+
+    let listed = list(&settings).unwrap();
+    assert_eq!(listed.len(), 1);
+    assert_eq!(
+        listed[0].verdict.as_ref().map(|verdict| verdict.verdict),
+        Some(Word::Ok)
+    );
+    assert_eq!(listed[0].broken, None);
+}

@@ -1,0 +1,119 @@
+//! The lock is a budget.
+
+use std::{
+    sync::Arc,
+    thread::{sleep, spawn},
+    time::{Duration, Instant},
+};
+
+use mysql::prelude::Queryable;
+
+use super::support::{Behaviour, Server, Writer, names};
+use crate::backup::{Kind, error::Error};
+
+#[test]
+#[ignore = "starts a real server as root"]
+fn a_statement_in_the_way_costs_the_budget_and_no_more() {
+    let server = Server::start();
+    server.fill();
+    let mut settings = server.settings();
+    settings.lock.budget = Duration::from_secs(1);
+    settings.lock.long_statement = Duration::from_mins(1);
+    let mut blocker = server.connect();
+    // What each of the two has to wait for.
+    let sql = if server.mariadb {
+        "UPDATE shop.my SET v = 'z' WHERE id = 1 AND SLEEP(6) = 0"
+    } else {
+        "UPDATE shop.t SET v = 'z' WHERE id = 1 AND SLEEP(6) = 0"
+    };
+    let blocker = spawn(move || blocker.query_drop(sql).unwrap());
+    sleep(Duration::from_millis(300));
+    let writer = Writer::start(&server);
+    let began = Instant::now();
+    let error = server.backup(&settings, &Behaviour::default()).unwrap_err();
+    let took = began.elapsed();
+    assert_eq!(error.kind, Kind::LockBudget, "{error:?}");
+    assert!(format!("{error:#}").contains("UPDATE"), "{error:?}");
+    assert!(took < Duration::from_millis(2500), "{took:?}");
+    assert!(writer.goes_on_within(Duration::from_millis(500)));
+    assert!(writer.longest() < Duration::from_millis(2000), "{:?}", writer.longest());
+    writer.stop();
+    assert_eq!(names(&settings.target.directory), Vec::<String>::new());
+    blocker.join().unwrap();
+    server.backup(&settings, &Behaviour::default()).unwrap();
+}
+
+#[test]
+#[ignore = "starts a real server as root"]
+fn a_snapshot_that_hangs_does_not_hold_the_lock() {
+    let server = Server::start();
+    server.fill();
+    let mut settings = server.settings();
+    settings.lock.budget = Duration::from_secs(1);
+    let writer = Writer::start(&server);
+    let slow = Behaviour {
+        take: Arc::new(|| {
+            sleep(Duration::from_secs(4));
+            Ok(())
+        }),
+        ..Behaviour::default()
+    };
+    let error = server.backup(&settings, &slow).unwrap_err();
+    assert_eq!(error.kind, Kind::LockBudget, "{error:?}");
+    assert!(writer.longest() < Duration::from_millis(1500), "{:?}", writer.longest());
+    assert!(
+        writer.longest() > Duration::from_millis(500),
+        "the lock held nobody: {:?}",
+        writer.longest()
+    );
+    writer.stop();
+}
+
+#[test]
+#[ignore = "starts a real server as root"]
+fn a_snapshot_that_fails_frees_the_lock_at_once() {
+    let server = Server::start();
+    server.fill();
+    let settings = server.settings();
+    let writer = Writer::start(&server);
+    let failing = Behaviour {
+        take: Arc::new(|| Err(Error::new(Kind::Failed, "no extents left"))),
+        ..Behaviour::default()
+    };
+    let error = server.backup(&settings, &failing).unwrap_err();
+    assert_eq!(
+        (error.kind, error.to_string().as_str()),
+        (Kind::Failed, "no extents left")
+    );
+    assert!(writer.goes_on_within(Duration::from_millis(200)));
+    assert!(writer.longest() < Duration::from_millis(500), "{:?}", writer.longest());
+    writer.stop();
+    assert_eq!(names(&settings.target.directory), Vec::<String>::new());
+}
+
+#[test]
+#[ignore = "starts a real server as root"]
+fn a_lock_that_is_lost_fails_the_run() {
+    let server = Server::start();
+    server.fill();
+    let settings = server.settings();
+    let killer = std::sync::Mutex::new(server.connect());
+    let lost = Behaviour {
+        take: Arc::new(move || {
+            // All others: the lock's connection among them.
+            let mut killer = killer.lock().unwrap();
+            let ids: Vec<u64> = killer
+                .query("SELECT ID FROM information_schema.PROCESSLIST WHERE ID <> CONNECTION_ID() AND USER = 'root'")
+                .unwrap();
+            for id in ids {
+                killer.query_drop(format!("KILL {id}")).unwrap();
+            }
+            Ok(())
+        }),
+        ..Behaviour::default()
+    };
+    let error = server.backup(&settings, &lost).unwrap_err();
+    assert_eq!(error.kind, Kind::Snapshot, "{error:?}");
+    assert!(format!("{error:#}").contains("the lock was lost"), "{error:?}");
+    assert_eq!(names(&settings.target.directory), Vec::<String>::new());
+}

@@ -1,0 +1,357 @@
+//! A server, its writers, and a volume that is a directory.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread::{JoinHandle, sleep},
+    time::{Duration, Instant},
+};
+
+use mysql::{Conn, OptsBuilder, prelude::Queryable};
+use tempfile::TempDir;
+
+use crate::{
+    backup::{
+        Interrupt, Settings, Step,
+        error::Result,
+        manifest::{self, Manifest},
+        name::BackupId,
+        run::run_on,
+        volume::{Snapshot, Volume},
+    },
+    system::programs::{Program, Running, find},
+};
+
+/// A running server on a temporary datadir.
+pub(super) struct Server {
+    pub(super) directory: TempDir,
+    pub(super) mariadb: bool,
+    running: Running,
+}
+
+impl Server {
+    /// A server with a binary log, as a production one has it.
+    pub(super) fn start() -> Self {
+        Self::start_with(&["--log-bin=binlog", "--server-id=7"])
+    }
+
+    pub(super) fn start_with(options: &[&str]) -> Self {
+        let directory = tempfile::Builder::new().prefix("glrl-db-").tempdir().unwrap();
+        fs::set_permissions(directory.path(), PermissionsExt::from_mode(0o755)).unwrap();
+        let data = directory.path().join("data");
+        let mariadb = find("mariadbd").is_ok();
+        let datadir = format!("--datadir={}", data.display());
+        let initialize = if mariadb {
+            Program::new("mariadb-install-db").args([
+                "--no-defaults",
+                "--user=mysql",
+                "--auth-root-authentication-method=normal",
+                "--skip-test-db",
+                &datadir,
+            ])
+        } else {
+            Program::new("mysqld").args(["--no-defaults", "--initialize-insecure", "--user=mysql", &datadir])
+        };
+        initialize.timeout(Duration::from_mins(5)).stdout().unwrap();
+        let log = directory.path().join("error.log");
+        fs::write(&log, "").unwrap();
+        std::os::unix::fs::chown(&log, Some(fs::metadata(&data).unwrap().uid()), None).unwrap();
+        let running = Program::new(if mariadb { "mariadbd" } else { "mysqld" })
+            .args(["--no-defaults", "--user=mysql", "--skip-networking", &datadir])
+            .args([
+                format!("--socket={}", data.join("s").display()),
+                format!("--pid-file={}", data.join("pid").display()),
+                format!("--log-error={}", log.display()),
+            ])
+            .args(if mariadb { None } else { Some("--mysqlx=OFF") })
+            .args(options)
+            .start()
+            .unwrap();
+        let server = Self {
+            directory,
+            mariadb,
+            running,
+        };
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while server.try_connect().is_none() {
+            assert!(
+                server.running.wait(Duration::ZERO).unwrap().is_none(),
+                "{}",
+                fs::read_to_string(&log).unwrap()
+            );
+            assert!(Instant::now() < deadline, "{}", fs::read_to_string(&log).unwrap());
+            sleep(Duration::from_millis(50));
+        }
+        server
+    }
+
+    pub(super) fn data(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
+    pub(super) fn socket(&self) -> PathBuf {
+        self.data().join("s")
+    }
+
+    fn try_connect(&self) -> Option<Conn> {
+        let options = OptsBuilder::new()
+            .socket(Some(self.socket().to_str().unwrap()))
+            .user(Some("root"))
+            .prefer_socket(false);
+        Conn::new(options).ok()
+    }
+
+    pub(super) fn connect(&self) -> Conn {
+        self.try_connect().unwrap()
+    }
+
+    pub(super) fn execute(&self, statements: &[&str]) {
+        let mut conn = self.connect();
+        for sql in statements {
+            conn.query_drop(sql).unwrap();
+        }
+    }
+
+    /// A few tables of several engines, with rows, blobs, an event, a second schema.
+    pub(super) fn fill(&self) {
+        self.execute(&[
+            "CREATE DATABASE shop",
+            "CREATE TABLE shop.t (id INT AUTO_INCREMENT PRIMARY KEY, v VARCHAR(200), n INT, KEY (n)) ENGINE=InnoDB",
+            "CREATE TABLE shop.blobs (id INT PRIMARY KEY, b LONGBLOB) ENGINE=InnoDB",
+            "CREATE TABLE shop.my (id INT PRIMARY KEY, v VARCHAR(20)) ENGINE=MyISAM",
+            "INSERT INTO shop.my VALUES (1, 'a'), (2, 'b')",
+            "INSERT INTO shop.t (v, n) VALUES (REPEAT('x', 200), 1)",
+            "INSERT INTO shop.blobs VALUES (1, REPEAT('y', 2000000))",
+            "CREATE DATABASE `wéird-name`",
+            "CREATE TABLE `wéird-name`.`a b``c` (id INT PRIMARY KEY) ENGINE=InnoDB",
+            "CREATE EVENT shop.e ON SCHEDULE EVERY 1 SECOND DO INSERT INTO shop.t (v, n) VALUES ('event', 2)",
+        ]);
+        for _ in 0..12 {
+            self.execute(&["INSERT INTO shop.t (v, n) SELECT v, n + 1 FROM shop.t"]);
+        }
+    }
+
+    /// Settings for it, with a target and all directories of its own.
+    pub(super) fn settings(&self) -> Settings {
+        let path = |name: &str| {
+            let path = self.directory.path().join(name);
+            fs::create_dir_all(&path).unwrap();
+            path.to_str().unwrap().parse().unwrap()
+        };
+        let mut settings = Settings {
+            instance: "test".parse().unwrap(),
+            run_directory: path("run"),
+            state_directory: path("state"),
+            ..Settings::default()
+        };
+        settings.server.socket = Some(self.socket().to_str().unwrap().parse().unwrap());
+        settings.target.directory = path("target");
+        settings.target.mounted = false;
+        settings.verify.scratch = path("scratch");
+        settings.verify.memory = crate::value::Size::mib(64);
+        settings
+    }
+
+    /// A backup of it by a snapshot that behaves as it is told.
+    pub(super) fn backup(&self, settings: &Settings, behaviour: &Behaviour) -> Result<Manifest> {
+        self.backup_with(settings, behaviour, &Interrupt::default(), &mut |_| {})
+    }
+
+    pub(super) fn backup_with(
+        &self,
+        settings: &Settings,
+        behaviour: &Behaviour,
+        interrupt: &Interrupt,
+        report: &mut dyn FnMut(Step),
+    ) -> Result<Manifest> {
+        let volume = |_: &Path| {
+            Ok(Box::new(Directory {
+                path: self.data(),
+                behaviour: behaviour.clone(),
+            }) as Box<dyn Volume>)
+        };
+        run_on(settings, &volume, interrupt, report)
+    }
+}
+
+/// What the snapshot does before, and after, it copies; and how full it says it is.
+#[derive(Clone)]
+pub(super) struct Behaviour {
+    pub(super) take: Arc<dyn Fn() -> Result<()> + Send + Sync>,
+    pub(super) opened: Arc<dyn Fn(&Path) + Send + Sync>,
+    pub(super) fill: Arc<dyn Fn() -> Result<f64> + Send + Sync>,
+}
+
+impl Default for Behaviour {
+    fn default() -> Self {
+        Self {
+            take: Arc::new(|| Ok(())),
+            opened: Arc::new(|_| ()),
+            fill: Arc::new(|| Ok(1.5)),
+        }
+    }
+}
+
+struct Directory {
+    path: PathBuf,
+    behaviour: Behaviour,
+}
+
+impl Volume for Directory {
+    fn mount_point(&self) -> &Path {
+        &self.path
+    }
+
+    fn record(&self, datadir: PathBuf) -> manifest::Volume {
+        manifest::Volume {
+            group: String::new(),
+            name: String::new(),
+            mount_point: self.path.clone(),
+            datadir,
+            filesystem: "directory".to_owned(),
+        }
+    }
+
+    fn holds(&self, path: &Path) -> Result<bool> {
+        Ok(path
+            .canonicalize()
+            .map_err(anyhow::Error::from)?
+            .starts_with(&self.path))
+    }
+
+    fn reap(&self) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
+    fn prepare(&self, id: &BackupId) -> Result<Box<dyn Snapshot>> {
+        Ok(Box::new(Copy {
+            of: self.path.clone(),
+            to: self.path.parent().unwrap().join(format!("snapshot-{}", id)),
+            behaviour: self.behaviour.clone(),
+        }))
+    }
+}
+
+struct Copy {
+    of: PathBuf,
+    to: PathBuf,
+    behaviour: Behaviour,
+}
+
+impl Snapshot for Copy {
+    fn take(&mut self) -> Result<()> {
+        (self.behaviour.take)()?;
+        Program::new("cp")
+            .args(["-a", "--sparse=auto"])
+            .args([&self.of, &self.to])
+            .stdout()?;
+        Ok(())
+    }
+
+    fn open(&mut self) -> Result<PathBuf> {
+        (self.behaviour.opened)(&self.to);
+        Ok(self.to.clone())
+    }
+
+    fn fill(&self) -> Result<f64> {
+        (self.behaviour.fill)()
+    }
+
+    fn record(&self) -> manifest::Snapshot {
+        manifest::Snapshot {
+            name: "copy".to_owned(),
+            bytes: 0,
+            fill_percent: 0.0,
+        }
+    }
+
+    fn remove(&mut self) -> Result<()> {
+        let _ = fs::remove_dir_all(&self.to);
+        Ok(())
+    }
+}
+
+impl Drop for Copy {
+    fn drop(&mut self) {
+        let _ = self.remove();
+    }
+}
+
+/// Somebody who inserts, one transaction after another, and notices how long each takes.
+pub(super) struct Writer {
+    stop: Arc<AtomicBool>,
+    written: Arc<AtomicU64>,
+    longest: Arc<Mutex<Duration>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    pub(super) fn start(server: &Server) -> Self {
+        let mut conn = server.connect();
+        let writer = Self {
+            stop: Arc::default(),
+            written: Arc::default(),
+            longest: Arc::default(),
+            thread: None,
+        };
+        let (stop, written, longest) = (writer.stop.clone(), writer.written.clone(), writer.longest.clone());
+        let thread = std::thread::spawn(move || {
+            while !stop.load(Ordering::Relaxed) {
+                let began = Instant::now();
+                conn.query_drop("INSERT INTO shop.t (v, n) VALUES ('w', 0)").unwrap();
+                let mut longest = longest.lock().unwrap();
+                *longest = longest.max(began.elapsed());
+                written.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        Self {
+            thread: Some(thread),
+            ..writer
+        }
+    }
+
+    pub(super) fn written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
+    }
+
+    /// The longest that an insert has taken.
+    pub(super) fn longest(&self) -> Duration {
+        *self.longest.lock().unwrap()
+    }
+
+    /// Whether inserts go on, within so long.
+    pub(super) fn goes_on_within(&self, time: Duration) -> bool {
+        let before = self.written();
+        let deadline = Instant::now() + time;
+        while Instant::now() < deadline {
+            // One may have been under way; two are news.
+            if self.written() > before + 1 {
+                return true;
+            }
+            sleep(Duration::from_millis(5));
+        }
+        false
+    }
+
+    pub(super) fn stop(mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.take().unwrap().join().unwrap();
+    }
+}
+
+/// What is in a directory, sorted.
+pub(super) fn names(directory: &Path) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+use std::os::unix::fs::MetadataExt;

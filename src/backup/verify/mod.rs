@@ -1,0 +1,371 @@
+//! The proof that a backup restores: it is unpacked, a server is started on it, everything is read, and one verdict comes out of it.
+//!
+//! It belongs on another machine than the database's, with the target mounted read-only; it can run on the database's node too, and
+//! says where it ran. Nothing of the running server is touched: see `scratch_server`.
+
+mod scratch;
+mod scratch_server;
+mod tables;
+mod verdict;
+
+use std::{
+    fs::{self, File},
+    io::{self, Read},
+    os::unix::fs::DirBuilderExt,
+    time::Instant,
+};
+
+use anyhow::Context;
+use jiff::Timestamp;
+
+pub use verdict::{Check, Outcome, Verdict, Word};
+
+use self::{scratch::Scratch, scratch_server::ScratchServer};
+use super::{
+    archive::unpack,
+    config::Settings,
+    error::{Error, Kind, OfKind, Result},
+    files,
+    hash::{Digests, Hashing},
+    interrupt::Interrupt,
+    list,
+    manifest::Manifest,
+    name::BackupId,
+    server::{Flavour, scalar},
+    step::{Report, Step},
+    target::{self, ARCHIVE, FILES, MANIFEST, VERDICT, path_of},
+};
+
+/// Verifies a backup, the newest of this instance unless one is named. What is wrong with it is in the verdict; an error is what kept
+/// the program from finding out, and it too leaves a verdict behind: not verified.
+pub fn verify(
+    settings: &Settings,
+    id: Option<&BackupId>,
+    interrupt: &Interrupt,
+    report: &mut dyn FnMut(Step),
+) -> Result<Verdict> {
+    let began = Instant::now();
+    let mut inquest = Inquest {
+        settings,
+        interrupt,
+        report,
+        verdict: Verdict::new(),
+    };
+    let ended = inquest.hold(id);
+    let mut verdict = inquest.verdict;
+    verdict.seconds = began.elapsed().as_secs_f64();
+    if let Err(error) = &ended {
+        verdict.add(Check::failed("verification", Word::Unverified, format!("{error:#}")));
+    }
+    if let Some(warning) = keep(settings, &verdict)? {
+        report(Step::Warning { message: warning });
+    }
+    ended.map(|()| verdict)
+}
+
+/// Writes the verdict to this node's state, and beside the manifest where that can be written.
+fn keep(settings: &Settings, verdict: &Verdict) -> Result<Option<String>> {
+    let Some(id) = &verdict.id else { return Ok(None) };
+    let text = serde_json::to_vec_pretty(verdict).context("writing the verdict")?;
+    let own = Verdict::directory(settings);
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&own)
+        .with_context(|| format!("making {}", own.display()))?;
+    target::replace(&path_of(&own, id, MANIFEST), &text)?;
+    let beside = path_of(&settings.target.directory, id, VERDICT);
+    Ok(match target::replace(&beside, &text) {
+        Ok(()) => None,
+        Err(error) if is_read_only(&error) => None,
+        Err(error) => Some(format!("the verdict is kept on this node only: {error:#}")),
+    })
+}
+
+fn is_read_only(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.downcast_ref::<io::Error>().is_some_and(|error| {
+            matches!(
+                error.kind(),
+                io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied
+            )
+        })
+    })
+}
+
+struct Inquest<'a> {
+    settings: &'a Settings,
+    interrupt: &'a Interrupt,
+    report: &'a mut Report<'a>,
+    verdict: Verdict,
+}
+
+impl Inquest<'_> {
+    /// All checks, until one leaves no sense in the next.
+    fn hold(&mut self, id: Option<&BackupId>) -> Result<()> {
+        let directory = &self.settings.target.directory;
+        let newest = list::ids(directory, Some(&self.settings.instance))?.pop();
+        let Some(id) = id.cloned().or_else(|| newest.clone()) else {
+            let text = format!("there is no backup of {} in {directory}", self.settings.instance);
+            self.add(Check::failed("fresh", Word::Stale, text));
+            return Ok(());
+        };
+        (self.report)(Step::Verifying { id: id.clone() });
+        self.verdict.id = Some(id.clone());
+        let manifest = match list::manifest(directory, &id) {
+            Ok(manifest) => manifest,
+            Err(error) => {
+                self.add(Check::failed("manifest", Word::Corrupt, format!("{error:#}")));
+                return Ok(());
+            }
+        };
+        self.add(Check::ok(
+            "manifest",
+            format!("{} on {}", manifest.server, manifest.host),
+        ));
+        self.fresh(&manifest, newest.as_ref() == Some(&id));
+        let Some(list) = self.file_list(&manifest) else {
+            return Ok(());
+        };
+        let scratch = self.scratch(&manifest);
+        if !self.archive(&manifest, &list, scratch.as_ref())? {
+            return Ok(());
+        }
+        let Some(mut scratch) = scratch else { return Ok(()) };
+        self.database(&manifest, &mut scratch)?;
+        scratch.remove().map_err(Error::from)
+    }
+
+    fn add(&mut self, check: Check) {
+        (self.report)(Step::Checked(check.clone()));
+        self.verdict.add(check);
+    }
+
+    /// A backup that was named is not asked whether it is the newest.
+    fn fresh(&mut self, manifest: &Manifest, newest: bool) {
+        let age = Timestamp::now().duration_since(manifest.started).unsigned_abs();
+        let said = format!(
+            "{} h old, at most {} h are allowed",
+            age.as_secs() / 3600,
+            self.settings.verify.max_age.as_secs() / 3600
+        );
+        self.add(if !newest {
+            Check::skipped("fresh", "it is not the newest backup")
+        } else if age > self.settings.verify.max_age {
+            Check::failed("fresh", Word::Stale, said)
+        } else {
+            Check::ok("fresh", said)
+        });
+    }
+
+    fn file_list(&mut self, manifest: &Manifest) -> Option<files::List> {
+        let path = path_of(&self.settings.target.directory, &manifest.id, FILES);
+        let read = (|| {
+            let doing = || format!("reading {}", path.display());
+            let bytes = fs::read(&path).with_context(doing)?;
+            let mut hashing = Hashing::new(bytes.as_slice());
+            io::copy(&mut hashing, &mut io::sink()).with_context(doing)?;
+            let digests = hashing.finish().1;
+            differs(&digests, &manifest.files.list)
+                .map_or(Ok(()), |how| Err(anyhow::Error::msg(how)).with_context(doing))?;
+            files::read(bytes.as_slice(), manifest.files.count)
+        })();
+        match read {
+            Ok(list) => {
+                self.add(Check::ok("list of files", format!("{} files", list.len())));
+                Some(list)
+            }
+            Err(error) => {
+                self.add(Check::failed("list of files", Word::Corrupt, format!("{error:#}")));
+                None
+            }
+        }
+    }
+
+    /// A place to unpack to, if there is room for it. Without room the archive is still read, and its hashes checked.
+    fn scratch(&mut self, manifest: &Manifest) -> Option<Scratch> {
+        let settings = &self.settings.verify;
+        match Scratch::new(settings, manifest) {
+            Ok(scratch) => Some(scratch),
+            Err(scratch::Unfit(why)) => {
+                self.add(Check::failed("scratch space", Word::Unverified, why));
+                None
+            }
+        }
+    }
+
+    /// Reads the archive once: its own hashes, and those of every file in it, are checked on the way.
+    fn archive(&mut self, manifest: &Manifest, list: &files::List, scratch: Option<&Scratch>) -> Result<bool> {
+        let path = path_of(&self.settings.target.directory, &manifest.id, ARCHIVE);
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.add(Check::failed(
+                    "archive",
+                    Word::Corrupt,
+                    format!("{} is missing", path.display()),
+                ));
+                return Ok(false);
+            }
+            Err(error) => {
+                return Err(error)
+                    .with_context(|| format!("opening {}", path.display()))
+                    .of_kind(Kind::Target);
+            }
+        };
+        let mut raw = Hashing::new(io::BufReader::with_capacity(1 << 20, file));
+        let found = {
+            let decoder = zstd::Decoder::new(&mut raw).context("starting zstd")?;
+            let mut told = Instant::now();
+            let (interrupt, report) = (self.interrupt, &mut *self.report);
+            let mut progress = |files, bytes| {
+                interrupt.check()?;
+                if told.elapsed().as_millis() > 500 {
+                    told = Instant::now();
+                    report(Step::Copying {
+                        files,
+                        bytes,
+                        total: Some(manifest.files.bytes),
+                        archived: 0,
+                    });
+                }
+                Ok(())
+            };
+            unpack(
+                decoder,
+                list,
+                scratch.map(Scratch::destination),
+                &manifest.volume.mount_point,
+                &mut progress,
+            )?
+        };
+        // To the end, whatever was found: the hash says whether the archive has changed, the rest says where.
+        let mut buffer = vec![0; 1 << 20];
+        loop {
+            self.interrupt.check()?;
+            if raw
+                .read(&mut buffer)
+                .context("reading the archive")
+                .of_kind(Kind::Target)?
+                == 0
+            {
+                break;
+            }
+        }
+        let digests = raw.finish().1;
+        let changed = differs(&digests, &manifest.archive.digests);
+        let intact = changed.is_none() && found.wrong.is_empty();
+        self.add(match changed {
+            None => Check::ok("archive", format!("{} MiB, hashes match", digests.bytes >> 20)),
+            Some(how) => Check::failed("archive", Word::Corrupt, how),
+        });
+        self.add(if found.wrong.is_empty() {
+            Check::ok(
+                "files",
+                format!(
+                    "{} files, {} MiB, every hash matches",
+                    found.intact,
+                    manifest.files.bytes >> 20
+                ),
+            )
+        } else {
+            let more = found.wrong.len().saturating_sub(3);
+            let shown = found.wrong.iter().take(3).cloned().collect::<Vec<_>>().join("; ");
+            Check::failed(
+                "files",
+                Word::Corrupt,
+                if more > 0 {
+                    format!("{shown}; {more} more")
+                } else {
+                    shown
+                },
+            )
+        });
+        Ok(intact)
+    }
+
+    /// Starts a server on what was unpacked, and asks it everything.
+    fn database(&mut self, manifest: &Manifest, scratch: &mut Scratch) -> Result<()> {
+        let program = match scratch_server::find(&self.settings.verify, &manifest.server) {
+            Ok(program) => program,
+            Err(why) => {
+                self.add(Check::failed("server", Word::Unverified, format!("{why:#}")));
+                return Ok(());
+            }
+        };
+        let began = Instant::now();
+        let (server, mut session) =
+            match ScratchServer::start(&program, &self.settings.verify, manifest, scratch, self.interrupt)? {
+                Ok(started) => started,
+                Err(refused) => {
+                    self.add(Check::failed("server", refused.word, refused.why));
+                    return Ok(());
+                }
+            };
+        self.add(Check::ok(
+            "server",
+            format!(
+                "{} recovered and answered in {:.1} s",
+                program.display(),
+                began.elapsed().as_secs_f64()
+            ),
+        ));
+        self.gtid(manifest, &mut session)?;
+        for check in tables::check(&mut session, self.interrupt)? {
+            self.add(check);
+        }
+        drop(session);
+        match server.stop(self.interrupt)? {
+            None => self.add(Check::ok("shutdown", "clean")),
+            Some(why) => self.add(Check::failed("shutdown", Word::Corrupt, why)),
+        }
+        let check = tables::innochecksum(&program, &manifest.server, scratch.destination().0, self.interrupt)?;
+        self.add(check);
+        Ok(())
+    }
+
+    /// The moment that the data shows is the moment that was locked: more would be a lock that held nothing, less would be lost.
+    fn gtid(&mut self, manifest: &Manifest, session: &mut super::session::Session) -> Result<()> {
+        let Some(expected) = &manifest.coordinates.gtid else {
+            self.add(Check::skipped(
+                "gtid",
+                "the manifest holds none: the server writes no binary log, or without GTIDs",
+            ));
+            return Ok(());
+        };
+        let sql = match manifest.server.flavour {
+            Flavour::MariaDb => "SELECT @@GLOBAL.gtid_binlog_pos AS value",
+            Flavour::MySql => "SELECT @@GLOBAL.gtid_executed AS value",
+        };
+        let found: String = scalar(&session.rows(sql)?)
+            .unwrap_or_default()
+            .split_whitespace()
+            .collect();
+        self.add(if found == *expected {
+            Check::ok("gtid", found)
+        } else {
+            Check::failed(
+                "gtid",
+                Word::Corrupt,
+                format!("recovered {found}, the manifest says {expected}"),
+            )
+        });
+        Ok(())
+    }
+}
+
+/// How two digests differ, if they do.
+fn differs(found: &Digests, expected: &Digests) -> Option<String> {
+    if found.bytes != expected.bytes {
+        return Some(format!(
+            "it has {} bytes, the manifest says {}",
+            found.bytes, expected.bytes
+        ));
+    }
+    (found != expected).then(|| {
+        format!(
+            "its contents have changed: BLAKE3 {}, the manifest says {}",
+            found.blake3, expected.blake3
+        )
+    })
+}

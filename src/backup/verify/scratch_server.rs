@@ -1,0 +1,340 @@
+//! A throw-away server on unpacked data.
+//!
+//! It can do no harm to a running one, nor to anything else: it runs as an unprivileged user, in a mount namespace where the unpacked
+//! volume stands at the place of the original (so that the absolute paths in binary log indexes, `.isl` files and MySQL's dictionary
+//! mean the copy, and the original cannot even be seen), in a network namespace without a network, with no option file read, no
+//! replication, no events.
+//!
+//! Nobody knows the passwords of the accounts in the data, and the server's user is not the one that `unix_socket` accounts mean. So it
+//! is started with `--skip-grant-tables`: whoever reaches its socket may do everything, and only root and the server itself can reach it,
+//! below a directory of mode 0700. The option also keeps plugins and functions that the data names from being loaded.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Output,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result as Anyhow, anyhow, bail};
+use nix::{
+    mount::{MsFlags, mount},
+    sched::{CloneFlags, unshare},
+    sys::signal::Signal,
+};
+
+use super::{scratch::Scratch, verdict::Word};
+use crate::{
+    backup::{
+        config::VerifySettings,
+        error::Result,
+        interrupt::Interrupt,
+        manifest::Manifest,
+        server::{Flavour, Server, Use, VARIABLES, Version},
+        session::Session,
+    },
+    system::programs::{Program, Running, find as find_program},
+};
+
+const SOCKET: &str = "glrl-verify.sock";
+const PID: &str = "glrl-verify.pid";
+const LOG: &str = "glrl-verify.log";
+
+/// Why there is no server.
+pub(super) struct Refused {
+    pub(super) word: Word,
+    pub(super) why: String,
+}
+
+/// The server, until it is stopped. Dropping it kills it.
+pub(super) struct ScratchServer {
+    running: Running,
+    log: PathBuf,
+    /// Mount points that were missing here, to be removed.
+    made: Vec<PathBuf>,
+}
+
+/// The program to start: of the flavour, of the release series, and not older than the server that was backed up. Others may refuse the
+/// data, or change it first, and neither says anything about the backup.
+pub(super) fn find(settings: &VerifySettings, wanted: &Server) -> Anyhow<PathBuf> {
+    let names: &[&str] = match (&settings.server, wanted.flavour) {
+        (Some(path), _) => &[path.as_str()],
+        (None, Flavour::MariaDb) => &["mariadbd", "mysqld"],
+        (None, Flavour::MySql) => &["mysqld"],
+    };
+    let path = names
+        .iter()
+        .find_map(|name| find_program(name).ok())
+        .with_context(|| format!("there is no {wanted} here to start on the data: install it, or set verify.server"))?;
+    let said = Program::new(path.to_string_lossy())
+        .args(["--no-defaults", "--version"])
+        .stdout()?;
+    let said = String::from_utf8_lossy(&said).trim().to_owned();
+    let version = said.split_once("Ver ").and_then(|(_, rest)| Version::parse(rest));
+    let flavour = if said.contains("MariaDB") {
+        Flavour::MariaDb
+    } else {
+        Flavour::MySql
+    };
+    let fits = flavour == wanted.flavour
+        && version.is_some_and(|version| version.same_series(wanted.version) && version >= wanted.version);
+    if !fits {
+        bail!(
+            "the backup is of {wanted}, and here is {} ({said}): a server of its release series, not older, is needed",
+            path.display()
+        );
+    }
+    Ok(path)
+}
+
+impl ScratchServer {
+    /// Starts the server and waits until it has recovered and answers.
+    pub(super) fn start(
+        program: &Path,
+        settings: &VerifySettings,
+        manifest: &Manifest,
+        scratch: &Scratch,
+        interrupt: &Interrupt,
+    ) -> Result<Result<(Self, Session), Refused>> {
+        let unverified = |why: String| {
+            Ok(Err(Refused {
+                word: Word::Unverified,
+                why,
+            }))
+        };
+        let place = &manifest.volume.mount_point;
+        if let Err(error) = may_be_covered(place) {
+            return unverified(format!("{error:#}"));
+        }
+        let arguments = match arguments(settings, manifest) {
+            Ok(arguments) => arguments,
+            Err(error) => return unverified(format!("{error:#}")),
+        };
+        // Two servers with one identity must never meet; MySQL makes a new one.
+        let _ = fs::remove_file(scratch.datadir().join("auto.cnf"));
+        let made = make_place(place)?;
+        let (volume, owner) = scratch.destination();
+        let command = Program::new("setpriv")
+            .args([format!("--reuid={}", owner.uid), format!("--regid={}", owner.gid)])
+            .args(["--clear-groups", "--no-new-privs", "--inh-caps=-all", "--"])
+            .args([program])
+            .args(arguments);
+        let running = match isolated(volume, place, || command.start()) {
+            Ok(running) => running,
+            Err(error) => {
+                remove_place(&made);
+                return unverified(format!("the server cannot be shut off from this node: {error:#}"));
+            }
+        };
+        let server = Self {
+            running,
+            log: scratch.datadir().join(LOG),
+            made,
+        };
+        let socket = scratch.datadir().join(SOCKET);
+        let deadline = Instant::now() + settings.start_timeout;
+        loop {
+            interrupt.check()?;
+            if let Some(output) = server.running.wait(Duration::from_millis(100))? {
+                return Ok(Err(server.ended(&output)));
+            }
+            if let Ok(session) = Session::connect(&socket.to_string_lossy(), "root", None) {
+                return Ok(Ok((server, session)));
+            }
+            if Instant::now() >= deadline {
+                return unverified(format!(
+                    "the server did not answer within {} s: {}",
+                    settings.start_timeout.as_secs(),
+                    server.last_words()
+                ));
+            }
+        }
+    }
+
+    /// Shuts the server down and waits. Returns what was wrong with that.
+    pub(super) fn stop(&self, interrupt: &Interrupt) -> Result<Option<String>> {
+        const LONGEST: Duration = Duration::from_mins(15);
+        self.running.signal(Signal::SIGTERM);
+        let deadline = Instant::now() + LONGEST;
+        while Instant::now() < deadline {
+            interrupt.check()?;
+            if let Some(output) = self.running.wait(Duration::from_millis(100))? {
+                return Ok((!output.status.success()).then(|| self.ended(&output).why));
+            }
+        }
+        Ok(Some(format!("the server did not end within {} s", LONGEST.as_secs())))
+    }
+
+    /// What a server that has ended says about the data.
+    fn ended(&self, output: &Output) -> Refused {
+        use std::os::unix::process::ExitStatusExt;
+        let said = if self.log.exists() {
+            self.last_words()
+        } else {
+            String::from_utf8_lossy(&output.stderr).trim().to_owned()
+        };
+        // SIGKILL is the kernel's, when memory is short.
+        let killed = output.status.signal() == Some(Signal::SIGKILL as i32);
+        Refused {
+            word: if killed { Word::Unverified } else { Word::Corrupt },
+            why: format!("the server ended ({}): {said}", output.status),
+        }
+    }
+
+    /// The errors among the last lines of its log, or these lines.
+    fn last_words(&self) -> String {
+        let log = fs::read(&self.log).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let lines: Vec<&str> = log.lines().filter(|line| !line.trim().is_empty()).collect();
+        let errors: Vec<&str> = lines.iter().copied().filter(|line| line.contains("[ERROR]")).collect();
+        let shown = if errors.is_empty() { &lines } else { &errors };
+        shown[shown.len().saturating_sub(4)..].join("\n")
+    }
+}
+
+impl Drop for ScratchServer {
+    fn drop(&mut self) {
+        self.running.kill();
+        remove_place(&self.made);
+    }
+}
+
+/// Starts something in namespaces of its own, with `volume` mounted at `place`, and no network. A namespace belongs to a thread, and is
+/// handed down to what it starts.
+fn isolated<T: Send>(volume: &Path, place: &Path, start: impl FnOnce() -> Anyhow<T> + Send) -> Anyhow<T> {
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWNET).context("making namespaces")?;
+            let none = None::<&str>;
+            mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)
+                .context("making the namespace's mounts private")?;
+            mount(Some(volume), place, none, MsFlags::MS_BIND, none)
+                .with_context(|| format!("mounting the data at {}", place.display()))?;
+            start()
+        });
+        thread
+            .join()
+            .unwrap_or_else(|_| Err(anyhow!("the thread that starts the server has panicked")))
+    })
+}
+
+/// Whether data may stand at this place for the server. The manifest says where, and a manifest may be hostile: the places of programs,
+/// libraries and devices are not for data.
+fn may_be_covered(place: &Path) -> Anyhow<()> {
+    const NEVER: [&str; 12] = [
+        "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/dev", "/proc", "/sys", "/boot", "/root",
+    ];
+    let plain = place.is_absolute()
+        && place
+            .components()
+            .skip(1)
+            .all(|part| matches!(part, std::path::Component::Normal(_)));
+    let system = |never: &str| place.starts_with(never) || Path::new(never).starts_with(place);
+    if !plain || NEVER.iter().any(|never| system(never)) {
+        bail!(
+            "the manifest says that the volume was mounted at {}: no data belongs there",
+            place.display()
+        );
+    }
+    Ok(())
+}
+
+/// Makes what is missing of a mount point. Returns what was made, the deepest last.
+fn make_place(place: &Path) -> Anyhow<Vec<PathBuf>> {
+    let missing: Vec<PathBuf> = place
+        .ancestors()
+        .take_while(|path| !path.exists())
+        .map(Path::to_owned)
+        .collect();
+    let missing: Vec<PathBuf> = missing.into_iter().rev().collect();
+    for path in &missing {
+        fs::create_dir(path).with_context(|| format!("making the mount point {}", path.display()))?;
+    }
+    Ok(missing)
+}
+
+fn remove_place(made: &[PathBuf]) {
+    for path in made.iter().rev() {
+        let _ = fs::remove_dir(path);
+    }
+}
+
+/// The server's options: all that the manifest says about places and formats, and what shuts it off.
+fn arguments(settings: &VerifySettings, manifest: &Manifest) -> Anyhow<Vec<String>> {
+    let server = &manifest.server;
+    let place = &manifest.volume.mount_point;
+    let datadir = place.join(&manifest.volume.datadir);
+    let within =
+        |path: &Path| path.starts_with(place) && path.components().all(|part| part != std::path::Component::ParentDir);
+    if !within(&datadir) {
+        bail!(
+            "the manifest says that the datadir is {}: not in the volume",
+            datadir.display()
+        );
+    }
+    let in_datadir = |name: &str| datadir.join(name).display().to_string();
+    let mut arguments = vec![
+        "--no-defaults".to_owned(),
+        format!("--socket={}", in_datadir(SOCKET)),
+        format!("--pid-file={}", in_datadir(PID)),
+        format!("--log-error={}", in_datadir(LOG)),
+        format!("--tmpdir={}", datadir.display()),
+        format!("--innodb-buffer-pool-size={}", settings.memory.get()),
+        "--skip-networking".to_owned(),
+        "--skip-grant-tables".to_owned(),
+        "--event-scheduler=OFF".to_owned(),
+        "--performance-schema=OFF".to_owned(),
+    ];
+    match server.flavour {
+        Flavour::MySql if server.version >= Version(8, 0, 26) => {
+            arguments.extend(["--mysqlx=OFF".to_owned(), "--skip-replica-start".to_owned()]);
+        }
+        Flavour::MySql => arguments.extend(["--mysqlx=OFF".to_owned(), "--skip-slave-start".to_owned()]),
+        Flavour::MariaDb => arguments.push("--skip-slave-start".to_owned()),
+    }
+    if !server.logs() {
+        arguments.push("--skip-log-bin".to_owned());
+    }
+    for (name, purpose) in VARIABLES {
+        let Some(value) = server.variable(name) else { continue };
+        if *purpose == Use::Place && !within(Path::new(value)) {
+            bail!("the manifest says that {name} is {value}: not in the volume");
+        }
+        let option = match *name {
+            // Without a binary log its options would switch it on.
+            "log_bin_basename" | "log_bin_index" if !server.logs() => continue,
+            // MySQL has always two, and refuses to be told.
+            "innodb_undo_tablespaces" if server.flavour == Flavour::MySql => continue,
+            "log_bin_basename" => "log-bin".to_owned(),
+            name => name.replace('_', "-"),
+        };
+        if *purpose != Use::Record {
+            arguments.push(format!("--{option}={value}"));
+        }
+    }
+    Ok(arguments)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn system_directories_are_never_covered() {
+        for place in ["/var/lib/mysql", "/srv/db", "/data", "/mnt/x/y"] {
+            assert!(may_be_covered(Path::new(place)).is_ok(), "{place}");
+        }
+        for place in [
+            "/",
+            "/usr",
+            "/usr/lib/x",
+            "/etc",
+            "/var/../usr",
+            "relative",
+            "/dev/shm",
+            "/root/x",
+        ] {
+            assert!(may_be_covered(Path::new(place)).is_err(), "{place}");
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! Reading everything there is: every index by CHECK TABLE, every row by CHECKSUM TABLE, every page by innochecksum.
+//!
+//! mysqlcheck is of no use for it: it ends with 0 whatever it finds.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::Context;
+
+use super::verdict::{Check, Word};
+use crate::{
+    backup::{
+        error::{Kind, Result},
+        interrupt::Interrupt,
+        server::{Flavour, Server},
+        session::{Columns, Session},
+    },
+    system::programs::{Program, find},
+};
+
+/// What is wrong with tables.
+#[derive(Default)]
+struct Findings {
+    corrupt: Vec<String>,
+    /// Of an engine that this server does not have.
+    unreadable: Vec<String>,
+}
+
+impl Findings {
+    fn add(&mut self, table: &str, said: &str) {
+        let text = format!("{table}: {said}");
+        if said.contains("Unknown storage engine") {
+            self.unreadable.push(text);
+        } else {
+            self.corrupt.push(text);
+        }
+    }
+
+    fn check(&self, name: &str, good: String) -> Check {
+        let few = |texts: &[String]| {
+            let more = texts.len().saturating_sub(5);
+            let shown = texts.iter().take(5).cloned().collect::<Vec<_>>().join("; ");
+            if more > 0 {
+                format!("{shown}; {more} more")
+            } else {
+                shown
+            }
+        };
+        match (self.corrupt.is_empty(), self.unreadable.is_empty()) {
+            (true, true) => Check::ok(name, good),
+            (false, _) => Check::failed(name, Word::Corrupt, few(&self.corrupt)),
+            (true, false) => Check::failed(name, Word::Unverified, few(&self.unreadable)),
+        }
+    }
+}
+
+/// Checks every base table of the server.
+pub(super) fn check(session: &mut Session, interrupt: &Interrupt) -> Result<Vec<Check>> {
+    // What is read here must not become a part of the data.
+    session.rows("SET SESSION sql_log_bin = 0")?;
+    let tables = session.within(
+        "SELECT TABLE_SCHEMA AS db, TABLE_NAME AS name FROM information_schema.TABLES \
+         WHERE TABLE_TYPE NOT IN ('VIEW', 'SYSTEM VIEW') \
+         AND TABLE_SCHEMA NOT IN ('information_schema', 'performance_schema') ORDER BY 1, 2",
+        interrupt,
+        None,
+    )?;
+    let (mut indexes, mut rows) = (Findings::default(), Findings::default());
+    for table in &tables {
+        let column = |name: &str| table.get(name).cloned().flatten().unwrap_or_default();
+        let shown = format!("{}.{}", column("db"), column("name"));
+        let quoted = format!("{}.{}", quote(&column("db")), quote(&column("name")));
+        match session.within(&format!("CHECK TABLE {quoted}"), interrupt, None) {
+            Ok(said) => {
+                if let Err(said) = last_is_ok(&said) {
+                    indexes.add(&shown, &said);
+                    continue;
+                }
+            }
+            Err(error) if error.kind == Kind::Interrupted => return Err(error),
+            Err(error) => {
+                // The server has died of it: there is nobody left to ask about the others.
+                indexes.add(&shown, &format!("{error:#}"));
+                break;
+            }
+        }
+        // CHECK TABLE walks the indexes of InnoDB and does not follow the columns that are stored outside of them; and the number of
+        // rows is read from the smallest index. CHECKSUM TABLE … EXTENDED has to read every column of every row, whatever the engine.
+        match session.within(&format!("CHECKSUM TABLE {quoted} EXTENDED"), interrupt, None) {
+            Ok(said) => {
+                if said
+                    .first()
+                    .and_then(|row| row.get("Checksum"))
+                    .cloned()
+                    .flatten()
+                    .is_none()
+                {
+                    let warnings = session.rows("SHOW WARNINGS")?;
+                    let text = warnings.first().and_then(|row| row.get("Message")).cloned().flatten();
+                    rows.add(&shown, &text.unwrap_or_else(|| "its rows cannot be read".to_owned()));
+                }
+            }
+            Err(error) if error.kind == Kind::Interrupted => return Err(error),
+            Err(error) => {
+                rows.add(&shown, &format!("{error:#}"));
+                break;
+            }
+        }
+    }
+    Ok(vec![
+        indexes.check("check table", format!("{} tables, every last row is OK", tables.len())),
+        rows.check("rows", format!("{} tables, every row was read", tables.len())),
+    ])
+}
+
+/// CHECK TABLE answers with any number of rows; the last one is the result.
+fn last_is_ok(rows: &[Columns]) -> Result<(), String> {
+    let column = |row: &Columns, name: &str| row.get(name).cloned().flatten().unwrap_or_default();
+    let Some(last) = rows.last() else {
+        return Err("CHECK TABLE said nothing".to_owned());
+    };
+    let (kind, text) = (column(last, "Msg_type"), column(last, "Msg_text"));
+    let bad = rows
+        .iter()
+        .any(|row| column(row, "Msg_type").eq_ignore_ascii_case("error"));
+    let good = kind == "status" && (text == "OK" || text == "Table is already up to date");
+    // Engines without a check (MEMORY, BLACKHOLE) say so in a note; their rows are read all the same.
+    let unable = kind == "note" && text.contains("doesn't support check");
+    if !bad && (good || unable) {
+        return Ok(());
+    }
+    let said: Vec<String> = rows
+        .iter()
+        .map(|row| format!("{} {}", column(row, "Msg_type"), column(row, "Msg_text")))
+        .collect();
+    Err(said.join(", "))
+}
+
+fn quote(name: &str) -> String {
+    format!("`{}`", name.replace('`', "``"))
+}
+
+/// Checks every page of every InnoDB file, after a clean shutdown: before it, pages may be torn, which recovery mends.
+/// The program is the one that came with the server.
+pub(super) fn innochecksum(program: &Path, server: &Server, directory: &Path, interrupt: &Interrupt) -> Result<Check> {
+    const NAME: &str = "innochecksum";
+    let beside = program.parent().unwrap_or(Path::new("/"));
+    let Some(program) = [beside.join(NAME), beside.join("../bin").join(NAME)]
+        .iter()
+        .find_map(|path| find(&path.to_string_lossy()).ok())
+    else {
+        return Ok(Check::skipped(NAME, "it is not installed here"));
+    };
+    let mut files = Vec::new();
+    innodb_files(directory, &mut files)?;
+    let mut findings = Findings::default();
+    for file in &files {
+        let pages: &[_] = match doublewrite(server) {
+            Some((first, behind)) if file.ends_with("ibdata1") => &[
+                vec![format!("--end-page={}", first - 1)],
+                vec![format!("--start-page={behind}")],
+            ],
+            _ => &[Vec::new()],
+        };
+        for options in pages {
+            interrupt.check()?;
+            let run = Program::new(program.to_string_lossy())
+                .args(options)
+                .args([file])
+                .timeout(Duration::from_hours(4));
+            let output = run.output()?;
+            if !output.status.success() {
+                let name = file.strip_prefix(directory).unwrap_or(file);
+                findings.add(&name.display().to_string(), &format!("{:#}", run.failed(&output)));
+            }
+        }
+    }
+    Ok(findings.check(NAME, format!("{} files, every page's checksum is right", files.len())))
+}
+
+/// The pages of the system tablespace where MariaDB keeps the doublewrite buffer, two extents behind the first: copies of pages of any
+/// tablespace, which innochecksum takes for broken ones. MySQL keeps it in files of its own.
+fn doublewrite(server: &Server) -> Option<(u64, u64)> {
+    let page: u64 = server.variable("innodb_page_size")?.parse().ok()?;
+    // An extent is 1 MiB, with large pages 64 of them (MariaDB, fsp0types.h).
+    let extent = ((1 << 20) / page.max(1)).max(64);
+    (server.flavour == Flavour::MariaDb).then_some((extent, 3 * extent))
+}
+
+fn innodb_files(directory: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
+    let doing = || format!("looking for InnoDB's files in {}", directory.display());
+    for entry in fs::read_dir(directory).with_context(doing)? {
+        let entry = entry.with_context(doing)?;
+        let kind = entry.file_type().with_context(doing)?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if kind.is_dir() && name != "#innodb_temp" {
+            innodb_files(&entry.path(), files)?;
+        } else if kind.is_file() {
+            let extension = Path::new(&*name).extension().and_then(|extension| extension.to_str());
+            let undo = name
+                .strip_prefix("undo")
+                .is_some_and(|rest| rest.parse::<u16>().is_ok());
+            if matches!(extension, Some("ibd" | "ibu")) || name.starts_with("ibdata") || undo {
+                files.push(entry.path());
+            }
+        }
+    }
+    files.sort_unstable();
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(said: &[(&str, &str)]) -> Vec<Columns> {
+        said.iter()
+            .map(|(kind, text)| {
+                [("Msg_type", kind), ("Msg_text", text)]
+                    .into_iter()
+                    .map(|(name, value)| (name.to_owned(), Some((*value).to_owned())))
+                    .collect()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn only_a_last_row_of_ok_is_good() {
+        assert!(last_is_ok(&rows(&[("status", "OK")])).is_ok());
+        assert!(
+            last_is_ok(&rows(&[
+                ("warning", "1 client is using or hasn't closed the table properly"),
+                ("status", "OK")
+            ]))
+            .is_ok()
+        );
+        assert!(
+            last_is_ok(&rows(&[(
+                "note",
+                "The storage engine for the table doesn't support check"
+            )]))
+            .is_ok()
+        );
+        assert!(last_is_ok(&rows(&[])).is_err());
+        assert!(
+            last_is_ok(&rows(&[
+                ("Warning", "InnoDB: The B-tree of index PRIMARY is corrupted."),
+                ("error", "Corrupt")
+            ]))
+            .is_err()
+        );
+        assert!(last_is_ok(&rows(&[("error", "Table upgrade required"), ("status", "OK")])).is_err());
+        assert!(last_is_ok(&rows(&[("status", "Operation failed")])).is_err());
+    }
+}

@@ -1,0 +1,142 @@
+//! The verdict: one word, and what led to it.
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::backup::{config::Settings, error::Kind, name::BackupId};
+
+/// The one word, from the best to the worst.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Word {
+    /// It restores: every check that applies has passed.
+    Ok,
+    /// Nobody knows: something kept the checks from being made.
+    Unverified,
+    /// The newest backup is too old.
+    Stale,
+    /// It does not restore, or not to what it was.
+    Corrupt,
+}
+
+/// What came of a check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// Passed.
+    Ok,
+    /// Failed.
+    Failed,
+    /// It does not apply.
+    Skipped,
+}
+
+/// One check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// What was checked.
+    pub name: String,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// The word that the verdict cannot be better than.
+    pub word: Word,
+    /// What was found.
+    pub detail: String,
+}
+
+impl Check {
+    pub(super) fn ok(name: &str, detail: impl Into<String>) -> Self {
+        Self::new(name, Outcome::Ok, Word::Ok, detail)
+    }
+
+    pub(super) fn skipped(name: &str, detail: impl Into<String>) -> Self {
+        Self::new(name, Outcome::Skipped, Word::Ok, detail)
+    }
+
+    pub(super) fn failed(name: &str, word: Word, detail: impl Into<String>) -> Self {
+        Self::new(name, Outcome::Failed, word, detail)
+    }
+
+    fn new(name: &str, outcome: Outcome, word: Word, detail: impl Into<String>) -> Self {
+        Self {
+            name: name.to_owned(),
+            outcome,
+            word,
+            detail: detail.into(),
+        }
+    }
+}
+
+/// What a verification found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// The one word: the worst of all checks.
+    pub verdict: Word,
+    /// The backup; `None` where there is none.
+    pub id: Option<BackupId>,
+    /// When the verification began.
+    pub at: Timestamp,
+    /// How long it took.
+    pub seconds: f64,
+    /// The node it ran on.
+    pub host: String,
+    /// What was checked, in order.
+    pub checks: Vec<Check>,
+}
+
+impl Verdict {
+    pub(super) fn new() -> Self {
+        Self {
+            verdict: Word::Ok,
+            id: None,
+            at: Timestamp::now(),
+            seconds: 0.0,
+            host: nix::unistd::gethostname()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned(),
+            checks: Vec::new(),
+        }
+    }
+
+    pub(super) fn add(&mut self, check: Check) {
+        self.verdict = self.verdict.max(check.word);
+        self.checks.push(check);
+    }
+
+    /// Where a node keeps its verdicts, one file a backup.
+    pub(in crate::backup) fn directory(settings: &Settings) -> PathBuf {
+        settings.state_directory.join("verify")
+    }
+
+    /// The process's exit code.
+    pub const fn exit_code(&self) -> u8 {
+        match self.verdict {
+            Word::Ok => 0,
+            Word::Unverified => Kind::Failed.exit_code(),
+            Word::Stale => Kind::Stale.exit_code(),
+            Word::Corrupt => Kind::Corrupt.exit_code(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_check_is_the_verdict() {
+        let mut verdict = Verdict::new();
+        verdict.add(Check::ok("a", ""));
+        assert_eq!((verdict.verdict, verdict.exit_code()), (Word::Ok, 0));
+        verdict.add(Check::failed("b", Word::Unverified, ""));
+        assert_eq!(verdict.exit_code(), 1);
+        verdict.add(Check::failed("c", Word::Stale, ""));
+        assert_eq!(verdict.exit_code(), 15);
+        verdict.add(Check::failed("d", Word::Corrupt, ""));
+        verdict.add(Check::ok("e", ""));
+        assert_eq!((verdict.verdict, verdict.exit_code()), (Word::Corrupt, 16));
+    }
+}

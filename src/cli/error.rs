@@ -1,0 +1,76 @@
+//! What can end a command early, and how it is said.
+
+use crate::{
+    report::diagnostic,
+    source::{Diagnostics, Sources, suggest},
+    system::{Refused, state::Locked},
+};
+
+/// Why a command cannot do what it was asked.
+#[derive(Debug)]
+pub(super) enum Error {
+    /// The command line names something that is not there.
+    Usage {
+        /// What is wrong.
+        message: String,
+        /// What to do.
+        hint: Option<String>,
+    },
+    /// A role, or a value for it, is wrong.
+    Role {
+        /// The texts.
+        sources: Sources,
+        /// The mistakes.
+        diagnostics: Diagnostics,
+    },
+    /// Anything else.
+    Other(anyhow::Error),
+}
+
+impl From<anyhow::Error> for Error {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Other(error)
+    }
+}
+
+impl Error {
+    /// A name that is not one of those there are.
+    pub(super) fn unknown(what: &str, name: &str, names: &[&str]) -> Self {
+        let hint = match suggest(name, names.iter().copied()) {
+            Some(near) => format!("did you mean '{near}'?"),
+            None => format!("there are {}", names.join(", ")),
+        };
+        Self::Usage {
+            message: format!("there is no {what} '{name}'"),
+            hint: Some(hint),
+        }
+    }
+
+    /// The error for eyes.
+    pub(super) fn render(&self, width: usize) -> String {
+        match self {
+            Self::Role { sources, diagnostics } => diagnostic::render(diagnostics, sources, width),
+            Self::Usage { message, hint } => diagnostic::block(message, [], hint.as_deref()),
+            Self::Other(error) => {
+                let hint = hint(error);
+                let causes = error.chain().skip(1).map(ToString::to_string).collect::<Vec<_>>();
+                diagnostic::block(&error.to_string(), causes.iter().map(String::as_str), hint)
+            }
+        }
+    }
+}
+
+/// What can be done about an error.
+fn hint(error: &anyhow::Error) -> Option<&str> {
+    let denied = |cause: &(dyn std::error::Error + 'static)| {
+        cause
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
+    };
+    match error.downcast_ref::<Refused>() {
+        Some(refused) => Some(&refused.hint),
+        None if error.is::<Locked>() => Some("wait for it to end, with --wait 10m"),
+        None if error.chain().any(denied) && !nix::unistd::geteuid().is_root() => Some("run it as root"),
+        None => None,
+    }
+}

@@ -1,0 +1,171 @@
+//! What the process's exit status says: one table, from which `--help` and the documentation are made, and the one place that
+//! decides.
+
+use std::process::ExitCode;
+
+use super::error::Error;
+use crate::{
+    engine::Stopped,
+    report::event::Summary,
+    system::{Refused, state::Locked},
+};
+
+/// An exit status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Exit {
+    Done,
+    Failed,
+    Changed,
+    Refused,
+    DetailedFailed,
+    ChangedAndFailed,
+    Locked,
+    LockBudget,
+    Snapshot,
+    Target,
+    Stale,
+    Corrupt,
+    Usage,
+    Role,
+    Signal,
+}
+
+impl Exit {
+    /// All of them, by their number.
+    pub(super) const ALL: [Self; 15] = [
+        Self::Done,
+        Self::Failed,
+        Self::Changed,
+        Self::Refused,
+        Self::DetailedFailed,
+        Self::ChangedAndFailed,
+        Self::Locked,
+        Self::LockBudget,
+        Self::Snapshot,
+        Self::Target,
+        Self::Stale,
+        Self::Corrupt,
+        Self::Usage,
+        Self::Role,
+        Self::Signal,
+    ];
+
+    /// The number and what it means.
+    const fn row(self) -> (u8, &'static str) {
+        match self {
+            Self::Done => (0, "done"),
+            Self::Failed => (1, "something failed"),
+            Self::Changed => (
+                2,
+                "with --detailed-exitcode: plan has changes, converge has changed something",
+            ),
+            Self::Refused => (3, "refused, to protect data"),
+            Self::DetailedFailed => (4, "with --detailed-exitcode: converge failed and changed nothing"),
+            Self::ChangedAndFailed => (
+                6,
+                "with --detailed-exitcode: converge changed something, and something failed",
+            ),
+            Self::Locked => (11, "another run holds the lock"),
+            Self::LockBudget => (12, "backup: the database's lock was not had within its budget"),
+            Self::Snapshot => (13, "backup: the snapshot cannot be trusted"),
+            Self::Target => (14, "backup: the target is not mounted, too small, or failed"),
+            Self::Stale => (15, "verify: no backup is young enough"),
+            Self::Corrupt => (16, "verify: a backup is damaged"),
+            Self::Usage => (64, "the command line is wrong"),
+            Self::Role => (65, "a role, or a value for it, is wrong"),
+            Self::Signal => (130, "stopped by a signal"),
+        }
+    }
+
+    /// The number.
+    pub(super) const fn code(self) -> u8 {
+        self.row().0
+    }
+
+    /// What it means.
+    pub(super) const fn meaning(self) -> &'static str {
+        self.row().1
+    }
+
+    /// Of an error.
+    pub(super) fn of(error: &Error) -> Self {
+        match error {
+            Error::Usage { .. } => Self::Usage,
+            Error::Role { .. } => Self::Role,
+            Error::Other(error) if error.is::<Refused>() => Self::Refused,
+            Error::Other(error) if error.is::<Locked>() => Self::Locked,
+            Error::Other(error) if error.is::<Stopped>() => Self::Signal,
+            Error::Other(_) => Self::Failed,
+        }
+    }
+
+    /// Of a plan. What will only be known later may change too.
+    pub(super) fn of_plan(summary: &Summary, detailed: bool) -> Self {
+        match summary {
+            Summary { refused: 1.., .. } => Self::Refused,
+            Summary { failed: 1.., .. } => Self::Failed,
+            Summary { changed, unknown, .. } if detailed && changed + unknown > 0 => Self::Changed,
+            _ => Self::Done,
+        }
+    }
+
+    /// Of a converge.
+    pub(super) fn of_converge(summary: &Summary, detailed: bool) -> Self {
+        match summary {
+            Summary { refused: 1.., .. } => Self::Refused,
+            Summary {
+                failed: 1..,
+                changed: 1..,
+                ..
+            } if detailed => Self::ChangedAndFailed,
+            Summary { failed: 1.., .. } if detailed => Self::DetailedFailed,
+            Summary { failed: 1.., .. } => Self::Failed,
+            Summary { changed: 1.., .. } if detailed => Self::Changed,
+            _ => Self::Done,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_unique_and_in_order() {
+        assert!(Exit::ALL.is_sorted_by_key(|exit| exit.code()));
+        assert!(Exit::ALL.windows(2).all(|pair| pair[0].code() != pair[1].code()));
+    }
+
+    #[test]
+    fn the_worst_counts() {
+        let summary = |changed, unknown, failed, refused| Summary {
+            changed,
+            unknown,
+            failed,
+            refused,
+            ..Summary::default()
+        };
+        for (changed, unknown, failed, refused, plan, converge) in [
+            (0, 0, 0, 0, (0, 0), (0, 0)),
+            (1, 0, 0, 0, (0, 2), (0, 2)),
+            (0, 1, 0, 0, (0, 2), (0, 0)),
+            (0, 0, 1, 0, (1, 1), (1, 4)),
+            (1, 0, 1, 0, (1, 1), (1, 6)),
+            (1, 0, 1, 1, (3, 3), (3, 3)),
+        ] {
+            let summary = summary(changed, unknown, failed, refused);
+            let of = |f: fn(&Summary, bool) -> Exit| (f(&summary, false).code(), f(&summary, true).code());
+            assert_eq!(
+                (of(Exit::of_plan), of(Exit::of_converge)),
+                (plan, converge),
+                "{summary:?}"
+            );
+        }
+    }
+}

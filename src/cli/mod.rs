@@ -1,0 +1,137 @@
+//! The command line: one file a command. It is the only layer that knows streams, the environment and exit codes.
+
+use std::fmt::Write as _;
+
+mod completions;
+mod environment;
+mod error;
+mod exit;
+mod log;
+mod man;
+mod options;
+mod reference;
+mod schema;
+mod stop;
+
+use std::{ffi::OsString, process::ExitCode};
+
+use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
+
+use self::{error::Error, exit::Exit, options::Output};
+use crate::report::{
+    Terminal,
+    style::{self, STRONG, paint},
+};
+
+/// Converge a Linux node to what YAML role files declare.
+///
+/// A role says how a node should be. 'glrl plan' shows what would change and changes nothing; 'glrl converge' makes it so, and a
+/// second converge changes nothing.
+#[derive(Debug, Parser)]
+#[command(name = "glrl", version, styles = style::CLAP, max_term_width = 100, arg_required_else_help = true)]
+#[command(subcommand_required = true, disable_help_subcommand = true, infer_long_args = false)]
+#[command(after_help = after_help(), after_long_help = after_help())]
+struct Cli {
+    #[command(flatten)]
+    output: Output,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Schema(schema::Args),
+    Completions(completions::Args),
+    Man(man::Args),
+    Reference(reference::Args),
+}
+
+/// What a command works with.
+struct Context {
+    terminal: Terminal,
+    output: Output,
+}
+
+/// Does what the arguments say. The first one is the program's name.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error).into(),
+    };
+    let mut context = Context {
+        terminal: Terminal::new(cli.output.wants_progress()),
+        output: cli.output,
+    };
+    let result = log::begin(context.output.debug, environment::log().as_deref())
+        .map_err(|message| Error::Usage { message, hint: None })
+        .and_then(|()| cli.command.run(&mut context));
+    let exit = match result {
+        Ok(exit) => exit,
+        Err(error) => {
+            let width = context.terminal.width();
+            context.terminal.err(&error.render(width));
+            Exit::of(&error)
+        }
+    };
+    match context.terminal.finish() {
+        Ok(()) => exit.into(),
+        // There is nowhere to say it.
+        Err(_) if exit != Exit::Done => exit.into(),
+        Err(_) => Exit::Failed.into(),
+    }
+}
+
+impl Command {
+    fn run(self, context: &mut Context) -> Result<Exit, Error> {
+        match self {
+            Self::Schema(args) => schema::run(&args, context),
+            Self::Completions(args) => Ok(completions::run(&args, context)),
+            Self::Man(args) => man::run(&args, context),
+            Self::Reference(args) => reference::run(&args, context),
+        }
+    }
+}
+
+/// Help and version were asked for; anything else is a mistake.
+fn usage(error: &clap::Error) -> Exit {
+    // A reader that has gone is no error.
+    let _ = error.print();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Done,
+        _ => Exit::Usage,
+    }
+}
+
+/// The command line as data, for completions, the man page and the reference.
+fn command() -> clap::Command {
+    let mut command = Cli::command();
+    command.build();
+    command
+}
+
+/// Examples and the table of exit codes, below `glrl --help`.
+fn after_help() -> String {
+    let mut text = examples(&[
+        ("glrl check roles/mysql.yml", "is the role right?"),
+        (
+            "glrl plan --role mysql --set data_device=/dev/sdb",
+            "what would change?",
+        ),
+        ("glrl converge --role mysql --set data_device=/dev/sdb", "make it so"),
+    ]);
+    let _ = writeln!(text, "\n\n{}", paint(STRONG, "Exit codes:"));
+    for exit in Exit::ALL {
+        let _ = writeln!(text, "  {:>3}  {}", exit.code(), exit.meaning());
+    }
+    text
+}
+
+/// Examples, as they stand below the help of a command.
+fn examples(lines: &[(&str, &str)]) -> String {
+    let width = lines.iter().map(|(line, _)| line.len()).max().unwrap_or(0);
+    let mut text = paint(STRONG, "Examples:");
+    for (line, comment) in lines {
+        let _ = write!(text, "\n  {}", format_args!("{line:width$}  # {comment}"));
+    }
+    text
+}

@@ -1,0 +1,40 @@
+//! `glrl schema`: JSON Schema (draft 2020-12) for editors.
+
+pub(super) mod kind;
+pub(super) mod role;
+
+use anyhow::Context as _;
+
+use super::{Context, Error, Exit, examples};
+use crate::resource::KINDS;
+
+/// Print the JSON Schema of role files, or of one kind's properties
+#[derive(Debug, clap::Args)]
+#[command(after_help = examples(&[
+    ("glrl schema > glrl.schema.json", "for yaml-language-server"),
+    ("glrl schema logical_volume", "one kind"),
+]))]
+pub(super) struct Args {
+    /// A kind, as in file or package
+    kind: Option<String>,
+}
+
+pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
+    let schema = match &args.kind {
+        None => role::role(),
+        Some(name) => match KINDS.iter().find(|kind| kind.name == name) {
+            Some(kind) => kind::properties(kind),
+            None => {
+                return Err(Error::unknown(
+                    "kind",
+                    name,
+                    &KINDS.iter().map(|kind| kind.name).collect::<Vec<_>>(),
+                ));
+            }
+        },
+    };
+    let mut text = serde_json::to_string_pretty(&schema).context("writing the schema")?;
+    text.push('\n');
+    context.terminal.out(&text);
+    Ok(Exit::Done)
+}

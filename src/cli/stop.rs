@@ -1,0 +1,41 @@
+//! Ctrl-C and SIGTERM: the first asks the run to stop after the operation under way, the second stops at once. Either is safe:
+//! a run may die at any instruction, and the next one finishes the job.
+
+use std::{
+    io::Write,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
+
+use anyhow::{Context, Result};
+use signal_hook::{
+    consts::{SIGINT, SIGTERM},
+    iterator::Signals,
+};
+
+use super::exit::Exit;
+
+static WANTED: AtomicBool = AtomicBool::new(false);
+
+/// Whether the run is to stop.
+pub(super) fn wanted() -> bool {
+    WANTED.load(Ordering::Relaxed)
+}
+
+/// Listens for signals from now on.
+pub(super) fn listen() -> Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM]).context("listening for signals")?;
+    thread::spawn(move || {
+        for _ in signals.forever() {
+            if WANTED.swap(true, Ordering::Relaxed) {
+                std::process::exit(Exit::Signal.code().into());
+            }
+            // Nothing can be done about a message that cannot be written.
+            let _ = writeln!(
+                std::io::stderr(),
+                "\nstopping after the operation under way; once more stops at once"
+            );
+        }
+    });
+    Ok(())
+}

@@ -1,0 +1,432 @@
+//! Planning and converging on a tree of files, with resources that are as small as the point they make.
+
+use std::{path::Path, time::Duration};
+
+use anyhow::{Result, bail};
+
+use super::{Run, converge, owed, plan};
+use crate::{
+    graph::{self, Declaration, Graph, Reference, Retry},
+    report::event::{Event, Outcome, Summary},
+    resource::{Action, Change, Plan, Resource, Role, Shown},
+    source::{Place, Sources},
+    system::{Command, Effect, Fact, LocalNode, Meta, Op, Probe, Reading, Refused, System, known, state::StateDir},
+    value::{AbsPath, Id},
+};
+
+/// A file with these contents; what it does beyond that is its `Habit`.
+#[derive(Debug)]
+struct Note {
+    id: Id,
+    path: AbsPath,
+    contents: &'static str,
+    habit: Habit,
+}
+
+#[derive(Debug, PartialEq)]
+enum Habit {
+    /// None.
+    Plain,
+    /// It also counts, in its file, how often it was notified.
+    Listens,
+    /// Its operation fails.
+    Fails,
+    /// It is never satisfied.
+    Restless,
+    /// It protects data.
+    Refuses,
+    /// It installs a package.
+    Installs,
+}
+
+impl Resource for Note {
+    fn id(&self) -> Id {
+        self.id.clone()
+    }
+
+    fn prepare(&mut self, _: &dyn Role) -> Result<()> {
+        Ok(())
+    }
+
+    fn plan(&self, node: &dyn Probe, notified: bool) -> Result<Reading<Plan>> {
+        if self.habit == Habit::Refuses {
+            return Err(Refused::because("an ext4 is on it", "name it in wipe"));
+        }
+        if self.habit == Habit::Installs {
+            let there = known!(node.package("thing")?).is_some();
+            let install = Plan::to(Action::Create).op(Op::Install {
+                packages: vec!["thing".to_owned()],
+            });
+            return Ok(Reading::Known(if there { Plan::none() } else { install }));
+        }
+        let now = known!(node.contents(&self.path)?);
+        let mut wanted = self.contents.to_owned();
+        if self.habit == Habit::Listens {
+            let told = now
+                .as_deref()
+                .map_or(0, |bytes| bytes.iter().filter(|byte| **byte == b'!').count());
+            wanted += &"!".repeat(told + usize::from(notified));
+        }
+        if now.as_deref() == Some(wanted.as_bytes()) && self.habit != Habit::Restless {
+            return Ok(Reading::Known(Plan::none()));
+        }
+        let mut plan = Plan::to(Action::Update).change(Change::new("contents", Shown::Text(wanted.clone())));
+        if self.habit == Habit::Fails {
+            plan = plan.op(Op::Run(
+                Command::new(["false"]).makes([Effect::Entry(self.path.to_path_buf(), None)]),
+            ));
+        }
+        Ok(Reading::Known(plan.op(Op::WriteFile {
+            path: self.path.clone(),
+            contents: wanted.into_bytes().into(),
+            meta: Meta::default(),
+            validate: None,
+        })))
+    }
+
+    fn provides(&self) -> Vec<Fact> {
+        vec![Fact::Path(self.path.clone())]
+    }
+
+    fn requires(&self) -> Vec<Fact> {
+        Vec::new()
+    }
+}
+
+fn note(name: &str, contents: &'static str, habit: Habit) -> Declaration {
+    let id = Id::new("note", name);
+    let path = if habit == Habit::Installs {
+        format!("/pkg-{name}")
+    } else {
+        format!("/{name}")
+    };
+    Declaration {
+        id: id.clone(),
+        resource: Box::new(Note {
+            id,
+            path: path.parse().unwrap(),
+            contents,
+            habit,
+        }),
+        place: place(),
+        skipped: None,
+        needs: Vec::new(),
+        before: Vec::new(),
+        notify: Vec::new(),
+        retry: Retry::default(),
+        timeout: None,
+        protect: false,
+    }
+}
+
+fn place() -> Place {
+    Place::new(Sources::default().add("role.yml", ""), 0..0)
+}
+
+fn to(name: &str) -> Reference {
+    Reference {
+        id: Id::new("note", name),
+        place: place(),
+    }
+}
+
+/// A tree, its state directory, and what runs on it say.
+struct Lab {
+    tree: tempfile::TempDir,
+    state: tempfile::TempDir,
+    sources: Sources,
+}
+
+impl Lab {
+    fn new() -> Self {
+        let mut sources = Sources::default();
+        sources.add("role.yml", "");
+        Self {
+            tree: tempfile::tempdir().unwrap(),
+            state: tempfile::tempdir().unwrap(),
+            sources,
+        }
+    }
+
+    fn run<'a>(&'a self, graph: &'a Graph) -> Run<'a> {
+        Run {
+            graph,
+            sources: &self.sources,
+            name: Run::fresh_name(),
+            host: "test".to_owned(),
+            roles: Vec::new(),
+            stop: || false,
+        }
+    }
+
+    fn state(&self) -> StateDir {
+        StateDir::open(self.state.path()).unwrap()
+    }
+
+    fn plan(&self, graph: &Graph) -> (Summary, Vec<Event>) {
+        let node = LocalNode::offline(self.tree.path()).unwrap();
+        let mut events = Vec::new();
+        let owed = owed(&self.state()).unwrap();
+        let summary = plan(&self.run(graph), &node, &owed, &mut |event| events.push(event)).unwrap();
+        (summary, events)
+    }
+
+    fn converge(&self, graph: &Graph) -> (Summary, Vec<Event>) {
+        let node = LocalNode::offline(self.tree.path()).unwrap();
+        let mut events = Vec::new();
+        let summary = converge(&self.run(graph), &node, &self.state(), &mut |event| events.push(event)).unwrap();
+        (summary, events)
+    }
+
+    fn read(&self, name: &str) -> String {
+        let file = LocalNode::offline(self.tree.path())
+            .unwrap()
+            .contents(&Path::new("/").join(name))
+            .unwrap();
+        match file {
+            Reading::Known(Some(bytes)) => String::from_utf8(bytes.to_vec()).unwrap(),
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+}
+
+fn outcome<'e>(events: &'e [Event], name: &str) -> &'e Outcome {
+    events
+        .iter()
+        .find_map(|event| match event {
+            Event::Applied { id, outcome, .. } if id.name() == name => Some(outcome),
+            _ => None,
+        })
+        .unwrap_or_else(|| panic!("{name} had no turn"))
+}
+
+fn drifts(events: &[Event]) -> usize {
+    events
+        .iter()
+        .filter(|event| matches!(event, Event::Drift { .. }))
+        .count()
+}
+
+#[test]
+fn a_plan_changes_nothing_and_is_what_happens_and_then_nothing_is_left() {
+    let lab = Lab::new();
+    let mut second = note("second", "2", Habit::Listens);
+    second.needs.push(to("first"));
+    let mut first = note("first", "1", Habit::Plain);
+    first.notify.push(to("second"));
+    let graph = graph::build(vec![second, first]).unwrap();
+
+    let (planned, _) = lab.plan(&graph);
+    assert_eq!((planned.changed, planned.unchanged), (2, 0));
+    assert_eq!(lab.tree.path().read_dir().unwrap().count(), 0, "planning wrote");
+
+    let (done, events) = lab.converge(&graph);
+    assert_eq!(done, planned);
+    assert_eq!(drifts(&events), 0);
+    assert_eq!(lab.read("second"), "2!");
+
+    let (again, events) = lab.converge(&graph);
+    assert_eq!((again.changed, again.unchanged), (0, 2));
+    assert_eq!(drifts(&events), 0);
+}
+
+#[test]
+fn a_failure_stops_what_needs_it_and_nothing_else() {
+    let lab = Lab::new();
+    let mut changed = note("changed", "c", Habit::Plain);
+    changed.notify.push(to("listener"));
+    let mut bad = note("bad", "b", Habit::Fails);
+    bad.notify.push(to("listener"));
+    let mut child = note("child", "x", Habit::Plain);
+    child.needs.push(to("bad"));
+    let mut grandchild = note("grandchild", "x", Habit::Plain);
+    grandchild.needs.push(to("child"));
+    let graph = graph::build(vec![
+        bad,
+        child,
+        grandchild,
+        changed,
+        note("listener", "l", Habit::Listens),
+        note("free", "f", Habit::Plain),
+    ])
+    .unwrap();
+    let (summary, events) = lab.converge(&graph);
+    assert_eq!((summary.failed, summary.skipped, summary.changed), (1, 2, 3));
+    assert_eq!(
+        *outcome(&events, "grandchild"),
+        Outcome::Skipped {
+            because: "needs note:bad".to_owned(),
+            cause: Some("note:bad".parse().unwrap()),
+        }
+    );
+    assert_eq!(lab.read("listener"), "l!", "notified by what did change");
+    assert_eq!(lab.read("free"), "f");
+}
+
+#[test]
+fn a_notification_survives_the_death_of_the_run() {
+    let lab = Lab::new();
+    let declare = |habit| {
+        let mut config = note("config", "new", Habit::Plain);
+        config.notify.push(to("listener"));
+        let mut listener = note("listener", "l", habit);
+        listener.needs.push(to("gate"));
+        graph::build(vec![config, note("gate", "g", Habit::Plain), listener]).unwrap()
+    };
+    // The run ends right after the change: the listener's turn never comes.
+    let graph = declare(Habit::Listens);
+    let node = LocalNode::offline(lab.tree.path()).unwrap();
+    let state = lab.state();
+    let mut config_done = false;
+    let died = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let _ = converge(&lab.run(&graph), &node, &state, &mut |event| {
+            assert!(!config_done, "killed here");
+            config_done = matches!(&event, Event::Applied { id, .. } if id.name() == "config");
+        });
+    }));
+    assert!(died.is_err());
+    assert_eq!(lab.read("config"), "new");
+
+    let (planned, _) = lab.plan(&graph);
+    assert_eq!(planned.changed, 2, "the dry run knows what is owed");
+    let (_, events) = lab.converge(&graph);
+    assert_eq!(*outcome(&events, "config"), Outcome::Unchanged);
+    assert_eq!(lab.read("listener"), "l!");
+    assert_eq!(owed(&lab.state()).unwrap(), []);
+    lab.converge(&graph);
+    assert_eq!(lab.read("listener"), "l!", "once");
+}
+
+#[test]
+fn what_is_never_satisfied_has_failed() {
+    let lab = Lab::new();
+    let graph = graph::build(vec![note("restless", "r", Habit::Restless)]).unwrap();
+    let (_, events) = lab.converge(&graph);
+    let Outcome::Failed { error } = outcome(&events, "restless") else {
+        panic!("{events:?}")
+    };
+    assert_eq!(error, "it was applied and is still not as declared (contents)");
+}
+
+#[test]
+fn a_refusal_is_told_apart() {
+    let lab = Lab::new();
+    let graph = graph::build(vec![note("disk", "", Habit::Refuses)]).unwrap();
+    let (summary, events) = lab.converge(&graph);
+    assert_eq!((summary.refused, summary.failed), (1, 0));
+    assert!(matches!(outcome(&events, "disk"), Outcome::Refused { hint, .. } if hint == "name it in wipe"));
+}
+
+#[test]
+fn operations_are_tried_again() {
+    let lab = Lab::new();
+    let mut bad = note("bad", "b", Habit::Fails);
+    bad.retry = Retry {
+        times: 2,
+        delay: Duration::from_millis(1),
+    };
+    let graph = graph::build(vec![bad]).unwrap();
+    let (summary, events) = lab.converge(&graph);
+    assert_eq!(summary.failed, 1);
+    assert_eq!(
+        events
+            .iter()
+            .filter(|event| matches!(event, Event::Waiting { .. }))
+            .count(),
+        2
+    );
+}
+
+#[test]
+fn a_node_that_moves_is_reported() {
+    let lab = Lab::new();
+    let graph = graph::build(vec![
+        note("first", "1", Habit::Plain),
+        note("second", "2", Habit::Plain),
+    ])
+    .unwrap();
+    let node = LocalNode::offline(lab.tree.path()).unwrap();
+    let mut drift = Vec::new();
+    converge(&lab.run(&graph), &node, &lab.state(), &mut |event| match event {
+        Event::Applied { id, .. } if id.name() == "first" => {
+            meddle(&lab);
+        }
+        Event::Drift { id, message } => drift.push((id, message)),
+        _ => {}
+    })
+    .unwrap();
+    assert_eq!(
+        drift,
+        [(
+            Id::new("note", "second"),
+            "the plan was: update (contents); now it is: nothing to do".to_owned()
+        )]
+    );
+}
+
+/// Somebody else puts the wanted file in place between the plan and its turn.
+fn meddle(lab: &Lab) {
+    let write = Op::WriteFile {
+        path: "/second".parse().unwrap(),
+        contents: b"2".as_slice().into(),
+        meta: Meta::default(),
+        validate: None,
+    };
+    LocalNode::offline(lab.tree.path()).unwrap().execute(&write).unwrap();
+}
+
+#[test]
+fn what_a_package_may_bring_is_unknown_to_those_that_need_it() {
+    let overlay_base = crate::system::overlay::Bare;
+    let mut config = note("etc", "c", Habit::Plain);
+    config.resource = Box::new(Note {
+        id: config.id.clone(),
+        path: "/etc/thing.conf".parse().unwrap(),
+        contents: "c",
+        habit: Habit::Plain,
+    });
+    config.needs.push(to("package"));
+    let mut listener = note("listener", "", Habit::Listens);
+    listener.id = Id::new("note", "listener");
+    config.notify.push(to("listener"));
+    let graph = graph::build(vec![note("package", "", Habit::Installs), config, listener]).unwrap();
+    let lab = Lab::new();
+    let mut found = Vec::new();
+    plan(&lab.run(&graph), &overlay_base, &[], &mut |event| {
+        if let Event::Planned { id, outcome, .. } = event {
+            found.push((id.name().to_owned(), outcome));
+        }
+    })
+    .unwrap();
+    assert!(matches!(
+        &found[0].1,
+        Outcome::Changed {
+            action: Action::Create,
+            ..
+        }
+    ));
+    let Outcome::Unknown { after, wants } = &found[1].1 else {
+        panic!("{found:?}")
+    };
+    assert_eq!((after.name(), wants.len()), ("package", 1));
+    assert!(
+        matches!(&found[2].1, Outcome::Changed { .. }),
+        "it is missing, whoever tells it"
+    );
+}
+
+#[test]
+fn a_stop_between_operations_ends_the_run() -> Result<()> {
+    let lab = Lab::new();
+    let graph = graph::build(vec![note("first", "1", Habit::Plain)]).unwrap();
+    let node = LocalNode::offline(lab.tree.path())?;
+    let run = Run {
+        stop: || true,
+        ..lab.run(&graph)
+    };
+    let Err(error) = converge(&run, &node, &lab.state(), &mut |_| {}) else {
+        bail!("it went on")
+    };
+    assert!(error.is::<super::Stopped>());
+    Ok(())
+}

@@ -1,0 +1,126 @@
+//! Where text goes: data to standard output, the rest to standard error, and a progress line while a person looks on.
+
+use std::{
+    io::{self, ErrorKind, IsTerminal, Write},
+    time::Duration,
+};
+
+use anstream::AutoStream;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{Progress, Said};
+
+/// Standard output and standard error, with colours where they are seen.
+///
+/// A reader that goes away (`glrl plan | head`) is no error: what comes after is dropped, and the run goes on; a converge must
+/// not stop half-way because of it. Any other failure to write is kept, and given back by `finish`.
+#[derive(Debug)]
+pub struct Terminal {
+    out: Kept<AutoStream<io::Stdout>>,
+    err: Kept<AutoStream<io::Stderr>>,
+    progress: Option<ProgressBar>,
+    /// Whether a progress line is wanted and would be seen.
+    watched: bool,
+}
+
+/// A stream with the failure that ended it.
+#[derive(Debug)]
+struct Kept<W> {
+    stream: W,
+    failed: Option<io::Error>,
+}
+
+impl Terminal {
+    /// The two streams of this process. `progress`: whether there may be a progress line.
+    pub fn new(progress: bool) -> Self {
+        Self {
+            out: Kept::new(anstream::stdout()),
+            err: Kept::new(anstream::stderr()),
+            progress: None,
+            watched: progress && io::stderr().is_terminal(),
+        }
+    }
+
+    /// Says it.
+    pub fn say(&mut self, said: &Said) {
+        if !said.err.is_empty() || !said.out.is_empty() {
+            self.clear();
+        }
+        self.err.write(&said.err);
+        self.out.write(&said.out);
+        if let Some(progress) = &said.progress {
+            self.show(progress);
+        }
+    }
+
+    /// Writes data, whole lines.
+    pub fn out(&mut self, text: &str) {
+        self.clear();
+        self.out.write(text);
+    }
+
+    /// Writes anything else, whole lines.
+    pub fn err(&mut self, text: &str) {
+        self.clear();
+        self.err.write(text);
+    }
+
+    /// Columns there are for text on standard error.
+    pub fn width(&self) -> usize {
+        terminal_size::terminal_size_of(io::stderr()).map_or(100, |(width, _)| usize::from(width.0))
+    }
+
+    /// The first failure to write, if there was one that is not just a reader gone.
+    pub fn finish(mut self) -> io::Result<()> {
+        self.clear();
+        match self.out.failed.or(self.err.failed) {
+            Some(error) if error.kind() != ErrorKind::BrokenPipe => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn clear(&mut self) {
+        if let Some(bar) = self.progress.take() {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn show(&mut self, progress: &Progress) {
+        if !self.watched {
+            return;
+        }
+        let bar = self.progress.get_or_insert_with(bar);
+        if bar.message() != progress.now {
+            bar.reset_elapsed();
+            bar.set_message(progress.now.clone());
+        }
+        bar.set_length(progress.total as u64);
+        bar.set_position(progress.done as u64);
+    }
+}
+
+/// `⠹ [12/44] package:mariadb-server 8s`, the time since that began.
+fn bar() -> ProgressBar {
+    let bar = ProgressBar::new(0).with_style(
+        ProgressStyle::with_template("  {spinner} [{pos}/{len}] {msg} {elapsed:.dim}")
+            .unwrap_or_else(|_| ProgressStyle::default_spinner()),
+    );
+    bar.enable_steady_tick(Duration::from_millis(120));
+    bar
+}
+
+impl<W: Write> Kept<W> {
+    fn new(stream: W) -> Self {
+        Self { stream, failed: None }
+    }
+
+    fn write(&mut self, text: &str) {
+        if self.failed.is_none() && !text.is_empty() {
+            self.failed = self
+                .stream
+                .write_all(text.as_bytes())
+                .and_then(|()| self.stream.flush())
+                .err();
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Text on its way to a terminal: secrets gone, and nothing in it that the terminal would obey.
+
+use std::borrow::Cow;
+
+/// The text without the secrets of this run.
+pub fn redact(text: &str) -> Cow<'_, str> {
+    Cow::Borrowed(text)
+}
+
+/// A text of lines, redacted, with its control characters made visible; line ends and tabs stay.
+pub fn lines(text: &str) -> String {
+    visible(&redact(text), |c| c != '\n' && c != '\t')
+}
+
+/// The same for a text that has to stay on one line.
+pub fn line(text: &str) -> String {
+    visible(&redact(text), |_| true)
+}
+
+/// Control characters are what a file or an error of the node could steer the terminal with; the bidirectional ones show a
+/// line in another order than a program reads it (CVE-2021-42574).
+fn visible(text: &str, escaped: impl Fn(char) -> bool) -> String {
+    let hidden = |c: char| {
+        c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}')
+    };
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if hidden(c) && escaped(c) {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// A time as people say it: `40 ms`, `12.3 s`, `2 min 5 s`, `1 h 2 min`.
+pub fn duration(milliseconds: u64) -> String {
+    let seconds = milliseconds / 1000;
+    match milliseconds {
+        0..1_000 => format!("{milliseconds} ms"),
+        1_000..60_000 => format!("{seconds}.{} s", milliseconds % 1000 / 100),
+        60_000..3_600_000 => format!("{} min {} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+/// `1 resource`, `3 resources`.
+pub fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_is_not_steered() {
+        assert_eq!(line("a\u{1b}[2Jb\nc"), "a\\u{1b}[2Jb\\nc");
+        assert_eq!(lines("a\tb\n\r"), "a\tb\n\\r");
+        assert_eq!(line("user\u{202e}nimda"), "user\\u{202e}nimda");
+        assert_eq!(line("Grüße ‹secret›"), "Grüße ‹secret›");
+    }
+
+    #[test]
+    fn times_are_said_in_the_unit_that_fits() {
+        for (milliseconds, said) in [
+            (0, "0 ms"),
+            (999, "999 ms"),
+            (1_000, "1.0 s"),
+            (12_345, "12.3 s"),
+            (59_999, "59.9 s"),
+            (125_000, "2 min 5 s"),
+            (3_720_000, "1 h 2 min"),
+        ] {
+            assert_eq!(duration(milliseconds), said);
+        }
+    }
+}

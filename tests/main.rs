@@ -1,0 +1,3 @@
+//! The one integration binary: the built program from the outside, and real machines.
+
+mod cli;
