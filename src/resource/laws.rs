@@ -77,7 +77,8 @@ pub(super) fn imagined(ops: &[Op]) -> Overlay<'static> {
 
 /// A tree of files in a temporary directory.
 pub(super) struct Offline {
-    directory: tempfile::TempDir,
+    /// Removed with it.
+    _directory: tempfile::TempDir,
     pub(super) node: LocalNode,
 }
 
@@ -95,7 +96,10 @@ pub(super) fn offline(ops: &[Op]) -> Offline {
     for op in ops {
         node.execute(op).unwrap();
     }
-    Offline { directory, node }
+    Offline {
+        _directory: directory,
+        node,
+    }
 }
 
 impl Offline {

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Result, bail};
 
 use super::accounts::Accounts;
-use crate::system::{Command, programs::Program};
+use crate::system::{Command, Effect, programs::Program};
 
 /// Programs that take an offline tree's root by `--prefix` (shadow-utils).
 const OFFLINE: [&str; 6] = ["useradd", "usermod", "userdel", "groupadd", "groupmod", "groupdel"];
@@ -35,7 +35,22 @@ pub(super) fn run(command: &Command, root: &Path, live: bool, accounts: &Account
     if let Some(stdin) = &command.stdin {
         program = program.stdin(stdin.to_vec());
     }
-    program.stdout().map(drop)
+    program.stdout()?;
+    if !live && name == "userdel" {
+        remove_group(command, root)?;
+    }
+    Ok(())
+}
+
+/// With `--prefix`, userdel leaves the account's own group (shadow 4.13), which it removes from a live node.
+fn remove_group(command: &Command, root: &Path) -> Result<()> {
+    for effect in &command.makes {
+        if let Effect::Group(group, None) = effect {
+            let program = Program::new("groupdel").args([Path::new("--prefix"), root, Path::new(group)]);
+            program.stdout()?;
+        }
+    }
+    Ok(())
 }
 
 /// runuser(1), with the variables that a login would set (environ(7)): a program that looks for its files in root's home finds
