@@ -3,15 +3,20 @@
 
 mod cron_field;
 mod crontab;
+mod exports_file;
+mod fstab;
 mod home;
 #[cfg(test)]
 mod laws;
 mod metadata;
+mod mkfs;
+mod mount_options;
 mod parent;
 mod plan;
 mod presence;
 mod regular;
 mod stray;
+mod wipe;
 
 use std::fmt;
 
@@ -182,6 +187,11 @@ kinds! {
     file::File,
     template::Template,
     directory::Directory,
+    volume_group::VolumeGroup,
+    logical_volume::LogicalVolume,
+    filesystem::Filesystem,
+    mount::Mount,
+    nfs_export::NfsExport,
     link::Link,
     line::Line,
     user::User,

@@ -113,8 +113,12 @@ pub struct Command {
     pub stdin: Option<Bytes>,
     /// It is killed, with all that it started, when it takes longer.
     pub timeout: Duration,
+    /// How long it is run again and again if it fails: for what another machine has yet to make possible. Zero: it is run once.
+    pub patience: Duration,
     /// What is true when it has succeeded.
     pub makes: Vec<Effect>,
+    /// Carried out in order when it has failed, to take back the operations before it.
+    pub otherwise: Vec<Op>,
 }
 
 impl Command {
@@ -130,7 +134,9 @@ impl Command {
             user: None,
             stdin: None,
             timeout: Self::TIMEOUT,
+            patience: Duration::ZERO,
             makes: Vec::new(),
+            otherwise: Vec::new(),
         }
     }
 

@@ -6,6 +6,7 @@ mod apt;
 mod block;
 mod exports;
 mod guard;
+mod kernel;
 mod lvm;
 mod mounts;
 mod packages;
@@ -14,6 +15,7 @@ pub(super) mod tree;
 mod units;
 
 use std::{
+    collections::HashMap,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -21,8 +23,8 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 use super::{
-    BlockDevice, Bytes, Entry, Group, Guard, Lvm, Meta, Mount, Op, Package, Probe, Reading, System, Unit, Usage, User,
-    crontab, programs::Program,
+    BlockDevice, Bytes, Entry, Export, Group, Guard, Lvm, Meta, Mount, Op, Package, Probe, Reading, System, Unit,
+    Usage, User, crontab, programs::Program,
 };
 use crate::value::{DevicePath, Owner, UnitName};
 
@@ -36,8 +38,9 @@ pub struct LocalNode {
     packages: Cache<packages::Packages>,
     units: units::Units,
     mounts: Cache<Vec<Mount>>,
+    blocks: Mutex<HashMap<DevicePath, Option<BlockDevice>>>,
     lvm: Cache<Lvm>,
-    exports: Cache<Vec<(String, String)>>,
+    exports: Cache<Vec<Export>>,
 }
 
 /// A batch source: read when first asked for, kept until forgotten.
@@ -84,6 +87,7 @@ impl LocalNode {
             packages: Cache::new(),
             units: units::Units::default(),
             mounts: Cache::new(),
+            blocks: Mutex::default(),
             lvm: Cache::new(),
             exports: Cache::new(),
         })
@@ -117,18 +121,22 @@ impl LocalNode {
             Op::MakeDirectory { .. } | Op::SetMeta { .. } | Op::Crontab { .. } => {}
             Op::Unit { .. } => {
                 self.units.forget();
-                self.mounts.forget();
-                self.exports.forget();
+                self.forget_storage();
             }
             Op::Install { .. } | Op::Uninstall { .. } | Op::Run(_) => {
                 self.accounts.forget();
                 self.packages.forget();
                 self.units.forget();
-                self.mounts.forget();
-                self.lvm.forget();
-                self.exports.forget();
+                self.forget_storage();
             }
         }
+    }
+
+    fn forget_storage(&self) {
+        self.mounts.forget();
+        self.blocks.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.lvm.forget();
+        self.exports.forget();
     }
 }
 
@@ -177,7 +185,13 @@ impl Probe for LocalNode {
 
     fn block(&self, device: &DevicePath) -> Result<Reading<Option<BlockDevice>>> {
         self.must_be_live("block devices")?;
-        block::read(device, &self.mounts.get(mounts::read)?).map(Reading::Known)
+        let mut kept = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(block) = kept.get(device) {
+            return Ok(Reading::Known(block.clone()));
+        }
+        let block = block::read(device, &*self.mounts.get(mounts::read)?)?;
+        kept.insert(device.clone(), block.clone());
+        Ok(Reading::Known(block))
     }
 
     fn lvm(&self) -> Result<Reading<Arc<Lvm>>> {
@@ -185,7 +199,7 @@ impl Probe for LocalNode {
         self.lvm.get(lvm::read).map(Reading::Known)
     }
 
-    fn exports(&self) -> Result<Reading<Arc<Vec<(String, String)>>>> {
+    fn exports(&self) -> Result<Reading<Arc<Vec<Export>>>> {
         self.must_be_live("exports")?;
         self.exports.get(exports::read).map(Reading::Known)
     }
@@ -282,7 +296,16 @@ impl LocalNode {
             }
             Op::Run(command) => {
                 let accounts = self.accounts.get(|| accounts::Accounts::read(&self.tree))?;
-                run::run(command, self.tree.root(), self.live, &accounts)
+                let result = run::run(command, self.tree.root(), self.live, &accounts);
+                if result.is_err() {
+                    for op in &command.otherwise {
+                        // Its own error is not the one to tell.
+                        if let Err(error) = self.carry_out(op) {
+                            tracing::warn!("taking back what came before: {error:#}");
+                        }
+                    }
+                }
+                result
             }
         }
     }

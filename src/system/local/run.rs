@@ -1,11 +1,18 @@
 //! Running the programs that operations name.
 
-use std::path::Path;
+use std::{
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Result, bail};
 
-use super::accounts::Accounts;
-use crate::system::{Command, Effect, programs::Program};
+use super::{accounts::Accounts, mounts};
+use crate::system::{
+    Command, Effect,
+    programs::{Missing, Program},
+};
 
 /// Programs that take an offline tree's root by `--prefix` (shadow-utils).
 const OFFLINE: [&str; 6] = ["useradd", "usermod", "userdel", "groupadd", "groupmod", "groupdel"];
@@ -35,12 +42,39 @@ pub(super) fn run(command: &Command, root: &Path, live: bool, accounts: &Account
     if let Some(stdin) = &command.stdin {
         program = program.stdin(stdin.to_vec());
     }
-    program.stdout()?;
-    if !live && name == "userdel" {
-        remove_group(command, root)?;
+    let until = Instant::now() + command.patience;
+    let error = loop {
+        match program.stdout() {
+            Ok(_) if !live && name == "userdel" => return remove_group(command, root),
+            Ok(_) => return Ok(()),
+            Err(error) if error.is::<Missing>() || Instant::now() >= until => break error,
+            Err(error) => tracing::info!("{name} is run again in {} s: {error:#}", PAUSE.as_secs()),
+        }
+        thread::sleep(PAUSE);
+    };
+    let error = if command.patience.is_zero() {
+        error
+    } else {
+        error.context(format!("it did not work for {} s", command.patience.as_secs()))
+    };
+    // What cannot be unmounted is in use by somebody, whose name is what the operator needs.
+    let busy: Vec<String> = command
+        .makes
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Unmounted(target) => Some(mounts::users(target)),
+            _ => None,
+        })
+        .flatten()
+        .collect();
+    if busy.is_empty() {
+        return Err(error);
     }
-    Ok(())
+    Err(error.context(format!("it is in use: {}", busy.join("; "))))
 }
+
+/// Between two tries of a command that has patience.
+const PAUSE: Duration = Duration::from_secs(2);
 
 /// With `--prefix`, userdel leaves the account's own group (shadow 4.13), which it removes from a live node.
 fn remove_group(command: &Command, root: &Path) -> Result<()> {

@@ -1,7 +1,7 @@
 //! What operations make true, in the overlay.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, PoisonError},
 };
 
@@ -314,7 +314,8 @@ impl Applying<'_> {
             }
             Effect::Unit(name, unit) => drop(self.layer.units.insert(name.clone(), Planned::Known(unit.clone()))),
             Effect::Contents(device, contents) => {
-                self.change_block(device, |block| block.contents = contents.clone())?;
+                let path = self.change_block(device, |block| block.contents = contents.clone())?;
+                self.layer.made.extend(path);
             }
             Effect::PhysicalVolume {
                 device,
@@ -329,22 +330,41 @@ impl Applying<'_> {
                 name,
                 size,
             } => self.logical_volume(volume_group, name, *size)?,
-            Effect::Mounted { mount, empty } => self.mounted(mount, *empty)?,
+            Effect::Mounted(mount) => self.mounted(mount)?,
             Effect::Unmounted(target) => self.unmounted(target)?,
-            // The probe of a filesystem's size reads the real one, which is not grown yet; see `mount`.
-            Effect::Grown(_) | Effect::Anything => {}
+            Effect::Grown(device) => {
+                self.change_block(device, |block| {
+                    if let Contents::Known(signature) = &mut block.contents {
+                        signature.geometry = None;
+                    }
+                })?;
+            }
+            Effect::Anything => {}
             Effect::Exported(exports) => self.layer.exports = Some(Arc::new(exports.clone())),
         }
         Ok(())
     }
 
-    fn change_block(&mut self, device: &DevicePath, change: impl FnOnce(&mut BlockDevice)) -> Result<()> {
+    /// Changes what is known of a device and returns the kernel's path of it; nothing where it cannot be known.
+    fn change_block(&mut self, device: &DevicePath, change: impl FnOnce(&mut BlockDevice)) -> Result<Option<PathBuf>> {
         let Reading::Known(Some(mut block)) = self.layer.block(self.base, device)? else {
-            return Ok(());
+            return Ok(None);
         };
         change(&mut block);
-        self.layer.blocks.insert(block.path.clone(), Planned::Known(block));
-        Ok(())
+        let path = block.path.clone();
+        self.layer.blocks.insert(path.clone(), Planned::Known(block));
+        Ok(Some(path))
+    }
+
+    /// Whether the plan makes the filesystem that a mount mounts, so that it is known to hold nothing.
+    fn made(&self, mount: &Mount) -> Result<bool> {
+        let Ok(device) = mount.source.parse::<DevicePath>() else {
+            return Ok(false);
+        };
+        let Reading::Known(Some(block)) = self.layer.block(self.base, &device)? else {
+            return Ok(false);
+        };
+        Ok(self.layer.made.contains(&block.path))
     }
 
     fn lvm(&mut self) -> Result<&mut Lvm> {
@@ -364,7 +384,6 @@ impl Applying<'_> {
         let path = block
             .as_ref()
             .map_or_else(|| device.to_path_buf(), |block| block.path.clone());
-        let device_size = block.map_or(0, |block| block.size);
         let lvm = self.lvm()?;
         let size = extents * extent_size;
         let before = if let Some(volume) = lvm.physical_volumes.iter_mut().find(|volume| volume.device == path) {
@@ -373,14 +392,14 @@ impl Applying<'_> {
             } else {
                 0
             };
-            (volume.volume_group, volume.size, volume.device_size) = (Some(group.to_owned()), size, device_size);
+            (volume.volume_group, volume.size, volume.room) = (Some(group.to_owned()), size, size);
             before
         } else {
             lvm.physical_volumes.push(PhysicalVolume {
                 device: path,
                 volume_group: Some(group.to_owned()),
                 size,
-                device_size,
+                room: size,
                 missing: false,
             });
             0
@@ -402,7 +421,8 @@ impl Applying<'_> {
             what: "LVM2_member".to_owned(),
             ..Signature::default()
         };
-        self.change_block(device, |block| block.contents = Contents::Known(signature))
+        self.change_block(device, |block| block.contents = Contents::Known(signature))?;
+        Ok(())
     }
 
     fn logical_volume(&mut self, group: &str, name: &str, size: u64) -> Result<()> {
@@ -431,14 +451,22 @@ impl Applying<'_> {
         }
         let device = DevicePath::of_volume(group, name);
         let block = match self.layer.block(self.base, &device)? {
-            Reading::Known(Some(block)) => BlockDevice { size, ..block },
-            _ => BlockDevice {
+            Reading::Known(Some(block)) => Planned::Known(BlockDevice { size, ..block }),
+            // A volume that was there and had no device yet was not active: nobody has looked at it.
+            _ if before > 0 => Planned::Unknown(self.author.clone()),
+            _ => Planned::Known(BlockDevice {
                 path: device.to_path_buf(),
                 size,
+                read_only: false,
+                in_use: None,
                 contents: Contents::Empty,
-            },
+            }),
         };
-        self.layer.blocks.insert(block.path.clone(), Planned::Known(block));
+        let path = match &block {
+            Planned::Known(block) => block.path.clone(),
+            Planned::Unknown(_) => device.to_path_buf(),
+        };
+        self.layer.blocks.insert(path, block);
         Ok(())
     }
 
@@ -452,7 +480,8 @@ impl Applying<'_> {
         Ok(Arc::make_mut(self.layer.mounts.as_mut().context("just set")?))
     }
 
-    fn mounted(&mut self, mount: &Mount, empty: bool) -> Result<()> {
+    fn mounted(&mut self, mount: &Mount) -> Result<()> {
+        let empty = self.made(mount)?;
         let again = self.mounts()?.iter().any(|known| known.target == mount.target);
         self.mounts()?.retain(|known| known.target != mount.target);
         self.mounts()?.push(mount.clone());

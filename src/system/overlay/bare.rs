@@ -6,7 +6,8 @@ use anyhow::{Result, bail};
 
 use crate::{
     system::{
-        BlockDevice, Bytes, Entry, FileType, Group, Guard, Lvm, Mount, Package, Probe, Reading, Unit, Usage, User,
+        BlockDevice, Bytes, Entry, Export, FileType, Group, Guard, Lvm, Mount, Package, Probe, Reading, Unit, Usage,
+        User,
     },
     value::{DevicePath, Mode, Owner, UnitName},
 };
@@ -86,7 +87,7 @@ impl Probe for Bare {
         Ok(Reading::Known(Arc::default()))
     }
 
-    fn exports(&self) -> Result<Reading<Arc<Vec<(String, String)>>>> {
+    fn exports(&self) -> Result<Reading<Arc<Vec<Export>>>> {
         Ok(Reading::Known(Arc::default()))
     }
 
