@@ -60,15 +60,36 @@ impl Expressions {
                     .map(|item| self.evaluate(item, scope, sources, mistakes).into_owned());
                 Cow::Owned(Node::new(node.place, Data::Sequence(items.collect())))
             }
-            Data::Mapping(pairs) if pairs.iter().any(|pair| has_expression(&pair.value)) => {
-                let pairs = pairs.iter().map(|pair| Pair {
-                    key: pair.key.clone(),
-                    key_place: pair.key_place,
-                    value: self.evaluate(&pair.value, scope, sources, mistakes).into_owned(),
-                });
-                Cow::Owned(Node::new(node.place, Data::Mapping(pairs.collect())))
+            Data::Mapping(pairs) if has_expression(node) => {
+                let mut evaluated: Vec<Pair> = Vec::with_capacity(pairs.len());
+                for pair in pairs {
+                    let value = self.evaluate(&pair.value, scope, sources, mistakes).into_owned();
+                    match self.key(pair, scope, sources) {
+                        Ok(key) => match evaluated.iter().find(|other| other.key == key) {
+                            Some(other) => mistakes.push(
+                                Diagnostic::at(pair.key_place, format!("the key '{}' stands here twice", &*key))
+                                    .note(other.key_place, "first here"),
+                            ),
+                            None => evaluated.push(Pair { key, key_place: pair.key_place, value }),
+                        },
+                        Err(mistake) => mistakes.push(mistake),
+                    }
+                }
+                Cow::Owned(Node::new(node.place, Data::Mapping(evaluated)))
             }
             _ => Cow::Borrowed(node),
+        }
+    }
+
+    /// A key, which has to be text.
+    fn key(&self, pair: &Pair, scope: &Scope<'_>, sources: &Sources) -> Result<Text, Diagnostic> {
+        if !pair.key.contains("${") {
+            return Ok(pair.key.clone());
+        }
+        let node = self.scalar(&pair.key, pair.key_place, scope, sources)?;
+        match node.data {
+            Data::Plain(text) | Data::Text(text) => Ok(text),
+            _ => Err(node.is_not("text")),
         }
     }
 
@@ -122,7 +143,7 @@ pub(super) fn has_expression(node: &Node) -> bool {
     match &node.data {
         Data::Plain(text) | Data::Text(text) => text.contains("${"),
         Data::Sequence(items) => items.iter().any(has_expression),
-        Data::Mapping(pairs) => pairs.iter().any(|pair| has_expression(&pair.value)),
+        Data::Mapping(pairs) => pairs.iter().any(|pair| pair.key.contains("${") || has_expression(&pair.value)),
         _ => false,
     }
 }
