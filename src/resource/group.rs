@@ -97,3 +97,26 @@ impl Provider for Group {
         vec![Fact::Group(self.name.to_string())]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::laws::*;
+
+    #[test]
+    fn a_group_is_made_renumbered_and_removed() {
+        let (tree, node) = (offline(&[]), imagined(&[]));
+        for declared in [
+            json!({"name": "app", "system": true}),
+            json!({"name": "app", "gid": 2400}),
+            json!({"name": "app", "state": "absent"}),
+        ] {
+            assert!(!converge(&tree.node, "group", declared.clone()).unwrap().is_empty(), "{declared}");
+            assert!(converge(&tree.node, "group", declared.clone()).unwrap().is_empty());
+            converge(&node, "group", declared).unwrap();
+        }
+        assert!(tree.text("/etc/group").contains("staff:x:50:ann"));
+        assert!(resource("group", json!({"name": "root", "state": "absent"})).is_err());
+    }
+}

@@ -304,11 +304,7 @@ impl Applying<'_> {
                 };
                 self.insert(path, Planned::Known(Some(node)))?;
             }
-            Effect::Unsure(path) => {
-                self.layer
-                    .files
-                    .insert(path.clone(), Planned::Unknown(self.author.clone()));
-            }
+            Effect::Unsure(path) => self.insert(path, Planned::Unknown(self.author.clone()))?,
             Effect::User(name, user) => drop(self.layer.users.insert(name.clone(), Planned::Known(user.clone()))),
             Effect::Group(name, group) => drop(self.layer.groups.insert(name.clone(), Planned::Known(group.clone()))),
             Effect::Package(name, package) => {
