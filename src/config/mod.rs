@@ -18,6 +18,7 @@ mod role;
 mod role_context;
 mod scalar;
 mod scope;
+mod settings;
 mod templates;
 mod yaml;
 
@@ -35,7 +36,9 @@ use crate::{
 };
 
 pub use crate::system::facts::{Facts, NodeFacts, SampleFacts};
+pub use input::type_names;
 pub use merge::{Explained, Layer, Origin};
+pub use settings::settings;
 
 /// What to load.
 #[derive(Clone)]

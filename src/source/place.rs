@@ -23,11 +23,11 @@ pub struct Place {
 /// The texts that places point into: role files, variable files, `--set` arguments.
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
-    files: Vec<File>,
+    files: Vec<Source>,
 }
 
 #[derive(Debug, Clone)]
-struct File {
+struct Source {
     name: String,
     text: Arc<str>,
     /// An argument or a variable of the environment: short, and without lines that anyone counts.
@@ -48,7 +48,7 @@ impl Sources {
     }
 
     fn push(&mut self, name: String, text: Arc<str>, is_argument: bool) -> FileId {
-        self.files.push(File {
+        self.files.push(Source {
             name,
             text,
             is_argument,
@@ -67,9 +67,14 @@ impl Sources {
         &self.files[file.0 as usize].text
     }
 
+    /// Whether it is an argument or a variable, not a file.
+    pub fn is_argument(&self, file: FileId) -> bool {
+        self.files[file.0 as usize].is_argument
+    }
+
     /// `file:line:column`, counted from 1, the column in characters; of an argument only its name.
     pub fn locate(&self, place: Place) -> String {
-        if self.files[place.file.0 as usize].is_argument {
+        if self.is_argument(place.file) {
             return self.name(place.file).to_owned();
         }
         let (line, column) = self.line_column(place);
@@ -78,7 +83,7 @@ impl Sources {
 
     /// Line and column of a place's start, counted from 1, the column in characters.
     pub fn line_column(&self, place: Place) -> (usize, usize) {
-        let File { text, lines, .. } = &self.files[place.file.0 as usize];
+        let Source { text, lines, .. } = &self.files[place.file.0 as usize];
         let lines = lines.get_or_init(|| {
             let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
             std::iter::once(0).chain(ends.map(|(end, _)| end + 1)).collect()

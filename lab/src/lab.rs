@@ -1,0 +1,159 @@
+//! A lab: some nodes on one private segment.
+
+use std::{net::Ipv4Addr, ops::Index, sync::Arc, thread};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{
+    logs::Logs,
+    node::{Node, NodeSpec, Shared},
+    run_folder::RunFolder,
+    segment::Segment,
+    state::{State, Workshop},
+};
+
+/// The nodes that the roles know, and their addresses. Every node can resolve these names.
+const KNOWN: [(&str, Ipv4Addr); 3] = [
+    ("backup", Ipv4Addr::new(192, 168, 56, 10)),
+    ("mysql", Ipv4Addr::new(192, 168, 56, 11)),
+    ("verify", Ipv4Addr::new(192, 168, 56, 12)),
+];
+
+/// Running nodes. They end with it.
+#[derive(Debug)]
+pub struct Lab {
+    nodes: Vec<Node>,
+}
+
+impl Lab {
+    /// Starts the nodes, all at once, and returns when each answers on ssh, has its disks and
+    /// reaches the others by name. The first call on a machine builds what is missing, for some
+    /// minutes; it says so on standard error.
+    ///
+    /// # Errors
+    /// When the host lacks a program (the message says which package brings it) or a node does not
+    /// start (the message says where its logs are).
+    pub fn start(specs: impl IntoIterator<Item = NodeSpec>) -> Result<Self> {
+        let specs: Vec<_> = specs.into_iter().collect();
+        let addresses = addresses(&specs)?;
+        let workshop = Workshop::open()?;
+        let known = KNOWN.iter().map(|(name, address)| (*name, *address));
+        let others = specs.iter().map(|spec| spec.name.as_str()).zip(addresses.iter().copied());
+        let others = others.filter(|(name, _)| KNOWN.iter().all(|(known, _)| known != name));
+        let hosts = known
+            .chain(others)
+            .flat_map(|(name, address)| [address.to_string(), name.to_owned()])
+            .collect();
+        let run = RunFolder::new(&workshop.cache)?;
+        let logs = Logs::new()?;
+        let segment = Segment::default();
+        let shared = Arc::new(Shared { workshop, segment, hosts, run, logs });
+        let nodes = thread::scope(|scope| {
+            let start = |(spec, address)| {
+                let shared = &shared;
+                scope.spawn(move || Node::start(spec, address, shared))
+            };
+            let threads: Vec<_> = specs.iter().zip(addresses).map(start).collect();
+            let join = |(thread, spec): (thread::ScopedJoinHandle<'_, Result<Node>>, &NodeSpec)| {
+                let node = thread.join().map_err(|_| anyhow::anyhow!("its thread panicked"));
+                node.flatten().with_context(|| format!("starting node {}", spec.name))
+            };
+            // All are joined before an error is returned.
+            let nodes: Vec<_> = threads.into_iter().zip(&specs).map(join).collect();
+            nodes.into_iter().collect::<Result<Vec<_>>>()
+        })?;
+        Ok(Self { nodes })
+    }
+
+    /// Builds what nodes need, for later.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn build() -> Result<()> {
+        let workshop = Workshop::open()?;
+        State::get(&workshop, NodeSpec::new("any").hardware, None).map(drop)
+    }
+
+    /// Ends all nodes now and removes all they left, also where other owners of the lab remain.
+    /// Nothing but dropping it makes sense after that.
+    ///
+    /// # Errors
+    /// When files could not be removed.
+    pub fn end(&self) -> Result<()> {
+        for node in &self.nodes {
+            node.end()?;
+        }
+        Ok(())
+    }
+
+    /// All nodes, in the order they were asked for.
+    #[must_use]
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// The node of that name, if there is one.
+    #[must_use]
+    pub fn node(&self, name: &str) -> Option<&Node> {
+        self.nodes.iter().find(|node| node.name() == name)
+    }
+}
+
+/// `lab["mysql"]`: the node of that name, which must be there.
+impl Index<&str> for Lab {
+    type Output = Node;
+
+    fn index(&self, name: &str) -> &Node {
+        match self.node(name) {
+            Some(node) => node,
+            None => panic!("this lab has no node {name}"),
+        }
+    }
+}
+
+/// Gives each node its address: the known one, else from 192.168.56.20 on.
+fn addresses(specs: &[NodeSpec]) -> Result<Vec<Ipv4Addr>> {
+    let mut free = 20..=250;
+    let mut addresses = Vec::new();
+    for (position, spec) in specs.iter().enumerate() {
+        let name = &spec.name;
+        let valid = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        if name.is_empty() || name.len() > 20 || !name.bytes().all(valid) || name.starts_with('-') {
+            bail!("{name:?} is no node name: 1 to 20 lower-case letters, digits and hyphens");
+        }
+        if specs[..position].iter().any(|other| other.name == *name) {
+            bail!("two nodes are named {name}");
+        }
+        let known = KNOWN.iter().find(|(known, _)| known == name);
+        addresses.push(match known {
+            Some((_, address)) => *address,
+            None => Ipv4Addr::new(192, 168, 56, free.next().context("too many nodes")?),
+        });
+    }
+    Ok(addresses)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given(names: &[&str]) -> Result<Vec<String>> {
+        let specs: Vec<_> = names.iter().map(|name| NodeSpec::new(name)).collect();
+        Ok(addresses(&specs)?.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn known_nodes_have_their_addresses_and_others_follow() {
+        assert_eq!(
+            given(&["a", "mysql", "b", "backup"]).unwrap(),
+            ["192.168.56.20", "192.168.56.11", "192.168.56.21", "192.168.56.10"]
+        );
+    }
+
+    #[test]
+    fn names_are_host_names_and_unique() {
+        for names in [&["a", "a"][..], &[""], &["A"], &["a b"], &["-a"], &["../x"]] {
+            given(names).unwrap_err();
+        }
+    }
+}
