@@ -70,7 +70,11 @@ impl Expressions {
                                 Diagnostic::at(pair.key_place, format!("the key '{}' stands here twice", &*key))
                                     .note(other.key_place, "first here"),
                             ),
-                            None => evaluated.push(Pair { key, key_place: pair.key_place, value }),
+                            None => evaluated.push(Pair {
+                                key,
+                                key_place: pair.key_place,
+                                value,
+                            }),
                         },
                         Err(mistake) => mistakes.push(mistake),
                     }
@@ -143,7 +147,9 @@ pub(super) fn has_expression(node: &Node) -> bool {
     match &node.data {
         Data::Plain(text) | Data::Text(text) => text.contains("${"),
         Data::Sequence(items) => items.iter().any(has_expression),
-        Data::Mapping(pairs) => pairs.iter().any(|pair| pair.key.contains("${") || has_expression(&pair.value)),
+        Data::Mapping(pairs) => pairs
+            .iter()
+            .any(|pair| pair.key.contains("${") || has_expression(&pair.value)),
         _ => false,
     }
 }
