@@ -40,11 +40,7 @@ impl Cache {
     }
 
     /// The entry `name`; where it is missing, `make` fills an empty folder that becomes it.
-    pub(crate) fn entry(
-        &self,
-        name: &str,
-        make: impl FnOnce(&Path) -> Result<()>,
-    ) -> Result<PathBuf> {
+    pub(crate) fn entry(&self, name: &str, make: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
         let done = self.root.join(name);
         if done.is_dir() {
             return Ok(done);
@@ -81,7 +77,17 @@ pub(crate) fn key<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
         hash.update(part);
     }
     let digest = hash.finalize();
-    digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&digest[..8])
+}
+
+/// Bytes as lower-case hex digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// Tells whoever waits what takes so long. Standard error: standard output is for results.
