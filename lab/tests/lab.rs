@@ -45,8 +45,11 @@ fn restored_twins_are_two_nodes_on_one_network() -> Result<()> {
 #[test]
 fn disks_grow_and_outlive_a_power_cut() -> Result<()> {
     let prepared = tempfile::NamedTempFile::new()?;
-    fs::write(prepared.path(), [b"prepared".as_slice(), &[0; 1 << 20]].concat())?;
-    prepared.as_file().set_len(4 << 20)?;
+    fs::write(prepared.path(), "prepared")?;
+    fs::File::options()
+        .write(true)
+        .open(prepared.path())?
+        .set_len(4 << 20)?;
     let lab = Lab::start([NodeSpec::new("a")
         .disk(Disk::empty("data"))
         .disk(Disk::copy_of("old", prepared.path()))])?;
