@@ -13,6 +13,7 @@
 
 pub mod backup;
 mod cli;
+pub mod config;
 pub mod engine;
 pub mod graph;
 pub mod report;

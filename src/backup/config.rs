@@ -29,9 +29,9 @@ pub struct Settings {
     pub archive: ArchiveSettings,
     /// The proof that a backup restores.
     pub verify: VerifySettings,
-    /// Where the run lock and mounts of snapshots are; a local directory, empty after a boot.
+    /// Where snapshots are mounted.
     pub run_directory: AbsPath,
-    /// Where verdicts are kept; a local directory.
+    /// Where locks and verdicts are kept; a local directory.
     pub state_directory: AbsPath,
 }
 

@@ -3,7 +3,6 @@
 use std::{fs::File, io::BufReader, path::Path};
 
 use anyhow::{Context, bail};
-use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
@@ -14,6 +13,7 @@ use super::{
     target::{self, ARCHIVE, MANIFEST, VERDICT, path_of},
     verify::Verdict,
 };
+use crate::system::clock;
 
 /// One backup, as `glrl backup list` shows it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -32,7 +32,7 @@ pub struct Listed {
 
 /// All backups in the target directory, of all instances, the oldest first.
 pub fn list(settings: &Settings) -> Result<Vec<Listed>> {
-    let now = Timestamp::now();
+    let now = clock::now();
     let directory = &settings.target.directory;
     Ok(ids(directory, None)?
         .into_iter()
@@ -58,7 +58,7 @@ pub fn list(settings: &Settings) -> Result<Vec<Listed>> {
 }
 
 /// The last verdict on a backup.
-fn verdict(settings: &Settings, id: &BackupId) -> Option<Verdict> {
+pub(super) fn verdict(settings: &Settings, id: &BackupId) -> Option<Verdict> {
     [
         path_of(&settings.target.directory, id, VERDICT),
         path_of(&Verdict::directory(settings), id, MANIFEST),

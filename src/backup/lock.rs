@@ -61,10 +61,14 @@ impl Way {
     }
 
     /// What comes before the clocked statement, which is `name`.
+    ///
+    /// No FLUSH TABLES before MySQL's: when that has to be given up because a statement holds a table open, all who open that table
+    /// afterwards wait until the statement ends, whatever is killed (measured with 9.7.4: 4.9 s of 5). FLUSH TABLES WITH READ LOCK by itself
+    /// first waits for writers, and leaves nothing when it is killed there (0.03 s); a long SELECT can still do it, hence `long_statement`.
     const fn first(self) -> &'static [&'static str] {
         match self {
             Self::Stages => &["BACKUP STAGE START", "BACKUP STAGE FLUSH", "BACKUP STAGE BLOCK_DDL"],
-            Self::GlobalReadLock => &["LOCK INSTANCE FOR BACKUP", "FLUSH NO_WRITE_TO_BINLOG TABLES"],
+            Self::GlobalReadLock => &["LOCK INSTANCE FOR BACKUP"],
         }
     }
 

@@ -13,7 +13,6 @@ use std::{
 };
 
 use anyhow::Context;
-use jiff::Timestamp;
 
 use super::{
     alone::alone,
@@ -34,6 +33,7 @@ use super::{
     target::{self, ARCHIVE, Draft, FILES, MANIFEST},
     volume::{Snapshot, Volume},
 };
+use crate::system::clock;
 
 /// How often the snapshot's fill is looked at while it is copied.
 const LOOK: Duration = Duration::from_secs(5);
@@ -57,7 +57,7 @@ pub(super) fn run_on(
 ) -> Result<Manifest> {
     let began = Instant::now();
     let _alone = alone(settings, "backup")?;
-    let started = Timestamp::now();
+    let started = clock::now();
     let id = BackupId::new(&settings.instance, started);
     let mut session = Session::open(&settings.server)?;
     let mut server = Server::of(&mut session)?;
@@ -108,7 +108,7 @@ pub(super) fn run_on(
             .into_owned(),
         glrl: env!("CARGO_PKG_VERSION").to_owned(),
         started,
-        ended: Timestamp::now(),
+        ended: clock::now(),
         server,
         coordinates: frozen.coordinates,
         lock: frozen.lock,

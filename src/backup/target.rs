@@ -237,22 +237,6 @@ fn rename(from: &Path, to: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// Replaces a small file, atomically and durably.
-pub(super) fn replace(path: &Path, contents: &[u8]) -> anyhow::Result<()> {
-    let doing = || format!("writing {}", path.display());
-    let directory = path.parent().unwrap_or(Path::new("/"));
-    let mut file = tempfile::Builder::new()
-        .prefix(".glrl-")
-        .tempfile_in(directory)
-        .with_context(doing)?;
-    io::Write::write_all(&mut file, contents).with_context(doing)?;
-    file.as_file().sync_all().with_context(doing)?;
-    file.persist(path).map_err(|error| error.error).with_context(doing)?;
-    File::open(directory)
-        .and_then(|directory| directory.sync_all())
-        .with_context(doing)
-}
-
 fn remove(path: &Path) -> Result<()> {
     fs::remove_file(path)
         .with_context(|| format!("removing {}", path.display()))

@@ -1,6 +1,7 @@
 //! What can end a command early, and how it is said.
 
 use crate::{
+    backup,
     report::diagnostic,
     source::{Diagnostics, Sources, suggest},
     system::{Refused, state::Locked},
@@ -23,6 +24,8 @@ pub(super) enum Error {
         /// The mistakes.
         diagnostics: Diagnostics,
     },
+    /// A backup or a verification failed.
+    Backup(backup::Error),
     /// Anything else.
     Other(anyhow::Error),
 }
@@ -30,6 +33,12 @@ pub(super) enum Error {
 impl From<anyhow::Error> for Error {
     fn from(error: anyhow::Error) -> Self {
         Self::Other(error)
+    }
+}
+
+impl From<backup::Error> for Error {
+    fn from(error: backup::Error) -> Self {
+        Self::Backup(error)
     }
 }
 
@@ -51,13 +60,24 @@ impl Error {
         match self {
             Self::Role { sources, diagnostics } => diagnostic::render(diagnostics, sources, width),
             Self::Usage { message, hint } => diagnostic::block(message, [], hint.as_deref()),
+            Self::Backup(error) => {
+                let causes = causes(std::error::Error::source(error));
+                diagnostic::block(&error.to_string(), causes.iter().map(String::as_str), None)
+            }
             Self::Other(error) => {
                 let hint = hint(error);
-                let causes = error.chain().skip(1).map(ToString::to_string).collect::<Vec<_>>();
+                let causes: Vec<_> = error.chain().skip(1).map(ToString::to_string).collect();
                 diagnostic::block(&error.to_string(), causes.iter().map(String::as_str), hint)
             }
         }
     }
+}
+
+/// A chain of causes, the nearest first.
+fn causes(first: Option<&(dyn std::error::Error + 'static)>) -> Vec<String> {
+    std::iter::successors(first, |cause| cause.source())
+        .map(ToString::to_string)
+        .collect()
 }
 
 /// What can be done about an error.

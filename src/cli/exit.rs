@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use super::error::Error;
 use crate::{
+    backup::{self, Verdict, Word},
     engine::Stopped,
     report::event::Summary,
     system::{Refused, state::Locked},
@@ -92,10 +93,36 @@ impl Exit {
         match error {
             Error::Usage { .. } => Self::Usage,
             Error::Role { .. } => Self::Role,
+            Error::Backup(error) => Self::of_backup(error.kind),
             Error::Other(error) if error.is::<Refused>() => Self::Refused,
             Error::Other(error) if error.is::<Locked>() => Self::Locked,
             Error::Other(error) if error.is::<Stopped>() => Self::Signal,
             Error::Other(_) => Self::Failed,
+        }
+    }
+
+    fn of_backup(kind: backup::Kind) -> Self {
+        match kind {
+            backup::Kind::Failed => Self::Failed,
+            backup::Kind::Refused => Self::Refused,
+            backup::Kind::Settings => Self::Role,
+            backup::Kind::Busy => Self::Locked,
+            backup::Kind::LockBudget => Self::LockBudget,
+            backup::Kind::Snapshot => Self::Snapshot,
+            backup::Kind::Target => Self::Target,
+            backup::Kind::Stale => Self::Stale,
+            backup::Kind::Corrupt => Self::Corrupt,
+            backup::Kind::Interrupted => Self::Signal,
+        }
+    }
+
+    /// Of a verification.
+    pub(super) fn of_verdict(verdict: &Verdict) -> Self {
+        match verdict.verdict {
+            Word::Ok => Self::Done,
+            Word::Unverified => Self::Failed,
+            Word::Stale => Self::Stale,
+            Word::Corrupt => Self::Corrupt,
         }
     }
 

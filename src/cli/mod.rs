@@ -2,16 +2,27 @@
 
 use std::fmt::Write as _;
 
+mod backup;
+mod check;
 mod completions;
+mod converge;
 mod environment;
 mod error;
 mod exit;
+mod explain;
+mod facts;
+mod graph;
+mod job;
 mod log;
 mod man;
+mod node;
 mod options;
+mod plan;
 mod reference;
+mod roles;
 mod schema;
 mod stop;
+mod verify;
 
 use std::{ffi::OsString, process::ExitCode};
 
@@ -40,7 +51,15 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Check(check::Args),
+    Plan(plan::Args),
+    Converge(converge::Args),
+    Explain(explain::Args),
+    Facts(facts::Args),
+    Graph(graph::Args),
     Schema(schema::Args),
+    Backup(backup::Args),
+    Verify(verify::Args),
     Completions(completions::Args),
     Man(man::Args),
     Reference(reference::Args),
@@ -73,17 +92,23 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             Exit::of(&error)
         }
     };
-    match context.terminal.finish() {
-        Ok(()) => exit.into(),
-        // There is nowhere to say it.
-        Err(_) if exit != Exit::Done => exit.into(),
-        Err(_) => Exit::Failed.into(),
+    match exit {
+        Exit::Done if !context.terminal.finish() => Exit::Failed.into(),
+        exit => exit.into(),
     }
 }
 
 impl Command {
     fn run(self, context: &mut Context) -> Result<Exit, Error> {
         match self {
+            Self::Check(args) => check::run(&args, context),
+            Self::Plan(args) => plan::run(&args, context),
+            Self::Converge(args) => converge::run(&args, context),
+            Self::Explain(args) => explain::run(&args, context),
+            Self::Facts(args) => facts::run(&args, context),
+            Self::Graph(args) => graph::run(&args, context),
+            Self::Backup(args) => backup::run(&args, context),
+            Self::Verify(args) => verify::run(&args, context),
             Self::Schema(args) => schema::run(&args, context),
             Self::Completions(args) => Ok(completions::run(&args, context)),
             Self::Man(args) => man::run(&args, context),

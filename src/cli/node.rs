@@ -24,12 +24,18 @@ impl Node {
         }
     }
 
+    /// Where its files are.
+    pub(super) fn path(&self) -> &Path {
+        self.root.as_deref().unwrap_or(Path::new("/"))
+    }
+
     /// What it is called.
     pub(super) fn name(&self) -> String {
         match &self.root {
             Some(root) => root.display().to_string(),
-            None => nix::unistd::gethostname()
-                .map_or_else(|_| "this machine".to_owned(), |name| name.display().to_string()),
+            None => {
+                nix::unistd::gethostname().map_or_else(|_| "this machine".to_owned(), |name| name.display().to_string())
+            }
         }
     }
 
@@ -41,10 +47,14 @@ impl Node {
     /// Its state directory, if there is one: a plan makes none.
     pub(super) fn state_if_any(&self) -> Result<Option<StateDir>> {
         let path = self.state_path();
-        if path.exists() { StateDir::open(&path).map(Some) } else { Ok(None) }
+        if path.exists() {
+            StateDir::open(&path).map(Some)
+        } else {
+            Ok(None)
+        }
     }
 
     fn state_path(&self) -> PathBuf {
-        self.root.as_deref().unwrap_or(Path::new("/")).join("var/lib/glrl")
+        self.path().join("var/lib/glrl")
     }
 }

@@ -14,8 +14,12 @@ pub(super) struct Output {
     /// Say only what went wrong
     #[arg(short, long, global = true)]
     quiet: bool,
-    /// Log what is done, on standard error (the environment variable `GLRL_LOG` takes a finer filter)
-    #[arg(long, global = true)]
+    /// Log what is done, on standard error
+    #[arg(
+        long,
+        global = true,
+        long_help = "Log what is done, on standard error; GLRL_LOG takes a finer filter, as in glrl::engine=trace"
+    )]
     pub(super) debug: bool,
 }
 

@@ -8,8 +8,8 @@ use anyhow::Result;
 use crate::{
     resource::{Change, Resource},
     system::{
-        Active, BlockDevice, Bytes, Enablement, Entry, Fact, FileType, Group, Guard, Lvm, Mount, Package, Probe,
-        Reading, Unit, Usage, User, overlay::Bare,
+        Active, BlockDevice, Bytes, Enablement, Entry, Export, Fact, FileType, Group, Guard, Lvm, Mount, Package,
+        Probe, Reading, Unit, Usage, User, overlay::Bare,
     },
     value::{DevicePath, Mode, Owner, UnitName},
 };
@@ -102,7 +102,7 @@ impl Probe for Willing<'_> {
         Bare.lvm()
     }
 
-    fn exports(&self) -> Result<Reading<Arc<Vec<(String, String)>>>> {
+    fn exports(&self) -> Result<Reading<Arc<Vec<Export>>>> {
         Bare.exports()
     }
 

@@ -4,6 +4,7 @@
 use std::{collections::BTreeSet, fmt::Write as _, ops::Range};
 
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Snippet};
+use serde_json::{Value, json};
 
 use super::{
     redact,
@@ -32,16 +33,19 @@ pub fn render(diagnostics: &Diagnostics, sources: &Sources, width: usize) -> Str
     drawn
 }
 
-/// ` in roles/mysql.yml`, ` in 3 files`, or nothing.
+/// ` in roles/mysql.yml`, ` in 3 files`, or nothing, where not all of them are in files.
 fn place_of_all(diagnostics: &Diagnostics, sources: &Sources) -> String {
-    let files: BTreeSet<FileId> = diagnostics.0.iter().filter_map(|d| d.place).map(|p| p.file).collect();
-    match files.len() {
-        0 => String::new(),
-        1 => files
-            .first()
-            .map(|file| format!(" in {}", text::line(sources.name(*file))))
-            .unwrap_or_default(),
-        several => format!(" in {several} files"),
+    let file = |diagnostic: &Diagnostic| {
+        diagnostic
+            .place
+            .map(|place| place.file)
+            .filter(|file| !sources.is_argument(*file))
+    };
+    let files: Option<BTreeSet<FileId>> = diagnostics.0.iter().map(file).collect();
+    match files.as_ref().and_then(|files| Some((files.first()?, files.len()))) {
+        None => String::new(),
+        Some((only, 1)) => format!(" in {}", text::line(sources.name(*only))),
+        Some((_, several)) => format!(" in {several} files"),
     }
 }
 
@@ -58,7 +62,8 @@ pub fn block<'a>(message: &str, causes: impl IntoIterator<Item = &'a str>, hint:
     drawn
 }
 
-fn one(diagnostic: &Diagnostic, sources: &Sources, width: usize) -> String {
+/// Draws one.
+pub fn one(diagnostic: &Diagnostic, sources: &Sources, width: usize) -> String {
     if diagnostic.place.is_none() && diagnostic.notes.is_empty() {
         return block(&diagnostic.message, [], diagnostic.hint.as_deref());
     }
@@ -83,21 +88,59 @@ fn one(diagnostic: &Diagnostic, sources: &Sources, width: usize) -> String {
     EXCERPTS.term_width(width).render(&[group]) + "\n"
 }
 
-/// A file's text with what is said about places in it. Secrets are taken out of the text, so the places move.
+/// One for programs: where, what, what to do.
+pub fn object(diagnostic: &Diagnostic, sources: &Sources) -> Value {
+    let place = |place: Place| {
+        let (line, column) = sources.line_column(place);
+        json!({ "file": sources.name(place.file), "line": line, "column": column })
+    };
+    let mut object = json!({ "message": diagnostic.message });
+    if let Some(at) = diagnostic.place {
+        object["place"] = place(at);
+    }
+    if let Some(label) = &diagnostic.label {
+        object["label"] = json!(label);
+    }
+    if !diagnostic.notes.is_empty() {
+        let note = |(at, text): &(Place, String)| json!({ "place": place(*at), "message": text });
+        object["notes"] = diagnostic.notes.iter().map(note).collect();
+    }
+    if let Some(hint) = &diagnostic.hint {
+        object["hint"] = json!(hint);
+    }
+    object
+}
+
+/// A file's text with what is said about places in it. Secrets are taken out of the text, so the places move. Of an argument the
+/// excerpt is the argument, as it was typed: `--set size=10G`.
 fn excerpt<'a>(
     sources: &'a Sources,
     file: FileId,
     places: Vec<(Place, AnnotationKind, Option<&str>)>,
 ) -> Snippet<'a, Annotation<'a>> {
     let source = sources.text(file);
-    let redacted = redact(source);
-    let moved = |offset: usize| redacted.floor_char_boundary(redact(&source[..offset]).len());
-    let snippet = Snippet::source(redacted.to_string()).path(text::line(sources.name(file)));
-    snippet.annotations(places.into_iter().map(|(place, kind, label)| {
-        let span = first_line(source, place.range());
-        kind.span(moved(span.start)..moved(span.end).max(moved(span.start)))
-            .label(label.map(text::lines))
-    }))
+    let name = text::line(sources.name(file));
+    let (before, shown) = if sources.is_argument(file) {
+        (name.len() + 1, format!("{name}={}", redact(source)))
+    } else {
+        (0, redact(source).into_owned())
+    };
+    let moved = |offset: usize| shown.floor_char_boundary(before + redact(&source[..offset]).len());
+    let annotations: Vec<_> = places
+        .into_iter()
+        .map(|(place, kind, label)| {
+            let span = first_line(source, place.range());
+            let start = moved(span.start);
+            kind.span(start..moved(span.end).max(start))
+                .label(label.map(text::lines))
+        })
+        .collect();
+    let snippet = if before > 0 {
+        Snippet::source(shown).line_numbering(false)
+    } else {
+        Snippet::source(shown).path(name)
+    };
+    snippet.annotations(annotations)
 }
 
 /// The part of a range that is on its first line: a resource of twenty lines is pointed at by where it begins.
@@ -136,7 +179,7 @@ mod tests {
     fn mistakes_are_drawn_where_they_are() {
         let mut sources = Sources::default();
         let role = sources.add("roles/mysql.yml", ROLE);
-        let set = sources.add("--set", "data_device=sdb");
+        let set = sources.add_argument("--set data_device", "sdb");
         let diagnostics = vec![
             Diagnostic::at(place(&sources, role, "pakage", 0), "there is no kind 'pakage'")
                 .hint("did you mean 'package'?"),

@@ -19,7 +19,7 @@ impl Renderer for Json {
 
 /// Anything as JSON on one line, secrets gone. They are looked for in each string before it is quoted: quoting would hide a
 /// secret of several lines.
-pub(crate) fn object(value: impl serde::Serialize) -> String {
+pub fn object(value: impl serde::Serialize) -> String {
     let mut value = serde_json::to_value(value).unwrap_or_else(|error| Value::String(error.to_string()));
     redact_strings(&mut value);
     value.to_string()

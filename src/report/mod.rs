@@ -1,6 +1,7 @@
 //! What a run says: one stream of typed events, and renderers that are twins. A renderer turns an event into text and knows
 //! nothing of streams; `Terminal` puts the text where it belongs.
 
+mod backup;
 pub mod diagnostic;
 pub mod diff;
 pub mod event;
@@ -10,8 +11,9 @@ pub mod style;
 mod terminal;
 pub mod text;
 
+pub use backup::{Steps, list};
 pub use human::Human;
-pub use json::Json;
+pub use json::{Json, object};
 pub use terminal::Terminal;
 pub use text::redact;
 
@@ -37,11 +39,9 @@ pub struct Said {
 /// How far a run is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Progress {
-    /// Resources that are done.
-    pub done: usize,
-    /// All of them.
-    pub total: usize,
-    /// What is going on: `package:mariadb-server`.
+    /// How much is done: `[12/44]`, `1204 files, 2.1 GiB`.
+    pub far: String,
+    /// What is going on: `create package:mariadb-server`. The time is that since it began.
     pub now: String,
 }
 

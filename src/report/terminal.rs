@@ -8,12 +8,12 @@ use std::{
 use anstream::AutoStream;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Progress, Said};
+use super::{Progress, Said, diagnostic::block};
 
 /// Standard output and standard error, with colours where they are seen.
 ///
 /// A reader that goes away (`glrl plan | head`) is no error: what comes after is dropped, and the run goes on; a converge must
-/// not stop half-way because of it. Any other failure to write is kept, and given back by `finish`.
+/// not stop half-way because of it. Any other failure to write is kept for `finish`.
 #[derive(Debug)]
 pub struct Terminal {
     out: Kept<AutoStream<io::Stdout>>,
@@ -70,12 +70,19 @@ impl Terminal {
         terminal_size::terminal_size_of(io::stderr()).map_or(100, |(width, _)| usize::from(width.0))
     }
 
-    /// The first failure to write, if there was one that is not just a reader gone.
-    pub fn finish(mut self) -> io::Result<()> {
+    /// Whether all data was written. A reader that has gone did not want more; any other failure is said.
+    pub fn finish(mut self) -> bool {
         self.clear();
-        match self.out.failed.or(self.err.failed) {
-            Some(error) if error.kind() != ErrorKind::BrokenPipe => Err(error),
-            _ => Ok(()),
+        match self.out.failed.take() {
+            Some(error) if error.kind() != ErrorKind::BrokenPipe => {
+                self.err.write(&block(
+                    "cannot write to standard output",
+                    [error.to_string().as_str()],
+                    None,
+                ));
+                false
+            }
+            _ => true,
         }
     }
 
@@ -94,15 +101,14 @@ impl Terminal {
             bar.reset_elapsed();
             bar.set_message(progress.now.clone());
         }
-        bar.set_length(progress.total as u64);
-        bar.set_position(progress.done as u64);
+        bar.set_prefix(progress.far.clone());
     }
 }
 
 /// `⠹ [12/44] package:mariadb-server 8s`, the time since that began.
 fn bar() -> ProgressBar {
     let bar = ProgressBar::new(0).with_style(
-        ProgressStyle::with_template("  {spinner} [{pos}/{len}] {msg} {elapsed:.dim}")
+        ProgressStyle::with_template("  {spinner} {prefix} {msg} {elapsed:.dim}")
             .unwrap_or_else(|_| ProgressStyle::default_spinner()),
     );
     bar.enable_steady_tick(Duration::from_millis(120));

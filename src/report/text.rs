@@ -1,11 +1,6 @@
 //! Text on its way to a terminal: secrets gone, and nothing in it that the terminal would obey.
 
-use std::borrow::Cow;
-
-/// The text without the secrets of this run.
-pub fn redact(text: &str) -> Cow<'_, str> {
-    Cow::Borrowed(text)
-}
+pub use crate::value::secret::redact;
 
 /// A text of lines, redacted, with its control characters made visible; line ends and tabs stay.
 pub fn lines(text: &str) -> String {
@@ -45,6 +40,20 @@ pub fn duration(milliseconds: u64) -> String {
     }
 }
 
+/// A number of bytes as people say it: `512 B`, `7.2 GiB`, `712 MiB`.
+#[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+pub fn bytes(number: u64) -> String {
+    let mut value = number as f64;
+    let mut units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"].into_iter();
+    let mut unit = units.next().unwrap_or_default();
+    while value >= 999.5 {
+        value /= 1024.0;
+        unit = units.next().unwrap_or_default();
+    }
+    let digits = usize::from(unit != "B" && value < 9.95);
+    format!("{value:.digits$} {unit}")
+}
+
 /// `1 resource`, `3 resources`.
 pub fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
@@ -60,6 +69,22 @@ mod tests {
         assert_eq!(lines("a\tb\n\r"), "a\tb\n\\r");
         assert_eq!(line("user\u{202e}nimda"), "user\\u{202e}nimda");
         assert_eq!(line("Grüße ‹secret›"), "Grüße ‹secret›");
+    }
+
+    #[test]
+    fn sizes_have_two_or_three_digits() {
+        for (number, said) in [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1000, "1.0 KiB"),
+            (1024, "1.0 KiB"),
+            (7_700_000_000, "7.2 GiB"),
+            (746_586_112, "712 MiB"),
+            (1_072_693_248, "1.0 GiB"),
+            (u64::MAX, "16 EiB"),
+        ] {
+            assert_eq!(bytes(number), said);
+        }
     }
 
     #[test]

@@ -1,56 +1,288 @@
-//! `directory`: a directory with its owner, group and mode.
+//! `directory`: a directory with its owner, group and mode, and, where a source is given, a tree of files in it.
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Plan, Provider};
+use super::{
+    Action, Change, Plan, PropertyError, Provider, Role, Shown,
+    metadata::Metadata,
+    parent,
+    presence::Presence,
+    regular::{Regular, Standing},
+    stray,
+};
 use crate::{
-    system::{Fact, Probe, Reading},
+    system::{Bytes, Fact, FileType, Op, Probe, Reading, Refused, known},
     value::{AbsPath, Mode, Owner},
 };
 
-/// A directory.
+/// A directory. Its parent has to be there, or be declared. With `source` it holds that tree of files, each of which is compared
+/// and shown by itself.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Directory {
     /// Where it is.
     path: AbsPath,
-    /// Who owns it; root for a new one, as it is for one that is there.
+    /// Who owns it and what `source` puts into it; root for what is new, unchanged for what is there.
     owner: Option<Owner>,
-    /// Its group; likewise.
+    /// Its group, and that of what `source` puts into it; likewise.
     group: Option<Owner>,
-    /// Its permission bits; `"0755"` for a new one.
+    /// Its permission bits, and those of the directories of `source`; `"0755"` for a new one, unchanged for one that is there.
     mode: Option<Mode>,
+    /// A directory below the role's `files/` whose files are to be in it.
+    source: Option<String>,
+    /// Permission bits of the files of `source`; `"0644"` for a new one, unchanged for one that is there.
+    file_mode: Option<Mode>,
+    /// Whether files, links and directories in it that `source` does not have are removed.
+    #[serde(default)]
+    purge: bool,
+    /// Whether it is to be there. Only an empty directory is removed.
+    #[serde(default)]
+    state: Presence,
+    /// The directories of `source`, each after the one it is in.
+    #[serde(skip)]
+    directories: Vec<AbsPath>,
+    #[serde(skip)]
+    files: Vec<(AbsPath, Bytes)>,
+}
+
+/// What stands at the directory's path.
+#[derive(Debug, PartialEq)]
+pub(super) struct Tree {
+    /// The directory itself and those of `source`; `None` for one that is missing.
+    directories: Vec<Option<Vec<Change>>>,
+    files: Vec<Standing>,
+    /// What a purge removes, each before the directory it is in.
+    strays: Vec<AbsPath>,
+    /// How many names a directory holds that is to be absent.
+    held: usize,
 }
 
 impl Directory {
     pub(super) const EXAMPLE: &str = "path: /srv/www\nowner: www-data\nmode: \"0755\"\n";
+
+    fn metadata(&self, mode: Option<Mode>) -> Metadata<'_> {
+        Metadata {
+            owner: self.owner.as_ref(),
+            group: self.group.as_ref(),
+            mode,
+        }
+    }
+
+    /// The directory and those of `source`.
+    fn all(&self) -> impl Iterator<Item = &AbsPath> {
+        [&self.path].into_iter().chain(&self.directories)
+    }
+
+    fn regulars(&self) -> impl Iterator<Item = Regular<'_>> {
+        self.files.iter().map(|(path, contents)| Regular {
+            path,
+            contents: Some(contents),
+            metadata: self.metadata(self.file_mode),
+            validate: None,
+        })
+    }
+
+    /// Reads the tree that is to be in it.
+    fn load(&mut self, role: &dyn Role, source: &str) -> Result<()> {
+        for name in role.tree(source)? {
+            let path = below(&self.path, &name)?;
+            let mut above: Vec<AbsPath> = Path::new(&name)
+                .ancestors()
+                .skip(1)
+                .filter_map(Path::to_str)
+                .filter(|name| !name.is_empty())
+                .map(|name| below(&self.path, name))
+                .collect::<Result<_>>()?;
+            above.reverse();
+            above.retain(|directory| !self.directories.contains(directory));
+            self.directories.append(&mut above);
+            self.files.push((path, role.file(&format!("{source}/{name}"))?));
+        }
+        Ok(())
+    }
+
+    /// A directory as it is: `None` where it is missing.
+    fn standing(&self, node: &dyn Probe, path: &AbsPath) -> Result<Reading<Option<Vec<Change>>>> {
+        let Some(entry) = known!(node.entry(path)?) else {
+            // One of the tree stands in another of it.
+            if *path == self.path {
+                known!(parent::must_stand(node, path)?);
+            }
+            known!(self.metadata(self.mode).compare(node, None)?);
+            return Ok(Reading::Known(None));
+        };
+        let found = match &entry.file_type {
+            FileType::Directory => return Ok(self.metadata(self.mode).compare(node, Some(&entry))?.map(Some)),
+            FileType::Link { target } => bail!(
+                "{path} is a link to {}: declare the directory it leads to, or the link",
+                target.display()
+            ),
+            FileType::File { .. } => "file",
+            FileType::Other => "device, socket or fifo",
+        };
+        bail!("{path} is a {found}, and glrl does not replace it by a directory: move it away first")
+    }
+
+    fn diff_directory(&self, path: &AbsPath, standing: Option<&Vec<Change>>, plan: &mut Plan) {
+        let inner = path != &self.path;
+        let prefix = |property: &str| {
+            if inner {
+                format!("{} {property}", self.shown(path))
+            } else {
+                property.to_owned()
+            }
+        };
+        let meta = self.metadata(self.mode).to_meta();
+        match standing {
+            None => {
+                plan.changes.push(Change::new(prefix("directory"), path));
+                for (property, value) in [
+                    ("owner", self.owner.as_ref().map(Shown::from)),
+                    ("group", self.group.as_ref().map(Shown::from)),
+                    ("mode", self.mode.map(Shown::from)),
+                ] {
+                    if let (Some(value), false) = (value, inner) {
+                        plan.changes.push(Change::new(property, value));
+                    }
+                }
+                plan.ops.push(Op::MakeDirectory { path: path.clone(), meta });
+            }
+            Some(changes) if changes.is_empty() => {}
+            Some(changes) => {
+                plan.changes.extend(changes.iter().cloned().map(|mut change| {
+                    change.property = prefix(&change.property);
+                    change
+                }));
+                plan.ops.push(Op::SetMeta { path: path.clone(), meta });
+            }
+        }
+    }
+
+    /// A path of the tree as a change names it.
+    fn shown(&self, path: &AbsPath) -> String {
+        path.strip_prefix(&*self.path).unwrap_or(path).display().to_string()
+    }
 }
 
 impl Provider for Directory {
-    type State = ();
+    type State = Tree;
 
     fn name(&self) -> String {
         self.path.to_string()
     }
 
-    fn read(&self, _node: &dyn Probe) -> Result<Reading<()>> {
-        anyhow::bail!("not built yet: {:?} {:?} {:?}", self.owner, self.group, self.mode)
+    fn prepare(&mut self, role: &dyn Role) -> Result<()> {
+        match (self.state, self.source.clone()) {
+            (Presence::Absent, Some(_)) => return Err(PropertyError::of("source", "an absent directory holds no tree")),
+            (_, Some(source)) => self.load(role, &source)?,
+            (_, None) => {}
+        }
+        if self.source.is_none() && self.purge {
+            return Err(PropertyError::of("purge", "without `source` nothing says what is to stay"));
+        }
+        if self.source.is_none() && self.file_mode.is_some() {
+            return Err(PropertyError::of("file_mode", "it is for the files of `source`, of which there is none"));
+        }
+        Ok(())
     }
 
-    fn diff(&self, (): &(), _notified: bool) -> Result<Plan> {
-        Ok(Plan::none())
+    fn read(&self, node: &dyn Probe) -> Result<Reading<Tree>> {
+        let mut tree = Tree {
+            directories: Vec::new(),
+            files: Vec::new(),
+            strays: Vec::new(),
+            held: 0,
+        };
+        if self.state == Presence::Absent {
+            // Its metadata does not matter any more, only whether it is a directory.
+            if known!(node.entry(&self.path)?).is_some() {
+                tree.directories.push(known!(self.standing(node, &self.path)?));
+                tree.held = known!(node.list(&self.path)?).len();
+            }
+            return Ok(Reading::Known(tree));
+        }
+        for path in self.all() {
+            tree.directories.push(known!(self.standing(node, path)?));
+        }
+        let absent = |path: &AbsPath| {
+            let above = self.all().position(|directory| Some(&**directory) == path.parent());
+            above.is_some_and(|above| tree.directories[above].is_none())
+        };
+        for file in self.regulars() {
+            tree.files.push(if absent(file.path) {
+                known!(file.read_new(node)?)
+            } else {
+                known!(file.read(node)?)
+            });
+        }
+        if self.purge && tree.directories.first().is_some_and(Option::is_some) {
+            let kept = |path: &AbsPath| self.directories.contains(path) || self.files.iter().any(|(file, _)| file == path);
+            tree.strays = known!(stray::below(node, &self.path, &kept)?);
+        }
+        Ok(Reading::Known(tree))
+    }
+
+    fn diff(&self, tree: &Tree, _notified: bool) -> Result<Plan> {
+        if self.state == Presence::Absent {
+            if tree.held > 0 {
+                return Err(Refused::because(
+                    format!("{} holds {} entries and is not removed", self.path, tree.held),
+                    "only an empty directory is removed: declare what is in it absent, or empty it",
+                ));
+            }
+            return Ok(match tree.directories.first() {
+                None => Plan::none(),
+                Some(_) => Plan::to(Action::Remove)
+                    .change(Change::gone("directory", &self.path))
+                    .op(Op::Remove { path: self.path.clone() }),
+            });
+        }
+        let mut plan = Plan::none();
+        for (path, standing) in self.all().zip(&tree.directories) {
+            self.diff_directory(path, standing.as_ref(), &mut plan);
+        }
+        for (file, standing) in self.regulars().zip(&tree.files) {
+            let one = file.diff(standing);
+            plan.changes.extend(one.changes.into_iter().map(|mut change| {
+                let name = self.shown(file.path);
+                change.property = if change.property == "contents" { name } else { format!("{name} {}", change.property) };
+                change
+            }));
+            plan.ops.extend(one.ops);
+        }
+        for path in &tree.strays {
+            plan.changes.push(Change::gone(self.shown(path), "purged"));
+            plan.ops.push(Op::Remove { path: path.clone() });
+        }
+        plan.action = match tree.directories.first() {
+            _ if plan.ops.is_empty() => Action::None,
+            Some(None) => Action::Create,
+            _ => Action::Update,
+        };
+        Ok(plan)
     }
 
     fn provides(&self) -> Vec<Fact> {
-        vec![Fact::Path(self.path.clone())]
+        self.all()
+            .chain(self.files.iter().map(|(path, _)| path))
+            .cloned()
+            .map(Fact::Path)
+            .collect()
     }
 
     fn requires(&self) -> Vec<Fact> {
-        let parent = self.path.parent().and_then(Path::to_str).and_then(|path| path.parse().ok());
-        parent.map(Fact::Path).into_iter().collect()
+        parent::required(&self.path)
+            .into_iter()
+            .chain(self.metadata(None).required())
+            .collect()
     }
+}
+
+/// A path below a directory; an error for a name that leads out of it.
+fn below(directory: &AbsPath, name: &str) -> Result<AbsPath> {
+    format!("{directory}/{name}").parse().map_err(anyhow::Error::msg)
 }

@@ -1,7 +1,20 @@
 //! What glrl manages. Each kind is one file here, one line in `kinds!` below and one folder in `tests/cases/`; the parser,
 //! the JSON schema, the reference, completions and the laws' tests follow from the line.
 
+mod cron_field;
+mod crontab;
+mod exports_file;
+mod fstab;
+mod home;
+mod metadata;
+mod mkfs;
+mod mount_options;
+mod parent;
 mod plan;
+mod presence;
+mod regular;
+mod stray;
+mod wipe;
 
 use std::fmt;
 
@@ -167,5 +180,20 @@ macro_rules! kinds {
 }
 
 kinds! {
+    package::Package,
+    service::Service,
+    file::File,
+    template::Template,
     directory::Directory,
+    volume_group::VolumeGroup,
+    logical_volume::LogicalVolume,
+    filesystem::Filesystem,
+    mount::Mount,
+    nfs_export::NfsExport,
+    link::Link,
+    line::Line,
+    user::User,
+    group::Group,
+    cron::Cron,
+    exec::Exec,
 }

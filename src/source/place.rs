@@ -23,13 +23,15 @@ pub struct Place {
 /// The texts that places point into: role files, variable files, `--set` arguments.
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
-    files: Vec<File>,
+    files: Vec<Source>,
 }
 
 #[derive(Debug, Clone)]
-struct File {
+struct Source {
     name: String,
     text: Arc<str>,
+    /// An argument or a variable of the environment: short, and without lines that anyone counts.
+    is_argument: bool,
     /// Where each line starts; made when a place is first looked up.
     lines: OnceLock<Vec<usize>>,
 }
@@ -37,9 +39,19 @@ struct File {
 impl Sources {
     /// Keeps a text under the name that messages call it by.
     pub fn add(&mut self, name: impl Into<String>, text: impl Into<Arc<str>>) -> FileId {
-        self.files.push(File {
-            name: name.into(),
-            text: text.into(),
+        self.push(name.into(), text.into(), false)
+    }
+
+    /// Keeps the value of an argument under the name that messages call it by: `--set size`.
+    pub fn add_argument(&mut self, name: impl Into<String>, text: impl Into<Arc<str>>) -> FileId {
+        self.push(name.into(), text.into(), true)
+    }
+
+    fn push(&mut self, name: String, text: Arc<str>, is_argument: bool) -> FileId {
+        self.files.push(Source {
+            name,
+            text,
+            is_argument,
             lines: OnceLock::new(),
         });
         FileId(u32::try_from(self.files.len() - 1).unwrap_or(u32::MAX))
@@ -55,15 +67,23 @@ impl Sources {
         &self.files[file.0 as usize].text
     }
 
-    /// `file:line:column`, counted from 1, the column in characters.
+    /// Whether it is an argument or a variable, not a file.
+    pub fn is_argument(&self, file: FileId) -> bool {
+        self.files[file.0 as usize].is_argument
+    }
+
+    /// `file:line:column`, counted from 1, the column in characters; of an argument only its name.
     pub fn locate(&self, place: Place) -> String {
+        if self.is_argument(place.file) {
+            return self.name(place.file).to_owned();
+        }
         let (line, column) = self.line_column(place);
         format!("{}:{line}:{column}", self.name(place.file))
     }
 
     /// Line and column of a place's start, counted from 1, the column in characters.
     pub fn line_column(&self, place: Place) -> (usize, usize) {
-        let File { text, lines, .. } = &self.files[place.file.0 as usize];
+        let Source { text, lines, .. } = &self.files[place.file.0 as usize];
         let lines = lines.get_or_init(|| {
             let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
             std::iter::once(0).chain(ends.map(|(end, _)| end + 1)).collect()

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Contents, Entry, Group, Mount, Package, Unit, User};
+use super::{Contents, Entry, Export, Group, Mount, Package, Unit, User};
 use crate::value::{AbsPath, DevicePath, UnitName};
 
 /// Something that one resource provides and another requires: the key of an implied edge of the graph.
@@ -34,6 +34,8 @@ pub enum Fact {
 pub enum Effect {
     /// Something stands at a path, or nothing does any more. A file made this way has contents that nobody knows.
     Entry(PathBuf, Option<Entry>),
+    /// Something stands at a path, of a type and with contents that nobody knows yet.
+    Unsure(PathBuf),
     /// A user.
     User(String, Option<User>),
     /// A group.
@@ -64,20 +66,15 @@ pub enum Effect {
         /// Bytes.
         size: u64,
     },
-    /// A filesystem is mounted. `empty`: it is proven to hold nothing yet; otherwise what lies below its mount point
-    /// becomes unknown.
-    Mounted {
-        /// The mount.
-        mount: Mount,
-        /// Whether it was made in this plan.
-        empty: bool,
-    },
+    /// A filesystem is mounted. If the plan made it, it holds nothing yet; otherwise what lies below its mount point becomes
+    /// unknown.
+    Mounted(Mount),
     /// The filesystem at this mount point is gone.
     Unmounted(PathBuf),
-    /// The filesystem mounted here fills its device.
-    Grown(PathBuf),
+    /// The filesystem on this device fills it.
+    Grown(DevicePath),
     /// `exportfs -ra` has run: what the exports files say is exported.
-    Exported(Vec<(String, String)>),
+    Exported(Vec<Export>),
     /// Anything may have changed: a program of the user's that says nothing of what it makes.
     Anything,
 }

@@ -18,12 +18,13 @@ pub struct Lvm {
 pub struct PhysicalVolume {
     /// The kernel's own path of the device, links resolved.
     pub device: PathBuf,
-    /// Its volume group; `None` while it belongs to none.
+    /// Its volume group; `None` while it belongs to none. `[unknown]`, as LVM writes it, if its label says that it belongs to
+    /// a group that cannot be found.
     pub volume_group: Option<String>,
-    /// Usable size.
+    /// Usable size: that of all its extents.
     pub size: u64,
-    /// Size of the device below, which is larger than `size` plus the metadata after a disk has grown.
-    pub device_size: u64,
+    /// What the device below has room for, behind the metadata; an extent or more above `size` after a disk has grown.
+    pub room: u64,
     /// Whether the device is missing.
     pub missing: bool,
 }

@@ -4,12 +4,16 @@
 mod accounts;
 mod block;
 pub mod clock;
+pub mod crontab;
+mod exports;
 mod fact;
+pub mod facts;
 mod file;
 mod guard;
 mod local;
 mod lvm;
 mod mounts;
+pub mod octal;
 mod op;
 pub mod overlay;
 mod packages;
@@ -17,6 +21,8 @@ pub mod programs;
 mod reading;
 mod refused;
 pub mod state;
+mod superblock;
+pub mod texts;
 mod units;
 
 use std::{path::Path, sync::Arc};
@@ -24,7 +30,8 @@ use std::{path::Path, sync::Arc};
 use anyhow::Result;
 
 pub use accounts::{Group, User};
-pub use block::{BlockDevice, Contents, Signature};
+pub use block::{BlockDevice, Contents, Geometry, Signature};
+pub use exports::Export;
 pub use fact::{Effect, Fact};
 pub use file::{Bytes, Entry, FileType, Meta};
 pub use guard::Guard;
@@ -68,9 +75,13 @@ pub trait Probe: Sync {
     /// All of LVM: physical volumes, volume groups, logical volumes.
     fn lvm(&self) -> Result<Reading<Arc<Lvm>>>;
     /// What the NFS server exports now, from `/var/lib/nfs/etab` (exportfs(8)); empty where no server is installed.
-    fn exports(&self) -> Result<Reading<Arc<Vec<(String, String)>>>>;
+    fn exports(&self) -> Result<Reading<Arc<Vec<Export>>>>;
     /// Whether a guard's program succeeds. It runs where nothing can be written: see `Guard`.
     fn guard(&self, guard: &Guard) -> Result<Reading<bool>>;
+    /// The time on the node, in its own zone. For showing only: what is compared must not depend on it.
+    fn now(&self) -> jiff::Zoned {
+        clock::local()
+    }
 }
 
 /// A node that can be changed, one operation at a time.

@@ -63,6 +63,13 @@ pub enum Op {
         /// Names.
         packages: Vec<String>,
     },
+    /// Installs a user's table of cron jobs: `crontab -u USER -` (crontab(1)).
+    Crontab {
+        /// Whose.
+        user: String,
+        /// The whole table, without the header that `crontab` itself writes.
+        table: Bytes,
+    },
     /// Runs a program, without a shell.
     Run(Command),
 }
@@ -106,8 +113,12 @@ pub struct Command {
     pub stdin: Option<Bytes>,
     /// It is killed, with all that it started, when it takes longer.
     pub timeout: Duration,
+    /// How long it is run again and again if it fails: for what another machine has yet to make possible. Zero: it is run once.
+    pub patience: Duration,
     /// What is true when it has succeeded.
     pub makes: Vec<Effect>,
+    /// Carried out in order when it has failed, to take back the operations before it.
+    pub otherwise: Vec<Op>,
 }
 
 impl Command {
@@ -123,7 +134,9 @@ impl Command {
             user: None,
             stdin: None,
             timeout: Self::TIMEOUT,
+            patience: Duration::ZERO,
             makes: Vec::new(),
+            otherwise: Vec::new(),
         }
     }
 

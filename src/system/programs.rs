@@ -2,6 +2,7 @@
 
 use std::{
     ffi::OsString,
+    io,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::Output,
@@ -31,6 +32,7 @@ pub struct Program {
     cwd: PathBuf,
     stdin: Vec<u8>,
     timeout: Duration,
+    confine: Option<fn() -> io::Result<()>>,
 }
 
 impl Program {
@@ -43,6 +45,7 @@ impl Program {
             cwd: PathBuf::from("/"),
             stdin: Vec::new(),
             timeout: Duration::from_mins(2),
+            confine: None,
         }
     }
 
@@ -81,6 +84,14 @@ impl Program {
         self
     }
 
+    /// Has the child call this just before it becomes the program, to give up what it must not have. Only system calls are safe
+    /// there (signal-safety(7)): no allocation, no lock.
+    #[must_use]
+    pub(super) fn confined(mut self, confine: fn() -> io::Result<()>) -> Self {
+        self.confine = Some(confine);
+        self
+    }
+
     /// Runs it and waits. Any exit status is an answer; not being there, dying by a signal and taking too long are errors.
     pub fn output(&self) -> Result<Output> {
         let Some(output) = self.start()?.wait(self.timeout)? else {
@@ -110,9 +121,18 @@ impl Program {
             .stdout_capture()
             .stderr_capture()
             .unchecked()
-            .before_spawn(|command| {
-                command.process_group(0);
-                Ok(())
+            .before_spawn({
+                let confine = self.confine;
+                move |command| {
+                    command.process_group(0);
+                    if let Some(confine) = confine {
+                        #[expect(unsafe_code, reason = "`confined` demands that it makes system calls only")]
+                        unsafe {
+                            command.pre_exec(confine);
+                        }
+                    }
+                    Ok(())
+                }
             })
             .start()
             .with_context(|| format!("starting {}", path.display()))?;

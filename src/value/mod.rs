@@ -1,20 +1,39 @@
 //! Validated values. Each is parsed once, at the edge, and trusted from there on.
 
+mod account;
 mod device;
+mod duration;
 mod id;
+mod job_name;
+mod lvm_name;
 mod mode;
+mod mount_source;
+mod nfs_client;
 pub mod owner;
+mod package;
 mod path;
+mod schedule;
+pub mod secret;
 mod size;
 mod unit;
+mod volume_size;
 
+pub use account::AccountName;
 pub use device::DevicePath;
+pub use duration::Duration;
 pub use id::Id;
+pub use job_name::JobName;
+pub use lvm_name::{GroupName, VolumeName};
 pub use mode::Mode;
+pub use mount_source::MountSource;
+pub use nfs_client::NfsClient;
 pub use owner::Owner;
+pub use package::{PackageName, PackageVersion};
 pub use path::AbsPath;
+pub use schedule::Schedule;
 pub use size::Size;
 pub use unit::UnitName;
+pub use volume_size::VolumeSize;
 
 /// A value that is written as one string: the serde, `Display` and JSON Schema sides of a newtype whose
 /// `FromStr` and `Display` are its only syntax.

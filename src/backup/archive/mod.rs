@@ -3,6 +3,8 @@
 
 mod extents;
 mod pack;
+#[cfg(test)]
+mod tests;
 mod unpack;
 
 pub(super) use pack::{Packed, pack};

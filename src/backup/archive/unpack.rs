@@ -136,11 +136,8 @@ impl Unpacker<'_> {
             return end(format!("the archive holds a setuid or setgid file, {shown}"));
         }
         let kind = header.entry_type();
-        let again = kind != EntryType::Directory && self.directories.contains(&path);
-        if again
-            || self.links.iter().any(|(link, _)| *link == path)
-            || (kind == EntryType::Directory && self.seen.contains(&shown))
-        {
+        let taken = (kind != EntryType::Directory && self.directories.contains(&path)) || self.seen.contains(&shown);
+        if taken || self.links.iter().any(|(link, _)| *link == path) {
             return end(format!("the archive holds {shown} twice"));
         }
         if kind != EntryType::Directory && !self.directories.contains(path.parent().unwrap_or(Path::new(""))) {
@@ -192,9 +189,7 @@ impl Unpacker<'_> {
         let Some(expected) = self.list.get(&shown) else {
             return end(format!("the archive holds {shown}, which the list of files does not"));
         };
-        if !self.seen.insert(shown.clone()) {
-            return end(format!("the archive holds {shown} twice"));
-        }
+        self.seen.insert(shown.clone());
         if entry.size() != expected.size {
             return end(format!(
                 "{shown} has {} bytes in the archive, {} in the list of files",
@@ -327,10 +322,16 @@ fn stays(path: &Path, target: &Path, mount_point: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tar::{Builder, Header};
+
+    use crate::backup::files::Entry;
+
+    fn stays_in(path: &str, target: &str) -> bool {
+        stays(Path::new(path), Path::new(target), Path::new("/var/lib/mysql"))
+    }
 
     #[test]
     fn only_links_that_stay_are_taken() {
-        let stays = |path: &str, target: &str| stays(Path::new(path), Path::new(target), Path::new("/var/lib/mysql"));
         for (path, target) in [
             ("a", "b"),
             ("d/a", "../b"),
@@ -338,7 +339,7 @@ mod tests {
             ("a", "./b"),
             ("a", "/var/lib/mysql/b"),
         ] {
-            assert!(stays(path, target), "{path} {target}");
+            assert!(stays_in(path, target), "{path} {target}");
         }
         for (path, target) in [
             ("a", ".."),
@@ -350,7 +351,152 @@ mod tests {
             ("a", "/var/lib/mysql/../x"),
             ("a", "/var/lib/mysqlx"),
         ] {
-            assert!(!stays(path, target), "{path} {target}");
+            assert!(!stays_in(path, target), "{path} {target}");
         }
+    }
+
+    /// An entry, its name written as it is: tar's own writer refuses what an attacker would not.
+    fn entry(builder: &mut Builder<Vec<u8>>, name: &str, kind: EntryType, target: &str, mode: u32, contents: &[u8]) {
+        let mut header = Header::new_gnu();
+        let gnu = header.as_gnu_mut().unwrap();
+        gnu.name[..name.len()].copy_from_slice(name.as_bytes());
+        gnu.linkname[..target.len()].copy_from_slice(target.as_bytes());
+        header.set_entry_type(kind);
+        header.set_mode(mode);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(0);
+        header.set_size(contents.len() as u64);
+        header.set_cksum();
+        builder.append(&header, contents).unwrap();
+    }
+
+    fn listed(files: &[(&str, &[u8])]) -> List {
+        files
+            .iter()
+            .map(|(path, contents)| {
+                let entry = Entry {
+                    path: (*path).to_owned(),
+                    size: contents.len() as u64,
+                    blake3: blake3::hash(contents).to_string(),
+                };
+                ((*path).to_owned(), entry)
+            })
+            .collect()
+    }
+
+    /// What unpacking says about an archive, and what it has made.
+    fn unpacked(archive: &[u8], list: &List) -> (Found, tempfile::TempDir) {
+        let outer = tempfile::tempdir().unwrap();
+        let into = outer.path().join("into");
+        fs::create_dir(&into).unwrap();
+        let owner = Owner {
+            uid: nix::unistd::getuid().as_raw(),
+            gid: nix::unistd::getgid().as_raw(),
+        };
+        let found = unpack(
+            archive,
+            list,
+            Some((&into, owner)),
+            Path::new("/var/lib/mysql"),
+            &mut |_, _| Ok(()),
+        )
+        .unwrap();
+        (found, outer)
+    }
+
+    #[test]
+    fn hostile_entries_end_the_unpacking() {
+        use EntryType::{Block, Char, Directory, Fifo, Link, Regular, Symlink};
+        let list = listed(&[
+            ("good", b"x"),
+            ("evil", b"x"),
+            ("link/evil", b"x"),
+            ("../evil", b"x"),
+            ("/tmp/evil", b"x"),
+        ]);
+        for (name, kind, target, mode, said) in [
+            ("/tmp/evil", Regular, "", 0o600, "would leave its directory"),
+            ("../evil", Regular, "", 0o600, "would leave its directory"),
+            ("d/../../evil", Regular, "", 0o600, "would leave its directory"),
+            ("evil", Regular, "", 0o4755, "setuid"),
+            ("evil", Symlink, "/etc/passwd", 0o777, "a link that leaves it"),
+            ("evil", Symlink, "../outside", 0o777, "a link that leaves it"),
+            ("evil", Link, "good", 0o600, "neither file, directory nor link"),
+            ("evil", Char, "", 0o600, "neither file, directory nor link"),
+            ("evil", Block, "", 0o600, "neither file, directory nor link"),
+            ("evil", Fifo, "", 0o600, "neither file, directory nor link"),
+            ("nowhere/evil", Regular, "", 0o600, "below what is no directory"),
+            ("unlisted", Regular, "", 0o600, "which the list of files does not"),
+            ("good", Regular, "", 0o600, "twice"),
+            ("good", Directory, "", 0o700, "twice"),
+            ("good", Symlink, "evil", 0o777, "twice"),
+        ] {
+            let mut builder = Builder::new(Vec::new());
+            entry(&mut builder, "good", Regular, "", 0o600, b"x");
+            entry(
+                &mut builder,
+                name,
+                kind,
+                target,
+                mode,
+                if kind == Regular { b"x" } else { b"" },
+            );
+            let (found, outer) = unpacked(&builder.into_inner().unwrap(), &list);
+            assert!(
+                found.wrong.iter().any(|what| what.contains(said)),
+                "{name} {kind:?}: {found:?}"
+            );
+            // The good file, and nothing else, nowhere.
+            let names: Vec<_> = fs::read_dir(outer.path())
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name())
+                .collect();
+            assert_eq!(names, ["into"], "{name} {kind:?}");
+            let names: Vec<_> = fs::read_dir(outer.path().join("into"))
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name())
+                .collect();
+            assert_eq!(names, ["good"], "{name} {kind:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_written_through_a_link() {
+        let mut builder = Builder::new(Vec::new());
+        entry(&mut builder, "d", EntryType::Directory, "", 0o700, b"");
+        entry(&mut builder, "link", EntryType::Symlink, "d", 0o777, b"");
+        entry(&mut builder, "link/evil", EntryType::Regular, "", 0o600, b"x");
+        let (found, outer) = unpacked(&builder.into_inner().unwrap(), &listed(&[("link/evil", b"x")]));
+        assert!(found.wrong[0].contains("below what is no directory"), "{found:?}");
+        assert!(!outer.path().join("into/d/evil").exists());
+    }
+
+    #[test]
+    fn a_file_larger_than_its_list_says_is_not_unpacked() {
+        let mut builder = Builder::new(Vec::new());
+        entry(&mut builder, "bomb", EntryType::Regular, "", 0o600, &[0; 4096]);
+        let (found, outer) = unpacked(&builder.into_inner().unwrap(), &listed(&[("bomb", b"x")]));
+        assert!(
+            found.wrong[0].contains("has 4096 bytes in the archive, 1 in the list"),
+            "{found:?}"
+        );
+        assert!(!outer.path().join("into/bomb").exists());
+    }
+
+    #[test]
+    fn a_changed_and_a_missing_file_are_named_and_the_others_taken() {
+        let mut builder = Builder::new(Vec::new());
+        for (name, contents) in [("a", b"1"), ("b", b"X"), ("c", b"3")] {
+            entry(&mut builder, name, EntryType::Regular, "", 0o600, contents);
+        }
+        let list = listed(&[("a", b"1"), ("b", b"2"), ("c", b"3"), ("d", b"4")]);
+        let (found, _outer) = unpacked(&builder.into_inner().unwrap(), &list);
+        assert_eq!(found.intact, 2);
+        assert!(found.wrong[0].starts_with("b is not what was archived"), "{found:?}");
+        assert!(
+            found.wrong[1].contains("1 files are missing from the archive, among them d"),
+            "{found:?}"
+        );
     }
 }

@@ -3,6 +3,8 @@
 //!
 //! They need root, and are left out unless asked for: `cargo test --lib backup:: -- --ignored`.
 
+mod damage;
 mod end_to_end;
+mod endings;
 mod locking;
 mod support;

@@ -31,7 +31,8 @@ use crate::{
 pub(super) struct Server {
     pub(super) directory: TempDir,
     pub(super) mariadb: bool,
-    running: Running,
+    options: Vec<String>,
+    running: Option<Running>,
 }
 
 impl Server {
@@ -43,51 +44,73 @@ impl Server {
     pub(super) fn start_with(options: &[&str]) -> Self {
         let directory = tempfile::Builder::new().prefix("glrl-db-").tempdir().unwrap();
         fs::set_permissions(directory.path(), PermissionsExt::from_mode(0o755)).unwrap();
-        let data = directory.path().join("data");
-        let mariadb = find("mariadbd").is_ok();
-        let datadir = format!("--datadir={}", data.display());
-        let initialize = if mariadb {
+        let mut server = Self {
+            directory,
+            mariadb: find("mariadbd").is_ok(),
+            options: options.iter().map(|option| (*option).to_owned()).collect(),
+            running: None,
+        };
+        // Servers clean up what they take for their own in a shared /tmp.
+        let temporary = server.directory.path().join("tmp");
+        fs::create_dir(&temporary).unwrap();
+        fs::set_permissions(&temporary, PermissionsExt::from_mode(0o777)).unwrap();
+        let initialize = if server.mariadb {
             Program::new("mariadb-install-db").args([
                 "--no-defaults",
-                "--user=mysql",
-                "--auth-root-authentication-method=normal",
                 "--skip-test-db",
-                &datadir,
+                "--auth-root-authentication-method=normal",
             ])
         } else {
-            Program::new("mysqld").args(["--no-defaults", "--initialize-insecure", "--user=mysql", &datadir])
+            Program::new("mysqld").args(["--no-defaults", "--initialize-insecure"])
         };
-        initialize.timeout(Duration::from_mins(5)).stdout().unwrap();
-        let log = directory.path().join("error.log");
-        fs::write(&log, "").unwrap();
-        std::os::unix::fs::chown(&log, Some(fs::metadata(&data).unwrap().uid()), None).unwrap();
-        let running = Program::new(if mariadb { "mariadbd" } else { "mysqld" })
-            .args(["--no-defaults", "--user=mysql", "--skip-networking", &datadir])
+        initialize
+            .args(server.places())
+            .timeout(Duration::from_mins(5))
+            .stdout()
+            .unwrap();
+        server.launch();
+        server
+    }
+
+    fn places(&self) -> [String; 3] {
+        let temporary = self.directory.path().join("tmp");
+        [
+            "--user=mysql".to_owned(),
+            format!("--datadir={}", self.data().display()),
+            format!("--tmpdir={}", temporary.display()),
+        ]
+    }
+
+    fn launch(&mut self) {
+        let log = self.data().with_file_name("tmp").join("error.log");
+        let running = Program::new(if self.mariadb { "mariadbd" } else { "mysqld" })
+            .args(["--no-defaults", "--skip-networking"])
+            .args(self.places())
             .args([
-                format!("--socket={}", data.join("s").display()),
-                format!("--pid-file={}", data.join("pid").display()),
+                format!("--socket={}", self.socket().display()),
+                format!("--pid-file={}", self.data().join("pid").display()),
                 format!("--log-error={}", log.display()),
             ])
-            .args(if mariadb { None } else { Some("--mysqlx=OFF") })
-            .args(options)
+            .args(if self.mariadb { None } else { Some("--mysqlx=OFF") })
+            .args(&self.options)
             .start()
             .unwrap();
-        let server = Self {
-            directory,
-            mariadb,
-            running,
-        };
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while server.try_connect().is_none() {
-            assert!(
-                server.running.wait(Duration::ZERO).unwrap().is_none(),
-                "{}",
-                fs::read_to_string(&log).unwrap()
-            );
-            assert!(Instant::now() < deadline, "{}", fs::read_to_string(&log).unwrap());
+        let said = || fs::read_to_string(&log).unwrap_or_default();
+        let deadline = Instant::now() + Duration::from_mins(1);
+        while self.try_connect().is_none() {
+            assert!(running.wait(Duration::ZERO).unwrap().is_none(), "{}", said());
+            assert!(Instant::now() < deadline, "{}", said());
             sleep(Duration::from_millis(50));
         }
-        server
+        self.running = Some(running);
+    }
+
+    /// Shuts it down, so that everything is in its files, and starts it again.
+    pub(super) fn restart(&mut self) {
+        let running = self.running.take().unwrap();
+        running.signal(nix::sys::signal::Signal::SIGTERM);
+        assert!(running.wait(Duration::from_mins(1)).unwrap().is_some());
+        self.launch();
     }
 
     pub(super) fn data(&self) -> PathBuf {
@@ -231,7 +254,7 @@ impl Volume for Directory {
     fn prepare(&self, id: &BackupId) -> Result<Box<dyn Snapshot>> {
         Ok(Box::new(Copy {
             of: self.path.clone(),
-            to: self.path.parent().unwrap().join(format!("snapshot-{}", id)),
+            to: self.path.parent().unwrap().join(format!("snapshot-{id}")),
             behaviour: self.behaviour.clone(),
         }))
     }
@@ -353,5 +376,3 @@ pub(super) fn names(directory: &Path) -> Vec<String> {
     names.sort();
     names
 }
-
-use std::os::unix::fs::MetadataExt;

@@ -11,17 +11,17 @@ mod verdict;
 use std::{
     fs::{self, File},
     io::{self, Read},
-    os::unix::fs::DirBuilderExt,
     time::Instant,
 };
 
 use anyhow::Context;
-use jiff::Timestamp;
+use nix::errno::Errno;
 
 pub use verdict::{Check, Outcome, Verdict, Word};
 
 use self::{scratch::Scratch, scratch_server::ScratchServer};
 use super::{
+    alone::alone,
     archive::unpack,
     config::Settings,
     error::{Error, Kind, OfKind, Result},
@@ -33,11 +33,12 @@ use super::{
     name::BackupId,
     server::{Flavour, scalar},
     step::{Report, Step},
-    target::{self, ARCHIVE, FILES, MANIFEST, VERDICT, path_of},
+    target::{ARCHIVE, FILES, MANIFEST, VERDICT, path_of},
 };
+use crate::system::{clock, state::StateDir};
 
-/// Verifies a backup, the newest of this instance unless one is named. What is wrong with it is in the verdict; an error is what kept
-/// the program from finding out, and it too leaves a verdict behind: not verified.
+/// Verifies a backup, the newest of this instance unless one is named. What is wrong with it, and what kept the program from finding out,
+/// is in the verdict; an error is a signal, or another verification under way.
 pub fn verify(
     settings: &Settings,
     id: Option<&BackupId>,
@@ -45,37 +46,40 @@ pub fn verify(
     report: &mut dyn FnMut(Step),
 ) -> Result<Verdict> {
     let began = Instant::now();
+    let _alone = alone(settings, "verify")?;
     let mut inquest = Inquest {
         settings,
         interrupt,
         report,
         verdict: Verdict::new(),
     };
-    let ended = inquest.hold(id);
+    match inquest.hold(id) {
+        Ok(()) => {}
+        // A verification that was ended by a signal has nothing to say.
+        Err(error) if error.kind == Kind::Interrupted => return Err(error),
+        Err(error) => inquest.add(Check::failed("verification", Word::Unverified, format!("{error:#}"))),
+    }
     let mut verdict = inquest.verdict;
     verdict.seconds = began.elapsed().as_secs_f64();
-    if let Err(error) = &ended {
-        verdict.add(Check::failed("verification", Word::Unverified, format!("{error:#}")));
+    if let Some(message) = keep(settings, &verdict)? {
+        report(Step::Warning { message });
     }
-    if let Some(warning) = keep(settings, &verdict)? {
-        report(Step::Warning { message: warning });
-    }
-    ended.map(|()| verdict)
+    Ok(verdict)
 }
 
-/// Writes the verdict to this node's state, and beside the manifest where that can be written.
+/// Writes the verdict to this node's state, and beside the manifest where that can be written. A good verdict stays when a later
+/// verification could not be made.
 fn keep(settings: &Settings, verdict: &Verdict) -> Result<Option<String>> {
     let Some(id) = &verdict.id else { return Ok(None) };
+    let earlier = list::verdict(settings, id).map(|verdict| verdict.verdict);
+    if verdict.verdict == Word::Unverified && earlier == Some(Word::Ok) {
+        return Ok(None);
+    }
     let text = serde_json::to_vec_pretty(verdict).context("writing the verdict")?;
-    let own = Verdict::directory(settings);
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&own)
-        .with_context(|| format!("making {}", own.display()))?;
-    target::replace(&path_of(&own, id, MANIFEST), &text)?;
-    let beside = path_of(&settings.target.directory, id, VERDICT);
-    Ok(match target::replace(&beside, &text) {
+    StateDir::open(&Verdict::directory(settings))?.write(&format!("{id}{MANIFEST}"), &text)?;
+    let beside =
+        StateDir::open(&settings.target.directory).and_then(|target| target.write(&format!("{id}{VERDICT}"), &text));
+    Ok(match beside {
         Ok(()) => None,
         Err(error) if is_read_only(&error) => None,
         Err(error) => Some(format!("the verdict is kept on this node only: {error:#}")),
@@ -84,12 +88,11 @@ fn keep(settings: &Settings, verdict: &Verdict) -> Result<Option<String>> {
 
 fn is_read_only(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
-        cause.downcast_ref::<io::Error>().is_some_and(|error| {
-            matches!(
-                error.kind(),
-                io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied
-            )
-        })
+        let errno = cause.downcast_ref::<Errno>().copied().or_else(|| {
+            let number = cause.downcast_ref::<io::Error>()?.raw_os_error()?;
+            Some(Errno::from_raw(number))
+        });
+        matches!(errno, Some(Errno::EROFS | Errno::EACCES | Errno::EPERM))
     })
 }
 
@@ -143,7 +146,7 @@ impl Inquest<'_> {
 
     /// A backup that was named is not asked whether it is the newest.
     fn fresh(&mut self, manifest: &Manifest, newest: bool) {
-        let age = Timestamp::now().duration_since(manifest.started).unsigned_abs();
+        let age = clock::now().duration_since(manifest.started).unsigned_abs();
         let said = format!(
             "{} h old, at most {} h are allowed",
             age.as_secs() / 3600,
@@ -319,6 +322,15 @@ impl Inquest<'_> {
             None => self.add(Check::ok("shutdown", "clean")),
             Some(why) => self.add(Check::failed("shutdown", Word::Corrupt, why)),
         }
+        let complaints = server.complaints();
+        self.add(match complaints.first() {
+            None => Check::ok("error log", "no word of damage"),
+            Some(first) => Check::failed(
+                "error log",
+                Word::Corrupt,
+                format!("{} complaints, the first: {first}", complaints.len()),
+            ),
+        });
         let check = tables::innochecksum(&program, &manifest.server, scratch.destination().0, self.interrupt)?;
         self.add(check);
         Ok(())

@@ -165,6 +165,19 @@ impl ScratchServer {
         Ok(Some(format!("the server did not end within {} s", LONGEST.as_secs())))
     }
 
+    /// What the server wrote into its log about damage to the data. A statement may succeed all the same: MariaDB reads a column whose
+    /// pages are broken as a shorter one (seen with 10.11).
+    pub(super) fn complaints(&self) -> Vec<String> {
+        const WORDS: [&str; 4] = ["corrupt", "checksum", "failed read", "cannot read"];
+        let log = fs::read(&self.log).unwrap_or_default();
+        String::from_utf8_lossy(&log)
+            .lines()
+            .filter(|line| line.contains("[ERROR]") || line.contains("[Warning]"))
+            .filter(|line| WORDS.iter().any(|word| line.to_lowercase().contains(word)))
+            .map(str::to_owned)
+            .collect()
+    }
+
     /// What a server that has ended says about the data.
     fn ended(&self, output: &Output) -> Refused {
         use std::os::unix::process::ExitStatusExt;

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::backup::{config::Settings, error::Kind, name::BackupId};
+use crate::{
+    backup::{config::Settings, error::Kind, name::BackupId},
+    system::clock,
+};
 
 /// The one word, from the best to the worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -91,7 +94,7 @@ impl Verdict {
         Self {
             verdict: Word::Ok,
             id: None,
-            at: Timestamp::now(),
+            at: clock::now(),
             seconds: 0.0,
             host: nix::unistd::gethostname()
                 .unwrap_or_default()

@@ -107,6 +107,15 @@ pub(super) fn with_expressions(schema: &mut Value) {
     }
 }
 
+/// The same, or the one property that has to be given alone: `package: lvm2`.
+pub(super) fn or_key_property(schema: Value) -> Value {
+    let key = match schema["required"].as_array().map(Vec::as_slice) {
+        Some([Value::String(key)]) => schema["properties"][key].clone(),
+        _ => return schema,
+    };
+    json!({ "description": schema["description"], "anyOf": [schema, key] })
+}
+
 fn or_expression(schema: &mut Value) {
     with_expressions(schema);
     let Value::Object(members) = schema else { return };

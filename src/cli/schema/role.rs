@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::kind;
-use crate::resource::KINDS;
+use crate::{config::type_names, resource::KINDS};
 
 /// JSON Schema, draft 2020-12.
 pub(super) fn role() -> Value {
@@ -14,6 +14,7 @@ pub(super) fn role() -> Value {
     for kind in KINDS {
         let mut schema = kind::properties(kind);
         kind::with_expressions(&mut schema);
+        let schema = kind::or_key_property(schema);
         definitions.insert(kind.name.to_owned(), schema);
     }
     json!({
@@ -66,31 +67,16 @@ fn resource() -> Value {
 /// The keys that mean the same for every kind.
 pub(in crate::cli) fn meta() -> Vec<(&'static str, Value)> {
     let references = |description: &str| {
-        json!({
-            "description": description,
-            "type": "array",
-            "items": { "$ref": "#/$defs/reference" },
-        })
+        let one = json!({ "$ref": "#/$defs/reference" });
+        json!({ "description": description, "anyOf": [{ "type": "array", "items": one }, one] })
     };
     vec![
         (
             "id",
             json!({ "type": "string", "description": "The name of this resource, instead of kind:name." }),
         ),
-        (
-            "when",
-            json!({
-                "description": "The resource is left out where this is false.",
-                "anyOf": [{ "type": "boolean" }, { "$ref": "#/$defs/expression" }],
-            }),
-        ),
-        (
-            "for_each",
-            json!({
-                "description": "Repeats the resource for each item, which is ${each.key} and ${each.value}.",
-                "anyOf": [{ "type": "array" }, { "type": "object" }, { "$ref": "#/$defs/expression" }],
-            }),
-        ),
+        ("when", when()),
+        ("for_each", for_each()),
         ("needs", references("Resources that come before this one.")),
         ("before", references("Resources that come after this one.")),
         ("notify", references("Resources that are told when this one changes.")),
@@ -123,32 +109,58 @@ pub(in crate::cli) fn meta() -> Vec<(&'static str, Value)> {
 }
 
 fn include() -> Value {
-    json!({
+    let name = json!({ "type": "string", "description": "Its name." });
+    let keys = json!({
         "type": "object",
         "additionalProperties": false,
         "required": ["role"],
         "properties": {
-            "role": { "type": "string", "description": "Its name." },
+            "role": name,
             "inputs": { "type": "object", "description": "Values for its inputs." },
+            "when": when(),
+            "for_each": for_each(),
         },
-    })
+    });
+    json!({ "anyOf": [keys, name] })
 }
 
 fn input() -> Value {
-    json!({
+    let words: Vec<_> = type_names().collect();
+    let declared = json!({
+        "description": "What a value must be: a word, 'list of WORD', 'map of WORD' or 'one of [a, b]'.",
+        "type": "string",
+        "examples": words,
+        "pattern": format!("^(list of |map of )*({}|one of .+)$", words.join("|")),
+    });
+    let keys = json!({
         "type": "object",
         "additionalProperties": false,
         "required": ["type"],
         "properties": {
-            "type": {
-                "description": "What a value must be.",
-                "examples": ["string", "bool", "int", "size", "duration", "mode", "path", "device", "host", "url"],
-            },
+            "type": declared,
             "description": { "type": "string", "description": "What it is for." },
             "default": { "description": "The value where none is given." },
             "optional": { "type": "boolean", "description": "It may be left out, and is null then.", "default": false },
             "secret": { "type": "boolean", "description": "It is never shown.", "default": false },
+            "min": { "type": "integer", "description": "The least number." },
+            "max": { "type": "integer", "description": "The greatest number." },
+            "pattern": { "type": "string", "description": "The regular expression that a text matches.", "format": "regex" },
         },
+    });
+    json!({ "anyOf": [keys, declared] })
+}
+
+fn when() -> Value {
+    json!({
+        "description": "It is left out where this is false.",
+        "anyOf": [{ "type": "boolean" }, { "$ref": "#/$defs/expression" }],
+    })
+}
+
+fn for_each() -> Value {
+    json!({
+        "description": "It is repeated for each element, which is ${each.key} and ${each.value}.",
+        "anyOf": [{ "type": "array" }, { "type": "object" }, { "$ref": "#/$defs/expression" }],
     })
 }
 

@@ -162,8 +162,7 @@ impl Human {
 
     fn progress(&self, now: String) -> Option<Progress> {
         (self.verbosity > Verbosity::Quiet).then_some(Progress {
-            done: self.done,
-            total: self.total,
+            far: format!("[{}/{}]", self.done, self.total),
             now,
         })
     }

@@ -47,7 +47,10 @@ const AFTER: &str = "[mysqld]\nuser = mysql\ndatadir = /var/lib/mysql\ninnodb_bu
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn outcomes() -> Vec<(&'static str, Outcome, Vec<String>)> {
     let changed = |action, changes| Outcome::Changed { action, changes };
-    let script: String = (1..=40).map(|n| format!("echo step {n}\n")).collect();
+    let script = (1..=40)
+        .map(|n| format!("echo step {n}\n"))
+        .collect::<Vec<_>>()
+        .concat();
     vec![
         ("package:lvm2", Outcome::Unchanged, vec![]),
         (

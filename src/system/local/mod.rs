@@ -2,9 +2,11 @@
 //! is read once and kept until an operation touches it.
 
 mod accounts;
+mod apt;
 mod block;
 mod exports;
 mod guard;
+mod kernel;
 mod lvm;
 mod mounts;
 mod packages;
@@ -13,6 +15,7 @@ pub(super) mod tree;
 mod units;
 
 use std::{
+    collections::HashMap,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -20,7 +23,8 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 use super::{
-    BlockDevice, Bytes, Entry, Group, Guard, Lvm, Meta, Mount, Op, Package, Probe, Reading, System, Unit, Usage, User,
+    BlockDevice, Bytes, Entry, Export, Group, Guard, Lvm, Meta, Mount, Op, Package, Probe, Reading, System, Unit,
+    Usage, User, crontab, programs::Program,
 };
 use crate::value::{DevicePath, Owner, UnitName};
 
@@ -32,10 +36,11 @@ pub struct LocalNode {
     live: bool,
     accounts: Cache<accounts::Accounts>,
     packages: Cache<packages::Packages>,
-    units: Cache<units::Units>,
+    units: units::Units,
     mounts: Cache<Vec<Mount>>,
+    blocks: Mutex<HashMap<DevicePath, Option<BlockDevice>>>,
     lvm: Cache<Lvm>,
-    exports: Cache<Vec<(String, String)>>,
+    exports: Cache<Vec<Export>>,
 }
 
 /// A batch source: read when first asked for, kept until forgotten.
@@ -80,11 +85,18 @@ impl LocalNode {
             live,
             accounts: Cache::new(),
             packages: Cache::new(),
-            units: Cache::new(),
+            units: units::Units::default(),
             mounts: Cache::new(),
+            blocks: Mutex::default(),
             lvm: Cache::new(),
             exports: Cache::new(),
         })
+    }
+
+    /// Announces the units that will be asked for, so that systemd is asked once for all of them. Without it the answers are
+    /// the same, and take a call each.
+    pub fn expect_units(&self, names: impl IntoIterator<Item = UnitName>) {
+        self.units.expect(names);
     }
 
     /// An error for what an offline tree has none of.
@@ -99,31 +111,32 @@ impl LocalNode {
     fn forget(&self, op: &Op) {
         match op {
             Op::WriteFile { path, .. } | Op::Remove { path } | Op::MakeLink { path, .. } => {
-                if path.starts_with("/etc/systemd")
-                    || path.starts_with("/lib/systemd")
-                    || path.starts_with("/usr/lib/systemd")
-                {
+                if units::is_unit_file(path) {
                     self.units.forget();
                 }
                 if path.starts_with("/etc") {
                     self.accounts.forget();
                 }
             }
-            Op::MakeDirectory { .. } | Op::SetMeta { .. } => {}
+            Op::MakeDirectory { .. } | Op::SetMeta { .. } | Op::Crontab { .. } => {}
             Op::Unit { .. } => {
                 self.units.forget();
-                self.mounts.forget();
-                self.exports.forget();
+                self.forget_storage();
             }
             Op::Install { .. } | Op::Uninstall { .. } | Op::Run(_) => {
                 self.accounts.forget();
                 self.packages.forget();
                 self.units.forget();
-                self.mounts.forget();
-                self.lvm.forget();
-                self.exports.forget();
+                self.forget_storage();
             }
         }
+    }
+
+    fn forget_storage(&self) {
+        self.mounts.forget();
+        self.blocks.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.lvm.forget();
+        self.exports.forget();
     }
 }
 
@@ -157,7 +170,7 @@ impl Probe for LocalNode {
 
     fn unit(&self, name: &UnitName) -> Result<Reading<Option<Unit>>> {
         self.must_be_live("units")?;
-        Ok(Reading::Known(self.units.get(units::Units::read)?.get(name)))
+        self.units.get(name).map(Reading::Known)
     }
 
     fn mounts(&self) -> Result<Reading<Arc<Vec<Mount>>>> {
@@ -172,7 +185,13 @@ impl Probe for LocalNode {
 
     fn block(&self, device: &DevicePath) -> Result<Reading<Option<BlockDevice>>> {
         self.must_be_live("block devices")?;
-        block::read(device, &self.mounts.get(mounts::read)?).map(Reading::Known)
+        let mut kept = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(block) = kept.get(device) {
+            return Ok(Reading::Known(block.clone()));
+        }
+        let block = block::read(device, &*self.mounts.get(mounts::read)?)?;
+        kept.insert(device.clone(), block.clone());
+        Ok(Reading::Known(block))
     }
 
     fn lvm(&self) -> Result<Reading<Arc<Lvm>>> {
@@ -180,7 +199,7 @@ impl Probe for LocalNode {
         self.lvm.get(lvm::read).map(Reading::Known)
     }
 
-    fn exports(&self) -> Result<Reading<Arc<Vec<(String, String)>>>> {
+    fn exports(&self) -> Result<Reading<Arc<Vec<Export>>>> {
         self.must_be_live("exports")?;
         self.exports.get(exports::read).map(Reading::Known)
     }
@@ -196,7 +215,15 @@ impl System for LocalNode {
         // Forgotten also when it fails: it may have done a part.
         let result = self.carry_out(op);
         self.forget(op);
-        result
+        result?;
+        match op {
+            Op::WriteFile { path, .. } | Op::Remove { path } | Op::MakeLink { path, .. }
+                if self.live && units::is_unit_file(path) =>
+            {
+                units::unit_files_changed()
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -251,13 +278,35 @@ impl LocalNode {
             }
             Op::Install { packages } => {
                 self.must_be_live("packages")?;
-                packages::install(packages)
+                apt::install(&self.tree, packages)
             }
             Op::Uninstall { packages } => {
                 self.must_be_live("packages")?;
-                packages::remove(packages)
+                apt::remove(&self.tree, packages)
             }
-            Op::Run(command) => run::run(command, self.tree.root(), self.live),
+            Op::Crontab { user, table } if self.live => Program::new("crontab")
+                .args(["-u", user, "-"])
+                .stdin(table.to_vec())
+                .stdout()
+                .map(drop),
+            Op::Crontab { user, table } => {
+                let path = crontab::path(user);
+                let numbers = self.resolve(&path, &crontab::meta(user))?;
+                self.tree.write(&path, table, &numbers, None)
+            }
+            Op::Run(command) => {
+                let accounts = self.accounts.get(|| accounts::Accounts::read(&self.tree))?;
+                let result = run::run(command, self.tree.root(), self.live, &accounts);
+                if result.is_err() {
+                    for op in &command.otherwise {
+                        // Its own error is not the one to tell.
+                        if let Err(error) = self.carry_out(op) {
+                            tracing::warn!("taking back what came before: {error:#}");
+                        }
+                    }
+                }
+                result
+            }
         }
     }
 }

@@ -1,15 +1,153 @@
-//! mountinfo and statfs.
+//! mountinfo and statfs, and who keeps a filesystem busy.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
+use nix::sys::statfs::statfs;
 
-use crate::system::{Mount, Usage};
+use super::kernel;
+use crate::system::{Mount, Usage, octal};
 
+/// All mounts of glrl's own mount namespace, in the kernel's order.
 pub(super) fn read() -> Result<Vec<Mount>> {
-    bail!("not built yet")
+    let text = kernel::text(Path::new("/proc/self/mountinfo"))?.context("there is no /proc/self/mountinfo")?;
+    text.lines()
+        .map(|line| parse(line).with_context(|| format!("/proc/self/mountinfo holds '{line}'")))
+        .map(|mount| {
+            let mut mount = mount?;
+            if let Some(path) = device_of(&mount)? {
+                mount.source = path.to_string_lossy().into_owned();
+            }
+            Ok(mount)
+        })
+        .collect()
 }
 
-pub(super) fn usage(_mount_point: &Path) -> Result<Usage> {
-    bail!("not built yet")
+/// The kernel's own path of the device below a mount: by its number, or, where the filesystem has a number that is no device's
+/// (btrfs), by the name it was mounted by.
+fn device_of(mount: &Mount) -> Result<Option<PathBuf>> {
+    if let Some(path) = super::block::path_of_number(&mount.device)? {
+        return Ok(Some(path));
+    }
+    if !mount.source.starts_with("/dev/") {
+        return Ok(None);
+    }
+    Ok(Path::new(&mount.source).canonicalize().ok())
+}
+
+/// `36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue` (`proc_pid_mountinfo(5)`).
+fn parse(line: &str) -> Option<Mount> {
+    let (own, shared) = line.split_once(" - ")?;
+    let mut own = own.split(' ').skip(2);
+    let (device, root, target, own_options) = (own.next()?, own.next()?, own.next()?, own.next()?);
+    let mut shared = shared.split(' ');
+    let (fs_type, source, fs_options) = (shared.next()?, shared.next()?, shared.next().unwrap_or_default());
+    let mut options: Vec<String> = Vec::new();
+    for option in own_options.split(',').chain(fs_options.split(',')).map(octal::decode) {
+        if !option.is_empty() && !options.contains(&option) {
+            options.push(option);
+        }
+    }
+    Some(Mount {
+        source: octal::decode(source),
+        root: octal::decode(root).into(),
+        target: octal::decode(target).into(),
+        fs_type: fs_type.to_owned(),
+        options,
+        device: device.to_owned(),
+    })
+}
+
+/// statfs(2) of a mount point.
+pub(super) fn usage(mount_point: &Path) -> Result<Usage> {
+    if !read()?.iter().any(|mount| mount.target == mount_point) {
+        bail!("nothing is mounted at {}", mount_point.display());
+    }
+    let stat = statfs(mount_point).with_context(|| format!("asking how full {} is", mount_point.display()))?;
+    let block = u64::try_from(stat.block_size()).unwrap_or(0);
+    Ok(Usage {
+        size: stat.blocks() * block,
+        free: stat.blocks_free() * block,
+    })
+}
+
+/// Processes that keep the filesystem mounted at a path busy: "mariadbd (711) has /srv/x open". At most five.
+pub(super) fn users(mount_point: &Path) -> Vec<String> {
+    let mut users = Vec::new();
+    let Ok(processes) = Path::new("/proc").read_dir() else {
+        return users;
+    };
+    for process in processes.flatten() {
+        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
+        let Some(how) = use_of(&process.path(), mount_point) else {
+            continue;
+        };
+        let name = kernel::text(&process.path().join("comm"))
+            .ok()
+            .flatten()
+            .unwrap_or_default();
+        users.push(format!("{} (pid {pid}) {how}", name.trim_end()));
+        if users.len() == 5 {
+            break;
+        }
+    }
+    users
+}
+
+/// How a process uses what lies below a mount point, by the links that /proc shows.
+fn use_of(process: &Path, mount_point: &Path) -> Option<String> {
+    let inside = |link: &Path| link.read_link().ok().filter(|target| target.starts_with(mount_point));
+    if inside(&process.join("cwd")).is_some() {
+        return Some("has its working directory there".to_owned());
+    }
+    if inside(&process.join("root")).is_some_and(|root| root != Path::new("/")) {
+        return Some("has its root directory there".to_owned());
+    }
+    if inside(&process.join("exe")).is_some() {
+        return Some("is a program from there".to_owned());
+    }
+    ["fd", "map_files"].iter().find_map(|directory| {
+        let links = process.join(directory).read_dir().ok()?;
+        links
+            .flatten()
+            .find_map(|link| inside(&link.path()))
+            .map(|path| format!("has {} open", path.display()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_the_mounts_then_the_filesystems() {
+        let line =
+            r"36 35 98:0 /sub /my\040mount rw,noatime master:1 propagate_from:2 - ext4 /dev/root rw,errors=continue";
+        let mount = parse(line).unwrap();
+        assert_eq!(mount.target, Path::new("/my mount"));
+        assert_eq!(
+            (mount.root.as_path(), mount.device.as_str()),
+            (Path::new("/sub"), "98:0")
+        );
+        assert_eq!((mount.fs_type.as_str(), mount.source.as_str()), ("ext4", "/dev/root"));
+        assert_eq!(mount.options, ["rw", "noatime", "errors=continue"]);
+        assert_eq!(parse("36 35 98:0 / / rw"), None);
+    }
+
+    #[test]
+    fn the_machines_own_mounts_are_read() {
+        let mounts = read().unwrap();
+        assert!(mounts.iter().any(|mount| mount.target == Path::new("/")));
+        assert!(usage(Path::new("/")).unwrap().size > 0);
+        assert!(usage(Path::new("/no/such/mount")).is_err());
+    }
+
+    #[test]
+    fn who_is_inside_is_named() {
+        let here = std::env::current_dir().unwrap();
+        let users = users(&here);
+        assert!(!users.is_empty());
+    }
 }

@@ -1,30 +1,199 @@
-//! dpkg's status file, read once, and apt-get.
+//! dpkg's status file (deb822(5), dpkg(1)), read once.
 
-use anyhow::{Result, bail};
+use std::{collections::HashMap, path::Path};
+
+use anyhow::{Context, Result};
 
 use super::tree::Tree;
 use crate::system::Package;
 
-/// All installed packages.
+const STATUS: &str = "/var/lib/dpkg/status";
+/// What a dpkg that did not live to the end has noted and not yet merged into the status file.
+const UPDATES: &str = "/var/lib/dpkg/updates";
+
+/// All packages that are installed, wholly or half.
 #[derive(Debug, Default)]
-pub(super) struct Packages;
+pub(super) struct Packages {
+    /// By name; of one name there may be several architectures.
+    known: HashMap<Box<str>, Vec<Build>>,
+    /// What `name` without an architecture stands for.
+    native: Box<str>,
+    /// Whether a dpkg was interrupted: `dpkg --configure -a` has work to do.
+    interrupted: bool,
+}
+
+/// One package of one architecture.
+#[derive(Debug)]
+struct Build {
+    architecture: Box<str>,
+    /// `None` where only conffiles, or nothing, is left.
+    package: Option<Package>,
+}
 
 impl Packages {
-    pub(super) fn read(_tree: &Tree) -> Result<Self> {
-        bail!("not built yet")
+    pub(super) fn read(tree: &Tree) -> Result<Self> {
+        let status = tree
+            .contents(Path::new(STATUS))?
+            .with_context(|| format!("there is no {STATUS}: packages are managed where dpkg and apt manage them"))?;
+        let mut packages = Self::default();
+        packages.add(&status);
+        for name in tree.list(Path::new(UPDATES))? {
+            if name.bytes().all(|b| b.is_ascii_digit()) {
+                packages.interrupted = true;
+                let update = tree.contents(&Path::new(UPDATES).join(name))?;
+                packages.add(update.as_deref().unwrap_or_default());
+            }
+        }
+        // dpkg itself is always of the native architecture.
+        packages.native = packages
+            .known
+            .get("dpkg")
+            .and_then(|builds| builds.first())
+            .map_or_else(Box::default, |dpkg| dpkg.architecture.clone());
+        Ok(packages)
     }
 
-    pub(super) fn get(&self, _name: &str) -> Option<Package> {
-        None
+    /// A package by `name`, which is one of the native architecture or of all, or by `name:architecture`.
+    pub(super) fn get(&self, name: &str) -> Option<Package> {
+        let (name, architecture) = name.split_once(':').unwrap_or((name, &self.native));
+        self.known
+            .get(name)?
+            .iter()
+            .find(|build| *build.architecture == *architecture || &*build.architecture == "all")?
+            .package
+            .clone()
+    }
+
+    /// Whether dpkg has to finish what an earlier run began before anything else can be installed.
+    pub(super) fn interrupted(&self) -> bool {
+        self.interrupted
+            || self
+                .known
+                .values()
+                .flatten()
+                .any(|build| build.package.as_ref().is_some_and(|package| !package.configured))
+    }
+
+    /// Reads stanzas; one that is known already is replaced.
+    fn add(&mut self, stanzas: &[u8]) {
+        let mut stanza = Stanza::default();
+        for line in stanzas.split(|&b| b == b'\n') {
+            if line.is_empty() {
+                self.take(&stanza);
+                stanza = Stanza::default();
+            } else if let Some(rest) = line.strip_prefix(b"Package: ") {
+                stanza.name = rest;
+            } else if let Some(rest) = line.strip_prefix(b"Status: ") {
+                stanza.status = rest;
+            } else if let Some(rest) = line.strip_prefix(b"Architecture: ") {
+                stanza.architecture = rest;
+            } else if let Some(rest) = line.strip_prefix(b"Version: ") {
+                stanza.version = rest;
+            }
+        }
+        self.take(&stanza);
+    }
+
+    fn take(&mut self, stanza: &Stanza) {
+        let text = |bytes| String::from_utf8_lossy(bytes).trim_end().to_owned();
+        if stanza.name.is_empty() {
+            return;
+        }
+        let mut words = stanza.status.split(|&b| b == b' ');
+        let (want, _, state) = (words.next(), words.next(), words.next());
+        let package = match state {
+            None | Some(b"not-installed" | b"config-files") => None,
+            Some(state) => Some(Package {
+                version: text(stanza.version),
+                hold: want == Some(b"hold"),
+                configured: state == b"installed",
+            }),
+        };
+        let architecture = text(stanza.architecture).into_boxed_str();
+        let builds = self.known.entry(text(stanza.name).into_boxed_str()).or_default();
+        match builds.iter_mut().find(|build| build.architecture == architecture) {
+            Some(build) => build.package = package,
+            None => builds.push(Build { architecture, package }),
+        }
     }
 }
 
-/// Installs in one transaction.
-pub(super) fn install(_packages: &[String]) -> Result<()> {
-    bail!("not built yet")
+/// The fields of interest, as they are read.
+#[derive(Default)]
+struct Stanza<'a> {
+    name: &'a [u8],
+    status: &'a [u8],
+    architecture: &'a [u8],
+    version: &'a [u8],
 }
 
-/// Removes in one transaction.
-pub(super) fn remove(_packages: &[String]) -> Result<()> {
-    bail!("not built yet")
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(status: &str) -> Packages {
+        let mut packages = Packages {
+            native: "amd64".into(),
+            ..Packages::default()
+        };
+        packages.add(status.as_bytes());
+        packages
+    }
+
+    const STANZAS: &str = "\
+Package: g++
+Status: install ok installed
+Architecture: amd64
+Version: 4:12.2.0-3
+Description: compiler
+ Package: not-a-field
+ .
+
+Package: libc6
+Status: install ok installed
+Architecture: i386
+Version: 2.36-9
+
+Package: tzdata
+Status: hold ok installed
+Architecture: all
+Version: 2024a
+
+Package: gone
+Status: deinstall ok config-files
+Architecture: amd64
+Version: 1
+
+Package: half
+Status: install ok half-configured
+Architecture: amd64
+Version: 1
+";
+
+    #[test]
+    fn only_what_is_installed_is_there() {
+        let packages = parse(STANZAS);
+        assert_eq!(packages.get("g++").unwrap().version, "4:12.2.0-3");
+        assert_eq!(packages.get("gone"), None);
+        assert_eq!(packages.get("not-a-field"), None);
+        assert!(packages.get("tzdata").unwrap().hold);
+        assert!(!packages.get("half").unwrap().configured && packages.interrupted());
+    }
+
+    #[test]
+    fn a_bare_name_is_of_the_native_architecture() {
+        let packages = parse(STANZAS);
+        assert_eq!(packages.get("libc6"), None);
+        assert!(packages.get("libc6:i386").is_some());
+        assert!(packages.get("g++:amd64").is_some() && packages.get("g++:i386").is_none());
+        assert!(packages.get("tzdata").is_some() && packages.get("tzdata:amd64").is_some());
+    }
+
+    #[test]
+    fn a_later_stanza_replaces_an_earlier_one() {
+        let mut packages = parse(STANZAS);
+        packages.add(b"Package: g++\nStatus: install ok unpacked\nArchitecture: amd64\nVersion: 5\n");
+        let gpp = packages.get("g++").unwrap();
+        assert_eq!((gpp.version.as_str(), gpp.configured), ("5", false));
+    }
 }

@@ -1,23 +1,33 @@
 //! Running the programs that operations name.
 
-use std::path::Path;
+use std::{
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Result, bail};
 
-use crate::system::{Command, programs::Program};
+use super::{accounts::Accounts, mounts};
+use crate::system::{
+    Command, Effect,
+    programs::{Missing, Program},
+};
 
-/// Runs a command on the live node. In an offline tree only programs that take the tree's root can run: shadow-utils, by `--prefix`.
-pub(super) fn run(command: &Command, root: &Path, live: bool) -> Result<()> {
+/// Programs that take an offline tree's root by `--prefix` (shadow-utils).
+const OFFLINE: [&str; 6] = ["useradd", "usermod", "userdel", "groupadd", "groupmod", "groupdel"];
+
+/// Runs a command. In an offline tree (`live` is false) only programs that take the tree's root can run.
+pub(super) fn run(command: &Command, root: &Path, live: bool, accounts: &Accounts) -> Result<()> {
     let [name, args @ ..] = command.argv.as_slice() else {
         bail!("a command without a program")
     };
     let mut program = match &command.user {
         None => Program::new(name.as_str()),
-        Some(user) => Program::new("runuser").args(["-u", user.as_str(), "--", name.as_str()]),
+        Some(user) => as_user(user, accounts)?.args([name.as_str()]),
     };
     if !live {
-        const OFFLINE: [&str; 6] = ["useradd", "usermod", "userdel", "groupadd", "groupmod", "groupdel"];
-        if !OFFLINE.contains(&name.as_str()) {
+        if !OFFLINE.contains(&name.as_str()) || command.user.is_some() {
             bail!("{name} cannot be run in an offline tree (--root)");
         }
         program = program.args([Path::new("--prefix"), root]);
@@ -32,5 +42,48 @@ pub(super) fn run(command: &Command, root: &Path, live: bool) -> Result<()> {
     if let Some(stdin) = &command.stdin {
         program = program.stdin(stdin.to_vec());
     }
-    program.stdout().map(drop)
+    let until = Instant::now() + command.patience;
+    let error = loop {
+        match program.stdout() {
+            Ok(_) => return Ok(()),
+            Err(error) if error.is::<Missing>() || Instant::now() >= until => break error,
+            Err(error) => tracing::info!("{name} is run again in {} s: {error:#}", PAUSE.as_secs()),
+        }
+        thread::sleep(PAUSE);
+    };
+    let error = if command.patience.is_zero() {
+        error
+    } else {
+        error.context(format!("it did not work for {} s", command.patience.as_secs()))
+    };
+    // What cannot be unmounted is in use by somebody, whose name is what the operator needs.
+    let busy: Vec<String> = command
+        .makes
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Unmounted(target) => Some(mounts::users(target)),
+            _ => None,
+        })
+        .flatten()
+        .collect();
+    if busy.is_empty() {
+        return Err(error);
+    }
+    Err(error.context(format!("it is in use: {}", busy.join("; "))))
+}
+
+/// Between two tries of a command that has patience.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// runuser(1), with the variables that a login would set (environ(7)): a program that looks for its files in root's home finds
+/// nothing it may read.
+fn as_user(name: &str, accounts: &Accounts) -> Result<Program> {
+    let Some(user) = accounts.user(name) else {
+        bail!("nothing can be run as {name}: there is no such user")
+    };
+    Ok(Program::new("runuser")
+        .args(["-u", name, "--"])
+        .env("HOME", &user.home)
+        .env("USER", name)
+        .env("LOGNAME", name))
 }

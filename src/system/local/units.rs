@@ -1,27 +1,243 @@
-//! systemd's units, read once for all, and systemctl.
+//! systemd's units by systemctl(1): one call for all that are declared.
 
-use anyhow::{Result, bail};
+use std::{
+    collections::{BTreeSet, HashMap},
+    path::Path,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
-    system::{Unit, UnitVerb},
+    system::{Active, Enablement, Unit, UnitVerb, programs::Program},
     value::UnitName,
 };
 
-/// All units.
+/// Longer than systemd's own `DefaultTimeoutStartSec`, and than a database's recovery on a slow disk.
+const TIMEOUT: Duration = Duration::from_mins(15);
+
+/// What is known of units.
 #[derive(Debug, Default)]
-pub(super) struct Units;
+pub(super) struct Units(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    /// Asked for once, or announced: they are asked for together.
+    names: BTreeSet<UnitName>,
+    units: HashMap<UnitName, Option<Unit>>,
+}
 
 impl Units {
-    pub(super) fn read() -> Result<Self> {
-        bail!("not built yet")
+    /// Announces units that will be asked for, so that one call answers for all.
+    pub(super) fn expect(&self, names: impl IntoIterator<Item = UnitName>) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .names
+            .extend(names);
     }
 
-    pub(super) fn get(&self, _name: &UnitName) -> Option<Unit> {
-        None
+    pub(super) fn get(&self, name: &UnitName) -> Result<Option<Unit>> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(unit) = known.units.get(name) {
+            return Ok(unit.clone());
+        }
+        known.names.insert(name.clone());
+        let names: Vec<UnitName> = known
+            .names
+            .iter()
+            .filter(|name| !known.units.contains_key(name))
+            .cloned()
+            .collect();
+        let units = show(&names)?;
+        known.units.extend(names.into_iter().zip(units));
+        Ok(known.units.get(name).cloned().flatten())
+    }
+
+    pub(super) fn forget(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).units.clear();
     }
 }
 
+/// Whether systemd runs this machine (`sd_booted(3)`).
+fn booted() -> bool {
+    nix::unistd::access("/run/systemd/system", nix::unistd::AccessFlags::F_OK).is_ok()
+}
+
+fn systemctl() -> Program {
+    Program::new("systemctl")
+        .args(["--no-ask-password", "--no-pager"])
+        .timeout(TIMEOUT)
+}
+
+/// The states of these units, in their order.
+fn show(names: &[UnitName]) -> Result<Vec<Option<Unit>>> {
+    ensure!(
+        booted(),
+        "systemd does not run this machine: its units cannot be managed"
+    );
+    let output = systemctl()
+        .args(["show", "--property=LoadState,ActiveState,UnitFileState", "--"])
+        .args(names.iter().map(UnitName::as_str))
+        .stdout()?;
+    let units = parse(&String::from_utf8_lossy(&output))?;
+    ensure!(
+        units.len() == names.len(),
+        "systemctl show answered for {} units of {}",
+        units.len(),
+        names.len()
+    );
+    Ok(units)
+}
+
+/// Blocks of `Key=value` lines with an empty line between two.
+fn parse(text: &str) -> Result<Vec<Option<Unit>>> {
+    text.split("\n\n")
+        .filter(|block| !block.trim().is_empty())
+        .map(unit)
+        .collect()
+}
+
+fn unit(block: &str) -> Result<Option<Unit>> {
+    let field = |name: &str| {
+        block
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
+            .with_context(|| format!("systemctl show says nothing of {name}"))
+    };
+    let load = field("LoadState")?;
+    if load == "not-found" {
+        return Ok(None);
+    }
+    let active = match field("ActiveState")? {
+        // A unit that reloads runs all the while.
+        "active" | "reloading" | "refreshing" => Active::Active,
+        "inactive" => Active::Inactive,
+        "activating" | "deactivating" => Active::Changing,
+        "failed" | "maintenance" => Active::Failed,
+        other => bail!("systemctl show says ActiveState={other}, which glrl does not know"),
+    };
+    let enablement = match field("UnitFileState")? {
+        "enabled" => Enablement::Enabled,
+        // Until the next boot only, or from a place that nothing points to at boot.
+        "disabled" | "enabled-runtime" | "linked" | "linked-runtime" => Enablement::Disabled,
+        _ if load == "masked" => Enablement::Masked,
+        "masked" | "masked-runtime" => Enablement::Masked,
+        _ => Enablement::Fixed,
+    };
+    Ok(Some(Unit { active, enablement }))
+}
+
 /// Does something to a unit and waits for its result.
-pub(super) fn execute(_name: &UnitName, _verb: UnitVerb) -> Result<()> {
-    bail!("not built yet")
+pub(super) fn execute(name: &UnitName, verb: UnitVerb) -> Result<()> {
+    let word = match verb {
+        UnitVerb::Start => "start",
+        UnitVerb::Stop => "stop",
+        UnitVerb::Restart => "restart",
+        UnitVerb::Reload => "reload",
+        UnitVerb::Enable => "enable",
+        UnitVerb::Disable => "disable",
+        UnitVerb::Mask => "mask",
+        UnitVerb::Unmask => "unmask",
+        UnitVerb::DaemonReload => return daemon_reload(),
+    };
+    let starts = matches!(verb, UnitVerb::Start | UnitVerb::Restart);
+    if starts || verb == UnitVerb::Reload {
+        prepare(name)?;
+    }
+    let program = systemctl().args([word, "--", name.as_str()]);
+    let output = program.output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let error = program.failed(&output);
+    Err(if starts { error.context(last_words(name)) } else { error })
+}
+
+/// Has systemd read its unit files again if this one, or a drop-in of it, has changed since: the run that changed it may not
+/// have lived to say so. A unit that failed too often starts only after its failures are forgotten.
+fn prepare(name: &UnitName) -> Result<()> {
+    let state = systemctl()
+        .args(["show", "--property=NeedDaemonReload,ActiveState", "--", name.as_str()])
+        .stdout()?;
+    let state = String::from_utf8_lossy(&state);
+    if state.contains("NeedDaemonReload=yes") {
+        daemon_reload()?;
+    }
+    if state.contains("ActiveState=failed") {
+        systemctl().args(["reset-failed", "--", name.as_str()]).stdout()?;
+    }
+    Ok(())
+}
+
+fn daemon_reload() -> Result<()> {
+    systemctl().args(["daemon-reload"]).stdout().map(drop)
+}
+
+/// Has systemd notice that a unit file was written or removed; nothing where systemd does not run.
+pub(super) fn unit_files_changed() -> Result<()> {
+    if booted() { daemon_reload() } else { Ok(()) }
+}
+
+/// Whether this is a place of unit files or of their drop-ins (systemd.unit(5)).
+pub(super) fn is_unit_file(path: &Path) -> bool {
+    [
+        "/etc/systemd/system",
+        "/run/systemd/system",
+        "/usr/local/lib/systemd/system",
+        "/usr/lib/systemd/system",
+        "/lib/systemd/system",
+    ]
+    .iter()
+    .any(|directory| path.starts_with(directory))
+}
+
+/// What the unit itself last said, for the error: systemctl only says that it failed.
+fn last_words(name: &UnitName) -> String {
+    let status = systemctl()
+        .args(["status", "--full", "--lines=12", "--", name.as_str()])
+        .output()
+        .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+        .unwrap_or_default();
+    format!("{name} does not start:\n{}", status.trim_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `systemctl show` of systemd 252.
+    const SHOWN: &str = "\
+LoadState=loaded
+ActiveState=active
+UnitFileState=enabled
+
+LoadState=not-found
+ActiveState=inactive
+UnitFileState=
+
+LoadState=masked
+ActiveState=inactive
+UnitFileState=masked
+
+LoadState=loaded
+ActiveState=failed
+UnitFileState=static
+";
+
+    #[test]
+    fn states_are_read_in_order() {
+        let unit = |active, enablement| Some(Unit { active, enablement });
+        assert_eq!(
+            parse(SHOWN).unwrap(),
+            [
+                unit(Active::Active, Enablement::Enabled),
+                None,
+                unit(Active::Inactive, Enablement::Masked),
+                unit(Active::Failed, Enablement::Fixed),
+            ]
+        );
+        assert!(parse("LoadState=loaded\nActiveState=confused\nUnitFileState=\n").is_err());
+    }
 }

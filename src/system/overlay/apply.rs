@@ -1,7 +1,7 @@
 //! What operations make true, in the overlay.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, PoisonError},
 };
 
@@ -11,7 +11,7 @@ use super::{Cover, Layer, Node, Planned, files::Found};
 use crate::{
     system::{
         Active, BlockDevice, Bytes, Contents, Effect, Enablement, Entry, Fact, FileType, LogicalVolume, Lvm, Meta,
-        Mount, Op, Package, PhysicalVolume, Probe, Reading, Signature, UnitVerb, VolumeGroup,
+        Mount, Op, Package, PhysicalVolume, Probe, Reading, Signature, Unit, UnitVerb, VolumeGroup,
     },
     value::{DevicePath, Id, Mode, Owner, UnitName},
 };
@@ -86,6 +86,19 @@ impl Applying<'_> {
                 for name in packages {
                     self.layer.packages.insert(name.clone(), Planned::Known(None));
                 }
+            }
+            Op::Crontab { user, table } => {
+                let file_type = FileType::File {
+                    size: table.len() as u64,
+                };
+                let meta = crate::system::crontab::meta(user);
+                self.put(
+                    &crate::system::crontab::path(user),
+                    file_type,
+                    Mode::FILE,
+                    &meta,
+                    Some(Arc::clone(table)),
+                )?;
             }
             Op::Run(command) => {
                 for effect in &command.makes {
@@ -259,7 +272,11 @@ impl Applying<'_> {
                 Reading::Unknown { .. } => return Ok(()),
             },
         };
-        let Some(mut unit) = unit else { return Ok(()) };
+        // One that only a planned unit file brings.
+        let mut unit = unit.unwrap_or(Unit {
+            active: Active::Inactive,
+            enablement: Enablement::Disabled,
+        });
         match verb {
             UnitVerb::Start | UnitVerb::Restart => unit.active = Active::Active,
             UnitVerb::Stop => unit.active = Active::Inactive,
@@ -287,6 +304,11 @@ impl Applying<'_> {
                 };
                 self.insert(path, Planned::Known(Some(node)))?;
             }
+            Effect::Unsure(path) => {
+                self.layer
+                    .files
+                    .insert(path.clone(), Planned::Unknown(self.author.clone()));
+            }
             Effect::User(name, user) => drop(self.layer.users.insert(name.clone(), Planned::Known(user.clone()))),
             Effect::Group(name, group) => drop(self.layer.groups.insert(name.clone(), Planned::Known(group.clone()))),
             Effect::Package(name, package) => {
@@ -296,7 +318,8 @@ impl Applying<'_> {
             }
             Effect::Unit(name, unit) => drop(self.layer.units.insert(name.clone(), Planned::Known(unit.clone()))),
             Effect::Contents(device, contents) => {
-                self.change_block(device, |block| block.contents = contents.clone())?;
+                let path = self.change_block(device, |block| block.contents = contents.clone())?;
+                self.layer.made.extend(path);
             }
             Effect::PhysicalVolume {
                 device,
@@ -311,22 +334,41 @@ impl Applying<'_> {
                 name,
                 size,
             } => self.logical_volume(volume_group, name, *size)?,
-            Effect::Mounted { mount, empty } => self.mounted(mount, *empty)?,
+            Effect::Mounted(mount) => self.mounted(mount)?,
             Effect::Unmounted(target) => self.unmounted(target)?,
-            // The probe of a filesystem's size reads the real one, which is not grown yet; see `mount`.
-            Effect::Grown(_) | Effect::Anything => {}
+            Effect::Grown(device) => {
+                self.change_block(device, |block| {
+                    if let Contents::Known(signature) = &mut block.contents {
+                        signature.geometry = None;
+                    }
+                })?;
+            }
+            Effect::Anything => {}
             Effect::Exported(exports) => self.layer.exports = Some(Arc::new(exports.clone())),
         }
         Ok(())
     }
 
-    fn change_block(&mut self, device: &DevicePath, change: impl FnOnce(&mut BlockDevice)) -> Result<()> {
+    /// Changes what is known of a device and returns the kernel's path of it; nothing where it cannot be known.
+    fn change_block(&mut self, device: &DevicePath, change: impl FnOnce(&mut BlockDevice)) -> Result<Option<PathBuf>> {
         let Reading::Known(Some(mut block)) = self.layer.block(self.base, device)? else {
-            return Ok(());
+            return Ok(None);
         };
         change(&mut block);
-        self.layer.blocks.insert(block.path.clone(), Planned::Known(block));
-        Ok(())
+        let path = block.path.clone();
+        self.layer.blocks.insert(path.clone(), Planned::Known(block));
+        Ok(Some(path))
+    }
+
+    /// Whether the plan makes the filesystem that a mount mounts, so that it is known to hold nothing.
+    fn made(&self, mount: &Mount) -> Result<bool> {
+        let Ok(device) = mount.source.parse::<DevicePath>() else {
+            return Ok(false);
+        };
+        let Reading::Known(Some(block)) = self.layer.block(self.base, &device)? else {
+            return Ok(false);
+        };
+        Ok(self.layer.made.contains(&block.path))
     }
 
     fn lvm(&mut self) -> Result<&mut Lvm> {
@@ -346,7 +388,6 @@ impl Applying<'_> {
         let path = block
             .as_ref()
             .map_or_else(|| device.to_path_buf(), |block| block.path.clone());
-        let device_size = block.map_or(0, |block| block.size);
         let lvm = self.lvm()?;
         let size = extents * extent_size;
         let before = if let Some(volume) = lvm.physical_volumes.iter_mut().find(|volume| volume.device == path) {
@@ -355,14 +396,14 @@ impl Applying<'_> {
             } else {
                 0
             };
-            (volume.volume_group, volume.size, volume.device_size) = (Some(group.to_owned()), size, device_size);
+            (volume.volume_group, volume.size, volume.room) = (Some(group.to_owned()), size, size);
             before
         } else {
             lvm.physical_volumes.push(PhysicalVolume {
                 device: path,
                 volume_group: Some(group.to_owned()),
                 size,
-                device_size,
+                room: size,
                 missing: false,
             });
             0
@@ -384,7 +425,8 @@ impl Applying<'_> {
             what: "LVM2_member".to_owned(),
             ..Signature::default()
         };
-        self.change_block(device, |block| block.contents = Contents::Known(signature))
+        self.change_block(device, |block| block.contents = Contents::Known(signature))?;
+        Ok(())
     }
 
     fn logical_volume(&mut self, group: &str, name: &str, size: u64) -> Result<()> {
@@ -413,14 +455,22 @@ impl Applying<'_> {
         }
         let device = DevicePath::of_volume(group, name);
         let block = match self.layer.block(self.base, &device)? {
-            Reading::Known(Some(block)) => BlockDevice { size, ..block },
-            _ => BlockDevice {
+            Reading::Known(Some(block)) => Planned::Known(BlockDevice { size, ..block }),
+            // A volume that was there and had no device yet was not active: nobody has looked at it.
+            _ if before > 0 => Planned::Unknown(self.author.clone()),
+            _ => Planned::Known(BlockDevice {
                 path: device.to_path_buf(),
                 size,
+                read_only: false,
+                in_use: None,
                 contents: Contents::Empty,
-            },
+            }),
         };
-        self.layer.blocks.insert(block.path.clone(), Planned::Known(block));
+        let path = match &block {
+            Planned::Known(block) => block.path.clone(),
+            Planned::Unknown(_) => device.to_path_buf(),
+        };
+        self.layer.blocks.insert(path, block);
         Ok(())
     }
 
@@ -434,7 +484,8 @@ impl Applying<'_> {
         Ok(Arc::make_mut(self.layer.mounts.as_mut().context("just set")?))
     }
 
-    fn mounted(&mut self, mount: &Mount, empty: bool) -> Result<()> {
+    fn mounted(&mut self, mount: &Mount) -> Result<()> {
+        let empty = self.made(mount)?;
         let again = self.mounts()?.iter().any(|known| known.target == mount.target);
         self.mounts()?.retain(|known| known.target != mount.target);
         self.mounts()?.push(mount.clone());

@@ -6,7 +6,8 @@ use anyhow::{Result, bail};
 
 use crate::{
     system::{
-        BlockDevice, Bytes, Entry, FileType, Group, Guard, Lvm, Mount, Package, Probe, Reading, Unit, Usage, User,
+        BlockDevice, Bytes, Entry, Export, FileType, Group, Guard, Lvm, Mount, Package, Probe, Reading, Unit, Usage,
+        User,
     },
     value::{DevicePath, Mode, Owner, UnitName},
 };
@@ -86,11 +87,18 @@ impl Probe for Bare {
         Ok(Reading::Known(Arc::default()))
     }
 
-    fn exports(&self) -> Result<Reading<Arc<Vec<(String, String)>>>> {
+    fn exports(&self) -> Result<Reading<Arc<Vec<Export>>>> {
         Ok(Reading::Known(Arc::default()))
     }
 
     fn guard(&self, _: &Guard) -> Result<Reading<bool>> {
         Ok(Reading::Known(false))
+    }
+
+    /// Always the same, so that tests can expect it.
+    fn now(&self) -> jiff::Zoned {
+        jiff::civil::date(2026, 1, 1)
+            .to_zoned(jiff::tz::TimeZone::UTC)
+            .unwrap_or_default()
     }
 }

@@ -9,7 +9,7 @@ mod tests;
 mod view;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError, RwLock},
 };
@@ -19,7 +19,7 @@ use anyhow::Result;
 pub use bare::Bare;
 pub use view::{Ancestry, View};
 
-use super::{BlockDevice, Bytes, Entry, Fact, Group, Lvm, Mount, Op, Package, Probe, System, Unit, User};
+use super::{BlockDevice, Bytes, Entry, Export, Fact, Group, Lvm, Mount, Op, Package, Probe, System, Unit, User};
 use crate::value::{Id, UnitName};
 
 /// A node, and what planned operations will have changed on it.
@@ -42,9 +42,11 @@ struct Layer {
     units: HashMap<UnitName, Planned<Option<Unit>>>,
     /// By the kernel's own path, or by the planned name of a device that does not exist yet.
     blocks: HashMap<PathBuf, Planned<BlockDevice>>,
+    /// Devices, by the kernel's own path, whose contents the plan makes.
+    made: HashSet<PathBuf>,
     lvm: Option<Arc<Lvm>>,
     mounts: Option<Arc<Vec<Mount>>>,
-    exports: Option<Arc<Vec<(String, String)>>>,
+    exports: Option<Arc<Vec<Export>>>,
     /// The last resource that installs packages: what is absent now may come with it.
     installs: Option<Id>,
 }

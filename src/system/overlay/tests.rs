@@ -10,7 +10,10 @@ use proptest::prelude::*;
 
 use super::{Ancestry, Bare, Overlay};
 use crate::{
-    system::{Command, Contents, Effect, Entry, FileType, LocalNode, Meta, Mount, Op, Probe, Reading, System},
+    system::{
+        BlockDevice, Command, Contents, Effect, Entry, FileType, LocalNode, Meta, Mount, Op, Probe, Reading, Signature,
+        System,
+    },
     value::{AbsPath, DevicePath, Id, Mode, Owner},
 };
 
@@ -127,6 +130,16 @@ fn author() -> Id {
     Id::new("mount", "/data")
 }
 
+fn disk(path: &str) -> BlockDevice {
+    BlockDevice {
+        path: path.into(),
+        size: 2 << 30,
+        read_only: false,
+        in_use: None,
+        contents: Contents::Empty,
+    }
+}
+
 fn mount(target: &str) -> Mount {
     Mount {
         source: "/dev/vg/data".to_owned(),
@@ -144,12 +157,20 @@ fn a_new_filesystem_hides_what_was_there_and_holds_nothing() {
     let base = LocalNode::offline(tree.path()).unwrap();
     let overlay = Overlay::new(&base);
     overlay.layer.write().unwrap().mounts = Some(Vec::new().into());
-    let effect = Effect::Mounted {
-        mount: mount("/a"),
-        empty: true,
-    };
     overlay
-        .apply(&author(), &Op::Run(Command::new(["mount"]).makes([effect])))
+        .layer
+        .write()
+        .unwrap()
+        .blocks
+        .insert("/dev/vg/data".into(), super::Planned::Known(disk("/dev/vg/data")));
+    let xfs = Signature {
+        what: "xfs".to_owned(),
+        ..Signature::default()
+    };
+    let made = Effect::Contents("/dev/vg/data".parse().unwrap(), Contents::Known(xfs));
+    let mounted = Effect::Mounted(mount("/a"));
+    overlay
+        .apply(&author(), &Op::Run(Command::new(["mkfs"]).makes([made, mounted])))
         .unwrap();
     assert_eq!(overlay.entry(Path::new("/a/b")).unwrap(), Reading::Known(None));
     assert!(matches!(
@@ -179,12 +200,9 @@ fn a_new_filesystem_hides_what_was_there_and_holds_nothing() {
 #[test]
 fn a_filesystem_with_a_past_is_unknown_below() {
     let overlay = Overlay::new(&Bare);
-    let effect = Effect::Mounted {
-        mount: mount("/srv"),
-        empty: false,
-    };
+    let mounted = Effect::Mounted(mount("/srv"));
     overlay
-        .apply(&author(), &Op::Run(Command::new(["mount"]).makes([effect])))
+        .apply(&author(), &Op::Run(Command::new(["mount"]).makes([mounted])))
         .unwrap();
     assert_eq!(
         overlay.contents(Path::new("/srv/x")).unwrap(),
@@ -200,14 +218,12 @@ fn a_filesystem_with_a_past_is_unknown_below() {
 fn volumes_of_a_planned_group_are_planned_devices() {
     let overlay = Overlay::new(&Bare);
     let device: DevicePath = "/dev/vdb".parse().unwrap();
-    overlay.layer.write().unwrap().blocks.insert(
-        "/dev/vdb".into(),
-        super::Planned::Known(crate::system::BlockDevice {
-            path: "/dev/vdb".into(),
-            size: 2 << 30,
-            contents: Contents::Empty,
-        }),
-    );
+    overlay
+        .layer
+        .write()
+        .unwrap()
+        .blocks
+        .insert("/dev/vdb".into(), super::Planned::Known(disk("/dev/vdb")));
     let group = Effect::PhysicalVolume {
         device: device.clone(),
         volume_group: "vg".to_owned(),

@@ -11,7 +11,7 @@ use anyhow::Result;
 use super::{Layer, Overlay, Planned, files::Found};
 use crate::{
     system::{
-        BlockDevice, Bytes, Entry, Group, Guard, Lvm, Mount, Package, Probe, Reading, Unit, Usage, User, known,
+        BlockDevice, Bytes, Entry, Export, Group, Guard, Lvm, Mount, Package, Probe, Reading, Unit, Usage, User, known,
         programs::Missing,
     },
     value::{DevicePath, Id, UnitName},
@@ -238,7 +238,7 @@ impl Probe for View<'_> {
         }
     }
 
-    fn exports(&self) -> Result<Reading<Arc<Vec<(String, String)>>>> {
+    fn exports(&self) -> Result<Reading<Arc<Vec<Export>>>> {
         known!(self.settled());
         self.layer.exports.as_ref().map_or_else(
             || self.base.exports(),
@@ -253,6 +253,10 @@ impl Probe for View<'_> {
             None => self.base.guard(guard),
         }
     }
+
+    fn now(&self) -> jiff::Zoned {
+        self.base.now()
+    }
 }
 
 /// Without ancestors: what a node that is nothing but an overlay answers.
@@ -262,6 +266,10 @@ macro_rules! through_view {
             $(fn $name(&self, $($arg: $type),*) -> Result<Reading<$answer>> {
                 self.view(&Ancestry::default()).$name($($arg),*)
             })+
+
+            fn now(&self) -> jiff::Zoned {
+                self.base.now()
+            }
         }
     };
 }
@@ -278,6 +286,6 @@ through_view! {
     usage(mount_point: &Path) -> Usage;
     block(device: &DevicePath) -> Option<BlockDevice>;
     lvm() -> Arc<Lvm>;
-    exports() -> Arc<Vec<(String, String)>>;
+    exports() -> Arc<Vec<Export>>;
     guard(guard: &Guard) -> bool;
 }

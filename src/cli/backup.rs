@@ -1,0 +1,89 @@
+//! `glrl backup`: makes backups and lists them.
+
+use std::path::PathBuf;
+
+use super::{Context, Error, Exit, examples};
+use crate::{
+    backup::{self, Interrupt, Settings},
+    report::{self, Steps, object},
+};
+
+/// Back up the database of this node, or list its backups
+#[derive(Debug, clap::Args)]
+#[command(after_help = examples(&[
+    ("glrl backup run", "lock, snapshot, unlock, archive"),
+    ("glrl backup list", "what there is, and whether it restores"),
+]))]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Make a backup
+    ///
+    /// The database is locked for as long as an LVM snapshot takes, at most for its budget; the archive is made from the snapshot,
+    /// and gets its name when it is complete and on disk.
+    #[command(after_help = examples(&[
+        ("glrl backup run", "as /etc/glrl/backup.yml says"),
+        ("glrl backup run --quiet", "for cron: says only what went wrong"),
+    ]))]
+    Run(Common),
+    /// List the backups in the target directory
+    #[command(after_help = examples(&[("glrl backup list --json", "one JSON object a line")]))]
+    List(Common),
+}
+
+/// Options of all that has to do with backups.
+#[derive(Debug, clap::Args)]
+pub(super) struct Common {
+    /// The settings
+    #[arg(long, value_name = "FILE", default_value = "/etc/glrl/backup.yml")]
+    settings: PathBuf,
+    /// Print JSON, one object a line
+    #[arg(long, help_heading = "Output")]
+    pub(super) json: bool,
+}
+
+impl Common {
+    /// Reads the settings; where there is no file, the usual ones hold.
+    pub(super) fn settings(&self) -> Result<Settings, Error> {
+        Ok(crate::config::settings(&self.settings)?)
+    }
+}
+
+pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
+    match &args.command {
+        Command::Run(common) => make(common, context),
+        Command::List(common) => list(common, context),
+    }
+}
+
+fn make(common: &Common, context: &mut Context) -> Result<Exit, Error> {
+    let settings = common.settings()?;
+    let interrupt = Interrupt::on_signals()?;
+    let steps = Steps::new(context.output.verbosity());
+    let manifest = backup::run(&settings, &interrupt, &mut |step| {
+        if common.json {
+            context.terminal.out(&(object(&step) + "\n"));
+        } else {
+            context.terminal.say(&steps.step(&step));
+        }
+    })?;
+    if !common.json {
+        context.terminal.out(&steps.complete(&manifest));
+    }
+    Ok(Exit::Done)
+}
+
+fn list(common: &Common, context: &mut Context) -> Result<Exit, Error> {
+    let backups = backup::list(&common.settings()?)?;
+    let text = if common.json {
+        backups.iter().map(|backup| object(backup) + "\n").collect()
+    } else {
+        report::list(&backups)
+    };
+    context.terminal.out(&text);
+    Ok(Exit::Done)
+}

@@ -1,0 +1,88 @@
+//! `glrl facts`: what expressions can ask about the node.
+
+use serde_json::{Map, Value};
+
+use super::{Context, Error, Exit, examples, node::Node};
+use crate::{
+    report::{
+        object,
+        style::{DIM, paint},
+        text::line,
+    },
+    system::facts::{Facts, NAMES, NodeFacts},
+};
+
+/// Print what is known about the node, as expressions in roles see it
+#[derive(Debug, clap::Args)]
+#[command(after_help = examples(&[
+    ("glrl facts", "all of them"),
+    ("glrl facts os", "one"),
+    ("glrl facts --json | jq .memory", "for programs"),
+]))]
+pub(super) struct Args {
+    /// One of them, as in os
+    name: Option<String>,
+    /// Print one JSON object
+    #[arg(long, help_heading = "Output")]
+    json: bool,
+    #[command(flatten)]
+    node: Node,
+}
+
+pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
+    let names = match &args.name {
+        None => NAMES.to_vec(),
+        Some(name) => match NAMES.iter().find(|known| *known == name) {
+            Some(known) => vec![*known],
+            None => return Err(Error::unknown("fact", name, &NAMES)),
+        },
+    };
+    let facts = NodeFacts::new(args.node.path());
+    let mut values = Map::new();
+    for name in names {
+        values.insert(name.to_owned(), facts.get(name)?);
+    }
+    let text = if args.json {
+        object(values) + "\n"
+    } else {
+        table(&values)
+    };
+    context.terminal.out(&text);
+    Ok(Exit::Done)
+}
+
+/// One value a line, by the name it has in an expression.
+fn table(values: &Map<String, Value>) -> String {
+    let mut rows = Vec::new();
+    for (name, value) in values {
+        flatten(&format!("facts.{name}"), value, &mut rows);
+    }
+    let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let row = |(name, value): &(String, String)| format!("{name:width$}  {value}\n");
+    rows.iter().map(row).collect()
+}
+
+fn flatten(name: &str, value: &Value, rows: &mut Vec<(String, String)>) {
+    match value {
+        Value::Object(members) if !members.is_empty() => {
+            for (member, value) in members {
+                flatten(&format!("{name}.{member}"), value, rows);
+            }
+        }
+        Value::Array(items) if items.iter().any(Value::is_object) => {
+            for (index, value) in items.iter().enumerate() {
+                flatten(&format!("{name}[{index}]"), value, rows);
+            }
+        }
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(scalar).collect();
+            rows.push((name.to_owned(), format!("[{}]", items.join(", "))));
+        }
+        Value::Null => rows.push((name.to_owned(), paint(DIM, "null"))),
+        scalar_value => rows.push((name.to_owned(), scalar(scalar_value))),
+    }
+}
+
+fn scalar(value: &Value) -> String {
+    line(value.as_str().map_or_else(|| value.to_string(), str::to_owned).as_str())
+}

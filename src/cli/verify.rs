@@ -1,0 +1,50 @@
+//! `glrl verify`: does a backup restore?
+
+use super::{Context, Error, Exit, backup::Common, examples};
+use crate::{
+    backup::{self, BackupId, Interrupt},
+    report::{Steps, object},
+};
+
+/// Prove that a backup restores
+///
+/// The archive's hashes are compared, it is unpacked into the scratch directory, a server of its own is started on it, without
+/// network, and everything in it is checked and read. There is one verdict; the exit status says it too.
+#[derive(Debug, clap::Args)]
+#[command(after_help = examples(&[
+    ("glrl verify", "the newest backup"),
+    ("glrl verify mysql-db1-20261101T031500Z", "this one"),
+]))]
+pub(super) struct Args {
+    /// A backup, as 'glrl backup list' names it; the newest where none is named
+    id: Option<String>,
+    #[command(flatten)]
+    common: Common,
+}
+
+pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
+    let settings = args.common.settings()?;
+    let id: Option<BackupId> = match &args.id {
+        Some(text) => Some(text.parse().map_err(|message| Error::Usage {
+            message,
+            hint: Some("'glrl backup list' names them".to_owned()),
+        })?),
+        None => None,
+    };
+    let interrupt = Interrupt::on_signals()?;
+    let steps = Steps::new(context.output.verbosity());
+    let verdict = backup::verify(&settings, id.as_ref(), &interrupt, &mut |step| {
+        if args.common.json {
+            context.terminal.out(&(object(&step) + "\n"));
+        } else {
+            context.terminal.say(&steps.step(&step));
+        }
+    })?;
+    let last = if args.common.json {
+        object(&verdict) + "\n"
+    } else {
+        steps.verdict(&verdict)
+    };
+    context.terminal.out(&last);
+    Ok(Exit::of_verdict(&verdict))
+}

@@ -1,0 +1,385 @@
+//! A resource in a role: `KIND: {properties}` and the keys beside it that mean the same for every kind.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::{
+    de,
+    input::duration,
+    instance::{Instance, Work},
+    node::{Data, Node, Pair},
+    role::{take, unknown},
+    role_context::{RoleContext, Wrong},
+    scope::{Each, Scope},
+};
+use crate::{
+    graph::{Declaration, Reference, Retry},
+    resource::{self, KINDS, Kind, PropertyError, Resource},
+    source::{Diagnostic, Diagnostics, Place, suggest},
+    value::Id,
+};
+
+/// Keys beside the kind.
+pub(super) const ENVELOPE: [&str; 10] = [
+    "id", "when", "for_each", "needs", "before", "notify", "retry", "timeout", "protect", "comment",
+];
+
+/// A resource's entry, taken apart.
+struct Entry<'n> {
+    kind: &'static Kind,
+    kind_place: Place,
+    properties: &'n Node,
+    envelope: Vec<&'n Pair>,
+}
+
+impl<'n> Entry<'n> {
+    fn key(&self, key: &str) -> Option<&'n Pair> {
+        self.envelope.iter().find(|pair| &*pair.key == key).copied()
+    }
+
+    fn value(&self, key: &str) -> Option<&'n Node> {
+        self.key(key).map(|pair| &pair.value)
+    }
+}
+
+/// What the keys beside the kind say.
+#[derive(Default)]
+struct Envelope {
+    id: Option<(String, Place)>,
+    needs: Vec<Reference>,
+    before: Vec<Reference>,
+    notify: Vec<Reference>,
+    retry: Retry,
+    timeout: Option<Duration>,
+    protect: bool,
+}
+
+impl Work<'_> {
+    /// Declares a resource, once for each element of its `for_each`.
+    pub(super) fn resource(&mut self, node: &Node, instance: &Instance) {
+        let Some(entry) = take_apart(node, &mut self.mistakes) else {
+            return;
+        };
+        for each in self.elements(entry.value("for_each"), instance) {
+            let before = self.mistakes.0.len();
+            if let Some(declaration) = self.declaration(&entry, each.as_ref(), instance) {
+                self.declarations.push(declaration);
+            }
+            if self.mistakes.0.len() > before {
+                // The other elements would only say it again.
+                break;
+            }
+        }
+    }
+
+    fn declaration(&mut self, entry: &Entry<'_>, each: Option<&Each>, instance: &Instance) -> Option<Declaration> {
+        let reason = self.condition(entry.value("when"), &instance.scope(self.facts, each));
+        let skipped = instance.skipped.clone().or(reason);
+        let scope = instance.scope_for(skipped.is_some(), self.facts, each);
+        let envelope = self.envelope(entry, &scope);
+        let properties = self.evaluate(entry.properties, &scope);
+        let properties = with_key_property(&properties, entry.kind);
+        let mut resource = match parse(entry, &properties) {
+            Ok(resource) => resource,
+            Err(wrong) => {
+                self.mistakes.extend(wrong);
+                return None;
+            }
+        };
+        if skipped.is_none() {
+            self.prepare(entry, &properties, resource.as_mut(), instance, &scope);
+        }
+        Some(Declaration {
+            id: self.id(envelope.id, entry.kind, resource.as_ref())?,
+            resource,
+            place: entry.kind_place,
+            skipped,
+            needs: envelope.needs,
+            before: envelope.before,
+            notify: envelope.notify,
+            retry: envelope.retry,
+            timeout: envelope.timeout,
+            protect: envelope.protect,
+        })
+    }
+
+    /// `kind:name`, or what `id` says: a name of its own, with or without the kind before it.
+    fn id(&mut self, given: Option<(String, Place)>, kind: &Kind, resource: &dyn Resource) -> Option<Id> {
+        let Some((text, place)) = given else {
+            return Some(resource.id());
+        };
+        match text.split_once(':') {
+            Some((prefix, name)) if prefix == kind.name && !name.is_empty() => Some(Id::new(kind.name, name)),
+            Some((prefix, _)) if KINDS.iter().any(|other| other.name == prefix) => {
+                let message = format!("a resource of kind {} cannot be '{text}'", kind.name);
+                self.mistakes
+                    .push(Diagnostic::at(place, message).hint(format!("write {}:NAME, or NAME alone", kind.name)));
+                None
+            }
+            _ if text.is_empty() => {
+                self.mistakes.push(Diagnostic::at(place, "this id is empty"));
+                None
+            }
+            _ => Some(Id::new(kind.name, &text)),
+        }
+    }
+
+    fn prepare(
+        &mut self,
+        entry: &Entry<'_>,
+        properties: &Node,
+        resource: &mut dyn Resource,
+        instance: &Instance,
+        scope: &Scope<'_>,
+    ) {
+        let context = RoleContext::new(&instance.file, *scope, &self.templates, self.samples);
+        let Err(error) = resource.prepare(&context) else { return };
+        let at_property = |name: &str| properties.get(name).map_or(entry.kind_place, |node| node.place);
+        let diagnostic = if let Some(error) = error.downcast_ref::<PropertyError>() {
+            Diagnostic {
+                hint: error.hint.clone(),
+                ..Diagnostic::at(at_property(&error.property), error.message.clone())
+            }
+        } else if let Some(wrong) = error.downcast_ref::<Wrong>() {
+            wrong.diagnostic(at_property("source"), &mut self.sources)
+        } else {
+            Diagnostic::at(entry.kind_place, format!("{error:#}"))
+        };
+        self.mistakes.push(diagnostic);
+    }
+
+    fn envelope(&mut self, entry: &Entry<'_>, scope: &Scope<'_>) -> Envelope {
+        let mut envelope = Envelope::default();
+        for pair in &entry.envelope {
+            if matches!(&*pair.key, "when" | "for_each" | "comment") {
+                continue;
+            }
+            let pair = Pair {
+                value: self.evaluate(&pair.value, scope).into_owned(),
+                ..(*pair).clone()
+            };
+            let mistakes = &mut self.mistakes;
+            match &*pair.key {
+                "id" => envelope.id = take(&pair, mistakes).map(|id| (id, pair.value.place)),
+                "needs" => envelope.needs = references(&pair.value, mistakes),
+                "before" => envelope.before = references(&pair.value, mistakes),
+                "notify" => envelope.notify = references(&pair.value, mistakes),
+                "retry" => envelope.retry = retry(&pair, mistakes).unwrap_or_default(),
+                "timeout" => envelope.timeout = take::<Seconds>(&pair, mistakes).map(|seconds| seconds.0),
+                "protect" => envelope.protect = take(&pair, mistakes).unwrap_or_default(),
+                _ => {}
+            }
+        }
+        envelope
+    }
+}
+
+/// Finds the kind among the keys of an entry.
+fn take_apart<'n>(node: &'n Node, mistakes: &mut Diagnostics) -> Option<Entry<'n>> {
+    let Data::Mapping(pairs) = &node.data else {
+        mistakes.push(
+            node.is_not("a resource")
+                .hint("a resource is written KIND: {…}, as in directory: {path: /srv}"),
+        );
+        return None;
+    };
+    let (envelope, others): (Vec<_>, Vec<_>) = pairs.iter().partition(|pair| ENVELOPE.contains(&&*pair.key));
+    let kind_of = |pair: &Pair| KINDS.iter().find(|kind| kind.name == &*pair.key);
+    let mut kinds = others.iter().filter_map(|pair| Some((kind_of(pair)?, *pair)));
+    let found = kinds.next();
+    if let (Some((first, first_pair)), Some((second, pair))) = (found, kinds.next()) {
+        let message = format!("this resource is of two kinds, {} and {}", first.name, second.name);
+        mistakes.push(
+            Diagnostic::at(pair.key_place, message)
+                .note(first_pair.key_place, "the first")
+                .hint("write '- ' before each resource"),
+        );
+        return None;
+    }
+    let Some((kind, pair)) = found else {
+        mistakes.push(match others.first() {
+            Some(pair) => unknown_kind(pair),
+            None => Diagnostic::at(node.place, "this resource has no kind").hint("a resource is written KIND: {…}"),
+        });
+        return None;
+    };
+    for other in others.iter().filter(|other| !std::ptr::eq(**other, pair)) {
+        mistakes.push(if properties_of(kind).iter().any(|property| property == &*other.key) {
+            let message = format!("'{}' is a property of {}", &*other.key, kind.name);
+            Diagnostic::at(other.key_place, message)
+                .hint(format!("indent it, so that it stands below '{}:'", kind.name))
+        } else {
+            unknown(&other.key, other.key_place, "a resource", &ENVELOPE)
+        });
+    }
+    Some(Entry {
+        kind,
+        kind_place: pair.key_place,
+        properties: &pair.value,
+        envelope,
+    })
+}
+
+fn unknown_kind(pair: &Pair) -> Diagnostic {
+    let diagnostic = Diagnostic::at(pair.key_place, format!("there is no kind '{}'", &*pair.key));
+    let kinds = || KINDS.iter().map(|kind| kind.name);
+    match suggest(&pair.key, kinds().chain(ENVELOPE)) {
+        Some(name) => diagnostic.hint(format!("did you mean '{name}'?")),
+        None => diagnostic.hint(format!("there are: {}", kinds().collect::<Vec<_>>().join(", "))),
+    }
+}
+
+/// Names of a kind's properties, from its schema.
+fn properties_of(kind: &Kind) -> Vec<String> {
+    let schema = (kind.schema)();
+    let properties = schema.get("properties").and_then(|value| value.as_object());
+    properties.map(|map| map.keys().cloned().collect()).unwrap_or_default()
+}
+
+/// Properties that have to be given, from the kind's schema.
+fn required(kind: &Kind) -> Vec<String> {
+    let schema = (kind.schema)();
+    let required = schema.get("required").and_then(|value| value.as_array());
+    let names = required.into_iter().flatten();
+    names.filter_map(|name| name.as_str().map(str::to_owned)).collect()
+}
+
+/// `package: nfs-common` is short for `package: {name: nfs-common}`, where one property suffices.
+fn with_key_property<'n>(properties: &'n Node, kind: &Kind) -> std::borrow::Cow<'n, Node> {
+    use std::borrow::Cow;
+    if matches!(
+        properties.data,
+        Data::Mapping(_) | Data::Sequence(_) | Data::Null | Data::Failed
+    ) {
+        return Cow::Borrowed(properties);
+    }
+    match required(kind).as_slice() {
+        [key] => Cow::Owned(Node::new(
+            properties.place,
+            Data::Mapping(vec![Pair {
+                key: key.as_str().into(),
+                key_place: properties.place,
+                value: properties.clone(),
+            }]),
+        )),
+        _ => Cow::Borrowed(properties),
+    }
+}
+
+/// The resource, or all that is wrong with its properties.
+fn parse(entry: &Entry<'_>, properties: &Node) -> Result<Box<dyn Resource>, Diagnostics> {
+    // `directory:` with nothing below misses what it needs; it is not "nothing where a map is wanted".
+    let empty = Node::new(properties.place, Data::Mapping(Vec::new()));
+    let properties = match properties.data {
+        Data::Failed => return Err(Diagnostics::default()),
+        Data::Null => &empty,
+        _ => properties,
+    };
+    let result = de::read_with(properties, entry.kind_place, |deserializer| {
+        resource::parse(entry.kind.name, deserializer)
+            .unwrap_or_else(|| Err(Diagnostic::general(format!("there is no kind '{}'", entry.kind.name)).into()))
+    });
+    result.map_err(|mut mistakes| {
+        // serde names the first property that is missing; the schema knows the others.
+        let is_missing = |name: &str| format!("'{name}' is missing");
+        if mistakes.0.iter().any(|mistake| mistake.message.ends_with("is missing")) {
+            for name in required(entry.kind) {
+                let mistake = Diagnostic::at(entry.kind_place, is_missing(&name));
+                let misspelt = mistakes
+                    .0
+                    .iter()
+                    .any(|other| other.hint == Some(format!("did you mean '{name}'?")));
+                if misspelt {
+                    mistakes.0.retain(|other| *other != mistake);
+                } else if properties.get(&name).is_none() && !mistakes.0.contains(&mistake) {
+                    mistakes.push(mistake);
+                }
+            }
+        }
+        for mistake in &mut mistakes.0 {
+            if mistake.place == Some(entry.kind_place) && mistake.hint.is_none() {
+                mistake.hint = Some(example(entry.kind));
+            }
+        }
+        mistakes
+    })
+}
+
+/// The kind's example as a hint, on one line.
+fn example(kind: &Kind) -> String {
+    let lines: Vec<_> = kind.example.lines().map(str::trim).collect();
+    format!("for example {}: {{ {} }}", kind.name, lines.join(", "))
+}
+
+/// `[package:lvm2, …]`, or one alone.
+fn references(node: &Node, mistakes: &mut Diagnostics) -> Vec<Reference> {
+    let items = match &node.data {
+        Data::Null => return Vec::new(),
+        Data::Sequence(items) => items.as_slice(),
+        _ => std::slice::from_ref(node),
+    };
+    let mut references = Vec::with_capacity(items.len());
+    for item in items {
+        if let Data::Mapping(pairs) = &item.data
+            && let [pair] = pairs.as_slice()
+        {
+            let name = pair.value.to_text().unwrap_or_default();
+            let hint = format!("write {}:{name}, without a blank", &*pair.key);
+            mistakes.push(item.is_not("a resource, kind:name,").hint(hint));
+            continue;
+        }
+        if item.is_null() || matches!(item.data, Data::Failed) {
+            continue;
+        }
+        match item.to_text().map(|text| text.parse::<Id>()) {
+            Ok(Ok(id)) => references.push(Reference { id, place: item.place }),
+            Ok(Err(message)) => mistakes.push(Diagnostic::at(item.place, message)),
+            Err(mistake) => mistakes.push(mistake),
+        }
+    }
+    references
+}
+
+/// A duration in a role.
+struct Seconds(Duration);
+
+impl<'de> Deserialize<'de> for Seconds {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Written;
+
+        impl serde::de::Visitor<'_> for Written {
+            type Value = Seconds;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a duration, as in 30s or 5m,")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Seconds, E> {
+                duration(text).map(Seconds).map_err(E::custom)
+            }
+
+            fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<Seconds, E> {
+                Err(E::custom(format!(
+                    "{number} has no unit: write {number}s for seconds, or m, h, d"
+                )))
+            }
+        }
+
+        deserializer.deserialize_any(Written)
+    }
+}
+
+fn retry(pair: &Pair, mistakes: &mut Diagnostics) -> Option<Retry> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Written {
+        times: u32,
+        delay: Option<Seconds>,
+    }
+    let written: Written = take(pair, mistakes)?;
+    Some(Retry {
+        times: written.times,
+        delay: written.delay.map_or(Retry::default().delay, |seconds| seconds.0),
+    })
+}

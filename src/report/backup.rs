@@ -1,0 +1,317 @@
+//! What the backup programs do and find, for eyes.
+
+use std::{fmt::Write as _, time::Duration};
+
+use anstyle::Style;
+
+use super::{
+    Progress, Said, Verbosity,
+    style::{CREATE, DIM, ERROR, REMOVE, RUN, STRONG, WARNING, paint},
+    text::{bytes, count, duration, line},
+};
+use crate::backup::{Check, Listed, Manifest, Outcome, Step, Verdict, Word};
+
+/// Renders the steps of a backup or a verification.
+#[derive(Debug)]
+pub struct Steps {
+    verbosity: Verbosity,
+}
+
+impl Steps {
+    /// A renderer at the start of a run.
+    pub fn new(verbosity: Verbosity) -> Self {
+        Self { verbosity }
+    }
+
+    /// What there is to say about a step now.
+    pub fn step(&self, step: &Step) -> Said {
+        let mut said = Said::default();
+        let mut progress = |far: String, now: &str| {
+            said.progress = Some(Progress {
+                far,
+                now: now.to_owned(),
+            });
+        };
+        match step {
+            Step::Began { id, server } => said.out = heading(&format!("Backup {id}"), server),
+            Step::Removed { what } => said.out = entry('-', "removed", REMOVE, &line(what), "left by a run that died"),
+            Step::Locking { mode } => progress(String::new(), &format!("waiting for the lock ({})", line(mode))),
+            Step::Frozen { wait, hold } => {
+                let what = format!("for {}", milliseconds(*hold));
+                said.out = entry(
+                    '>',
+                    "locked",
+                    RUN,
+                    &what,
+                    &format!("after waiting {}", milliseconds(*wait)),
+                );
+            }
+            Step::Copying {
+                files,
+                bytes: read,
+                total,
+                ..
+            } => {
+                let of = total.map(|total| format!(" of {}", bytes(total))).unwrap_or_default();
+                let files = count(usize::try_from(*files).unwrap_or(usize::MAX), "file");
+                progress(format!("{files}, {}{of}", bytes(*read)), "copying");
+            }
+            Step::Complete { bytes: size, .. } => {
+                said.out = entry('+', "archived", CREATE, &bytes(*size), "complete and on disk");
+            }
+            Step::Verifying { id } => said.out = heading(&format!("Verify {id}"), ""),
+            Step::Checked(check) => said.out = checked(check),
+            Step::Warning { message } => said.err = format!("{} {}\n", paint(WARNING, "warning:"), line(message)),
+        }
+        if self.verbosity == Verbosity::Quiet {
+            said.out.clear();
+            said.progress = None;
+        }
+        said
+    }
+
+    /// The closing line of a backup.
+    pub fn complete(&self, manifest: &Manifest) -> String {
+        if self.verbosity == Verbosity::Quiet {
+            return String::new();
+        }
+        let took = manifest.ended.duration_since(manifest.started);
+        format!(
+            "\n{} of {} archived in {}\n",
+            paint(STRONG, bytes(manifest.files.bytes)),
+            count(usize::try_from(manifest.files.count).unwrap_or(usize::MAX), "file"),
+            duration(u64::try_from(took.as_millis()).unwrap_or(0))
+        )
+    }
+
+    /// The closing line of a verification; said even quietly if it is not good.
+    pub fn verdict(&self, verdict: &Verdict) -> String {
+        if self.verbosity == Verbosity::Quiet && verdict.verdict == Word::Ok {
+            return String::new();
+        }
+        let id = verdict
+            .id
+            .as_ref()
+            .map_or_else(|| "there is no backup".to_owned(), ToString::to_string);
+        let failed = verdict.checks.iter().filter(|check| check.outcome == Outcome::Failed);
+        let why: Vec<String> = failed
+            .map(|check| format!("{}: {}", line(&check.name), line(&check.detail)))
+            .collect();
+        let mut text = format!(
+            "\n{} {}, {id} ({} on {})\n",
+            paint(STRONG, "verdict:"),
+            paint(style(verdict.verdict), said(verdict.verdict)),
+            duration(milliseconds_of(
+                Duration::try_from_secs_f64(verdict.seconds).unwrap_or_default()
+            )),
+            line(&verdict.host)
+        );
+        for why in why {
+            let _ = writeln!(text, "  {why}");
+        }
+        text
+    }
+}
+
+/// The backups there are, as a table, the newest last.
+pub fn list(backups: &[Listed]) -> String {
+    if backups.is_empty() {
+        return "there are no backups\n".to_owned();
+    }
+    let heads = ["BACKUP", "AGE", "SIZE", "LOCK", "VERDICT"].map(str::to_owned);
+    let rows: Vec<_> = std::iter::once((DIM, heads)).chain(backups.iter().map(row)).collect();
+    let width = |column: usize| {
+        rows.iter()
+            .map(|(_, row)| row[column].chars().count())
+            .max()
+            .unwrap_or(0)
+    };
+    let widths: [usize; 5] = std::array::from_fn(width);
+    let mut text = String::new();
+    for (style, [id, age, size, lock, verdict]) in &rows {
+        let _ = writeln!(
+            text,
+            "{id:0$}  {age:>1$}  {size:>2$}  {lock:>3$}  {4}",
+            widths[0],
+            widths[1],
+            widths[2],
+            widths[3],
+            paint(*style, verdict)
+        );
+    }
+    text
+}
+
+/// A backup's row, and the colour of its verdict.
+fn row(backup: &Listed) -> (Style, [String; 5]) {
+    let of = |show: fn(&Manifest) -> String| backup.manifest.as_ref().map_or_else(|| "-".to_owned(), show);
+    let (style, verdict) = match (&backup.broken, &backup.verdict) {
+        (Some(broken), _) => (ERROR, format!("broken: {}", line(broken))),
+        (None, Some(verdict)) => (
+            style(verdict.verdict),
+            format!("{}, on {}", said(verdict.verdict), line(&verdict.host)),
+        ),
+        (None, None) => (DIM, "not verified".to_owned()),
+    };
+    let cells = [
+        backup.id.to_string(),
+        age(backup.age_seconds),
+        of(|manifest| bytes(manifest.archive.digests.bytes)),
+        of(|manifest| format!("{:.0} ms", manifest.lock.hold_ms)),
+        verdict,
+    ];
+    (style, cells)
+}
+
+fn checked(check: &Check) -> String {
+    let (sign, verb, style) = match check.outcome {
+        Outcome::Ok => (' ', "ok", CREATE),
+        Outcome::Skipped => (' ', "skipped", DIM),
+        Outcome::Failed => ('!', "failed", ERROR),
+    };
+    entry(
+        sign,
+        verb,
+        style,
+        &format!("{:16}", line(&check.name)),
+        &line(&check.detail),
+    )
+}
+
+fn said(word: Word) -> &'static str {
+    match word {
+        Word::Ok => "ok",
+        Word::Unverified => "not verified",
+        Word::Stale => "stale",
+        Word::Corrupt => "corrupt",
+    }
+}
+
+fn style(word: Word) -> Style {
+    match word {
+        Word::Ok => CREATE.bold(),
+        Word::Unverified => WARNING,
+        Word::Stale | Word::Corrupt => ERROR,
+    }
+}
+
+fn heading(title: &str, detail: &str) -> String {
+    let detail = if detail.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", line(detail))
+    };
+    format!("{}{detail}\n\n", paint(STRONG, title))
+}
+
+/// `  > locked    for 132 ms  after waiting 12 ms`, in the columns of a plan.
+fn entry(sign: char, verb: &str, style: Style, what: &str, detail: &str) -> String {
+    format!(
+        "  {} {what}  {}\n",
+        paint(style, format_args!("{sign} {verb:9}")),
+        paint(DIM, detail)
+    )
+}
+
+fn milliseconds(time: Duration) -> String {
+    duration(milliseconds_of(time))
+}
+
+fn milliseconds_of(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// In the largest unit: `5 min`, `7 h`, `12 d`.
+fn age(seconds: i64) -> String {
+    match seconds {
+        ..60 => format!("{} s", seconds.max(0)),
+        60..3_600 => format!("{} min", seconds / 60),
+        3_600..172_800 => format!("{} h", seconds / 3_600),
+        _ => format!("{} d", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn told(steps: &[Step], verbosity: Verbosity) -> String {
+        let renderer = Steps::new(verbosity);
+        let mut text = String::new();
+        for step in steps {
+            let said = renderer.step(step);
+            text += &said.err;
+            text += &said.out;
+        }
+        anstream::adapter::strip_str(&text).to_string()
+    }
+
+    fn from<T: serde::de::DeserializeOwned>(value: serde_json::Value) -> T {
+        serde_json::from_value(value).unwrap()
+    }
+
+    fn checks() -> Vec<Check> {
+        from(json!([
+            { "name": "fresh", "outcome": "ok", "word": "ok", "detail": "made 2 h ago" },
+            { "name": "gtid", "outcome": "skipped", "word": "ok", "detail": "the server wrote no binary log" },
+            { "name": "tables", "outcome": "failed", "word": "corrupt", "detail": "shop.orders: index PRIMARY is corrupted" },
+        ]))
+    }
+
+    fn verdict(word: &str) -> Verdict {
+        from(json!({
+            "verdict": word, "id": "mysql-db1-20261101T031500Z", "at": "2026-11-01T05:00:00Z", "seconds": 61.5,
+            "host": "verify1", "checks": if word == "ok" { json!([]) } else { json!(checks()) },
+        }))
+    }
+
+    #[test]
+    fn a_backup_is_a_story() {
+        let id: crate::backup::BackupId = "mysql-db1-20261101T031500Z".parse().unwrap();
+        let steps = [
+            Step::Began {
+                id: id.clone(),
+                server: "MariaDB 10.11.19".to_owned(),
+            },
+            Step::Removed {
+                what: "the snapshot mysql/glrl_backup_1".to_owned(),
+            },
+            Step::Locking { mode: "BACKUP STAGE" },
+            Step::Frozen {
+                wait: Duration::from_millis(12),
+                hold: Duration::from_millis(132),
+            },
+            Step::Copying {
+                files: 120,
+                bytes: 1 << 30,
+                total: None,
+                archived: 1 << 28,
+            },
+            Step::Warning {
+                message: "the snapshot did not go".to_owned(),
+            },
+            Step::Complete {
+                id: id.clone(),
+                bytes: 746_586_112,
+                took: Duration::from_secs(41),
+            },
+            Step::Verifying { id },
+        ];
+        let checked = checks().into_iter().map(Step::Checked);
+        let steps: Vec<Step> = steps.into_iter().chain(checked).collect();
+        insta::assert_snapshot!(told(&steps, Verbosity::Normal));
+        insta::assert_snapshot!(told(&steps, Verbosity::Quiet), @"warning: the snapshot did not go");
+    }
+
+    #[test]
+    fn a_verdict_is_one_word_and_its_causes() {
+        let steps = Steps::new(Verbosity::Normal);
+        let text: String = ["ok", "stale", "corrupt", "unverified"]
+            .map(|word| steps.verdict(&verdict(word)))
+            .concat();
+        insta::assert_snapshot!(anstream::adapter::strip_str(&text).to_string());
+        assert_eq!(Steps::new(Verbosity::Quiet).verdict(&verdict("ok")), "");
+    }
+}

@@ -1,0 +1,306 @@
+//! `cron`: a job of cron(8), in its user's table or in a file of its own.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, bail};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{
+    Action, Change, Plan, PropertyError, Provider, Role,
+    crontab::{job, marker, with},
+    cron_field::Field,
+    parent,
+    presence::Presence,
+    regular,
+};
+use crate::{
+    system::{Bytes, Fact, FileType, Meta, Op, Probe, Reading, crontab, known},
+    value::{AbsPath, AccountName, JobName, Mode, Owner, Schedule},
+};
+
+/// A job that cron runs. The plan shows when it is due next.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Cron {
+    /// Its name: letters, digits, `_` and `-`.
+    name: JobName,
+    /// When it runs: five fields of crontab(5), or a nickname. Or say `minute` and what else is needed.
+    schedule: Option<Schedule>,
+    /// The minute, if there is no `schedule`.
+    minute: Option<Field>,
+    /// The hour; each, where none is given.
+    hour: Option<Field>,
+    /// The day of the month; each, where none is given.
+    day: Option<Field>,
+    /// The month; each, where none is given.
+    month: Option<Field>,
+    /// The day of the week, 0 or `sun` to 6; each, where none is given.
+    weekday: Option<Field>,
+    /// Who runs it.
+    #[serde(default = "root")]
+    user: AccountName,
+    /// The command, for /bin/sh. Write `%` as it is: what cron needs before it is added.
+    command: Option<String>,
+    /// Variables of the job's environment.
+    #[serde(default)]
+    env: BTreeMap<String, String>,
+    /// Where it stands.
+    #[serde(default)]
+    r#in: Place,
+    /// Whether it is to be there.
+    #[serde(default)]
+    state: Presence,
+    /// What stands in the table, or in the file.
+    #[serde(skip)]
+    text: String,
+}
+
+/// Where a job stands. glrl moves it when this changes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+enum Place {
+    /// The user's own table, where `crontab -l` shows it: a marked pair of lines among those of others.
+    #[default]
+    #[serde(rename = "crontab")]
+    Crontab,
+    /// A file of its own, `/etc/cron.d/NAME`.
+    #[serde(rename = "cron.d")]
+    CronD,
+}
+
+/// What of the node matters to a job.
+#[derive(Debug, PartialEq)]
+pub(super) struct State {
+    /// The user's table.
+    table: Option<String>,
+    /// `/etc/cron.d/NAME`.
+    file: Option<Bytes>,
+    now: jiff::Zoned,
+}
+
+/// Variables that cron reads itself, and that in a table are for all the lines below.
+const CRONS_OWN: [&str; 5] = ["MAILTO", "MAILFROM", "SHELL", "LOGNAME", "CRON_TZ"];
+
+fn root() -> AccountName {
+    "root".parse().unwrap_or_else(|_| unreachable!("root is a name"))
+}
+
+impl Cron {
+    pub(super) const EXAMPLE: &str = "name: nightly-backup\nschedule: 30 2 * * *\ncommand: /usr/local/bin/glrl backup\n";
+
+    fn file(&self) -> Result<AbsPath> {
+        format!("/etc/cron.d/{}", self.name).parse().map_err(anyhow::Error::msg)
+    }
+
+    /// The schedule, however it is written.
+    fn when(&self) -> Result<Schedule> {
+        let fields = [&self.minute, &self.hour, &self.day, &self.month, &self.weekday];
+        match (&self.schedule, &self.minute) {
+            (Some(_), _) if fields.iter().any(|field| field.is_some()) => Err(PropertyError::of(
+                "schedule",
+                "a job has a `schedule`, or `minute`, `hour` and so on, not both",
+            )),
+            (Some(schedule), _) => Ok(schedule.clone()),
+            (None, None) => Err(PropertyError::of(
+                "minute",
+                "say when it runs: `schedule`, or at least `minute`: each minute of an hour is rarely meant",
+            )),
+            (None, Some(_)) => {
+                let fields = fields.map(|field| field.as_ref().map_or("*", |field| &**field));
+                let text = fields.join(" ");
+                text.parse().map_err(|error: String| PropertyError::of("minute", error))
+            }
+        }
+    }
+
+    /// What stands in the table, or in the file.
+    fn render(&self, when: &Schedule, command: &str) -> Result<String> {
+        if self.r#in == Place::CronD {
+            let mut text = format!("{}\n", marker(&self.name));
+            for (name, value) in &self.env {
+                let quote = ["\"", "'"]
+                    .into_iter()
+                    .find(|quote| !value.contains(*quote))
+                    .ok_or_else(|| PropertyError::of("env", format!("cron cannot have both kinds of quotes in {name}")))?;
+                text.extend([name, "=", quote, value, quote, "\n"]);
+            }
+            return Ok(format!("{text}{when} {} {command}\n", self.user));
+        }
+        let mut exports = String::new();
+        for (name, value) in &self.env {
+            if CRONS_OWN.contains(&name.as_str()) {
+                return Err(PropertyError::of(
+                    "env",
+                    format!("in a table {name} would be for the jobs of others too: say `in: cron.d`"),
+                ));
+            }
+            let value = value.replace('\'', r"'\''").replace('%', r"\%");
+            exports.extend([" ", name, "='", &value, "'"]);
+        }
+        Ok(if exports.is_empty() {
+            format!("{when} {command}")
+        } else {
+            format!("{when} export{exports}; {command}")
+        })
+    }
+
+    /// Sets or removes the pair of lines in the user's table.
+    fn diff_table(&self, table: Option<&str>, wanted: Option<&str>, plan: &mut Plan) {
+        let before = job(table.unwrap_or_default(), &self.name);
+        let (action, change) = match (before, wanted) {
+            (None, Some(wanted)) => (Action::Create, Change::new("job", wanted)),
+            (Some(before), Some(wanted)) if before != wanted => (Action::Update, Change::of("job", before, wanted)),
+            (Some(before), None) => (Action::Remove, Change::gone("job", before)),
+            _ => return,
+        };
+        plan.action = action;
+        plan.changes.push(change);
+        plan.ops.push(Op::Crontab {
+            user: self.user.to_string(),
+            table: with(table.unwrap_or_default(), &self.name, wanted).into_bytes().into(),
+        });
+    }
+
+    /// Writes or removes the file of its own; one that glrl has not written stays.
+    fn diff_file(&self, file: Option<&Bytes>, wanted: Option<&str>, plan: &mut Plan) -> Result<()> {
+        let path = self.file()?;
+        let marked = |file: &Bytes| file.starts_with(format!("{}\n", marker(&self.name)).as_bytes());
+        let shown = |file: &Bytes| super::Shown::contents(file);
+        let (action, change) = match (file, wanted) {
+            (None, Some(wanted)) => (Action::Create, Change::new(path.as_str(), shown(&wanted.as_bytes().into()))),
+            (Some(file), Some(_)) if !marked(file) => {
+                bail!("{path} is not glrl's: give the job another name, or move that file away")
+            }
+            (Some(file), Some(wanted)) if **file != *wanted.as_bytes() => (
+                Action::Update,
+                Change::of(path.as_str(), shown(file), shown(&wanted.as_bytes().into())),
+            ),
+            (Some(file), None) if marked(file) => (Action::Remove, Change::gone(path.as_str(), shown(file))),
+            _ => return Ok(()),
+        };
+        if plan.action == Action::None {
+            plan.action = action;
+        } else {
+            plan.action = Action::Update;
+        }
+        plan.changes.push(change);
+        plan.ops.push(match wanted {
+            None => Op::Remove { path },
+            Some(wanted) => Op::WriteFile {
+                path,
+                contents: wanted.as_bytes().into(),
+                meta: Meta {
+                    mode: Some(Mode::FILE),
+                    owner: Some(Owner::ROOT),
+                    group: Some(Owner::ROOT),
+                },
+                validate: None,
+            },
+        });
+        Ok(())
+    }
+}
+
+impl Provider for Cron {
+    type State = State;
+
+    fn name(&self) -> String {
+        self.name.to_string()
+    }
+
+    fn prepare(&mut self, _role: &dyn Role) -> Result<()> {
+        if self.state == Presence::Absent {
+            return Ok(());
+        }
+        let when = self.when()?;
+        let Some(command) = &self.command else {
+            return Err(PropertyError::of("command", "say what it runs"));
+        };
+        for (name, value) in &self.env {
+            let first = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+            if !first || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+                return Err(PropertyError::of("env", format!("'{name}' is not a variable's name")));
+            }
+            if value.contains('\n') {
+                return Err(PropertyError::of("env", format!("cron has no place for a new line in {name}")));
+            }
+        }
+        if command.trim().is_empty() || command.contains('\n') {
+            return Err(PropertyError::of("command", "a job is one line: put more into a script"));
+        }
+        if command.contains(r"\%") {
+            return Err(PropertyError::of("command", r"write % without a backslash: glrl adds the one that cron needs"));
+        }
+        self.text = self.render(&when, &command.trim().replace('%', r"\%"))?;
+        self.schedule = Some(when);
+        (self.minute, self.hour, self.day, self.month, self.weekday) = (None, None, None, None, None);
+        Ok(())
+    }
+
+    fn read(&self, node: &dyn Probe) -> Result<Reading<State>> {
+        let path = crontab::path(&self.user);
+        let table = match known!(regular::at(node, &path)?) {
+            None => None,
+            Some(_) => known!(node.contents(&path)?),
+        };
+        let file = self.file()?;
+        let of_its_own = match known!(regular::at(node, &file)?) {
+            None => None,
+            Some(_) => known!(node.contents(&file)?),
+        };
+        if self.state == Presence::Present {
+            if known!(node.user(&self.user)?).is_none() {
+                bail!("there is no user {}: declare it, or need the package that brings it", self.user);
+            }
+            match self.r#in {
+                Place::CronD => known!(parent::must_stand(node, &file)?),
+                Place::Crontab => {
+                    let directory = known!(node.entry(crontab::DIRECTORY.as_ref())?);
+                    if directory.is_none_or(|entry| entry.file_type != FileType::Directory) {
+                        bail!("cron is not installed: there is no {}; need package:cron", crontab::DIRECTORY);
+                    }
+                }
+            }
+        }
+        let table = table
+            .map(|table| String::from_utf8(table.to_vec()))
+            .transpose()
+            .with_context(|| format!("{} is not UTF-8", path.display()))?;
+        Ok(Reading::Known(State {
+            table,
+            file: of_its_own,
+            now: node.now(),
+        }))
+    }
+
+    fn diff(&self, state: &State, _notified: bool) -> Result<Plan> {
+        let wanted = |place| (self.state == Presence::Present && self.r#in == place).then_some(self.text.as_str());
+        let mut plan = Plan::none();
+        self.diff_table(state.table.as_deref(), wanted(Place::Crontab), &mut plan);
+        self.diff_file(state.file.as_ref(), wanted(Place::CronD), &mut plan)?;
+        if let (Some(schedule), Presence::Present, false) = (&self.schedule, self.state, plan.is_empty()) {
+            let next = match schedule.next(&state.now) {
+                Some(next) => next.strftime("%a %F %R %Z").to_string(),
+                None if schedule.as_str() == "@reboot" => "after the next boot".to_owned(),
+                None => "never".to_owned(),
+            };
+            plan.changes.push(Change::new("next run", next));
+        }
+        Ok(plan)
+    }
+
+    fn provides(&self) -> Vec<Fact> {
+        match self.r#in {
+            Place::CronD => self.file().map(Fact::Path).into_iter().collect(),
+            Place::Crontab => Vec::new(),
+        }
+    }
+
+    fn requires(&self) -> Vec<Fact> {
+        let file = self.file().ok();
+        [Fact::User(self.user.to_string()), Fact::Package("cron".to_owned())]
+            .into_iter()
+            .chain(file.as_ref().and_then(parent::required))
+            .collect()
+    }
+}

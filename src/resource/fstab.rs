@@ -1,0 +1,260 @@
+//! fstab(5), read and edited by the line: what is not about the declared mount point comes back byte for byte.
+
+use std::ops::Range;
+
+use crate::system::octal;
+
+/// A line that mounts something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Entry {
+    /// Its line, counted from 1.
+    pub(super) line: usize,
+    pub(super) source: String,
+    pub(super) target: String,
+    pub(super) fs_type: String,
+    pub(super) options: Vec<String>,
+}
+
+/// What a line is to say. `pass` is written on a new line only.
+#[derive(Debug)]
+pub(super) struct Wanted<'a> {
+    pub(super) source: &'a str,
+    pub(super) target: &'a str,
+    pub(super) fs_type: &'a str,
+    pub(super) options: &'a [String],
+    /// When fsck(8) looks at it at boot: 0 never, 2 after the root.
+    pub(super) pass: u8,
+}
+
+/// Every line that mounts something, in order.
+pub(super) fn entries(text: &str) -> Vec<Entry> {
+    text.split('\n')
+        .enumerate()
+        .filter_map(|(at, line)| entry(at + 1, line))
+        .collect()
+}
+
+/// The text with the lines of this mount point saying what is wanted; a new line at the end where there is none.
+pub(super) fn set(text: &str, wanted: &Wanted) -> String {
+    let options = join(wanted.options);
+    let values = [wanted.source, wanted.target, wanted.fs_type, &options];
+    let mut found = false;
+    let mut lines: Vec<String> = Vec::new();
+    for line in text.split('\n') {
+        match entry(0, line) {
+            Some(entry) if entry.target == wanted.target => {
+                found = true;
+                lines.push(edit(line, &entry, wanted));
+            }
+            _ => lines.push(line.to_owned()),
+        }
+    }
+    if !found {
+        if lines.last().is_some_and(String::is_empty) {
+            lines.pop();
+        }
+        let fields = values.map(octal::encode).join(" ");
+        lines.extend([format!("{fields} 0 {}", wanted.pass), String::new()]);
+    }
+    lines.join("\n")
+}
+
+/// The text without the lines of this mount point.
+pub(super) fn remove(text: &str, target: &str) -> String {
+    text.split_inclusive('\n')
+        .filter(|line| entry(0, line.strip_suffix('\n').unwrap_or(line)).is_none_or(|entry| entry.target != target))
+        .collect()
+}
+
+/// Where the fields of a line are, between blanks.
+fn fields(line: &str) -> Vec<Range<usize>> {
+    let mut fields = Vec::new();
+    let mut start = None;
+    for (at, byte) in line.bytes().chain([b' ']).enumerate() {
+        match (byte, start) {
+            (b' ' | b'\t', Some(from)) => {
+                fields.push(from..at);
+                start = None;
+            }
+            (b' ' | b'\t', None) | (_, Some(_)) => {}
+            (_, None) => start = Some(at),
+        }
+    }
+    fields
+}
+
+fn entry(number: usize, line: &str) -> Option<Entry> {
+    let fields = fields(line);
+    let [source, target, fs_type, rest @ ..] = fields.as_slice() else {
+        return None;
+    };
+    if line[source.clone()].starts_with('#') {
+        return None;
+    }
+    let target = octal::decode(&line[target.clone()]);
+    Some(Entry {
+        line: number,
+        source: octal::decode(&line[source.clone()]),
+        target: match target.trim_end_matches('/') {
+            "" if target.starts_with('/') => "/".to_owned(),
+            trimmed => trimmed.to_owned(),
+        },
+        fs_type: octal::decode(&line[fs_type.clone()]),
+        options: rest
+            .first()
+            .map(|options| split(&octal::decode(&line[options.clone()])))
+            .unwrap_or_default(),
+    })
+}
+
+/// Puts the wanted values in, where they differ; blanks, order of options, fsck's pass and what follows stay as they are.
+fn edit(line: &str, entry: &Entry, wanted: &Wanted) -> String {
+    let fields = fields(line);
+    let mut line = line.to_owned();
+    // From the back, so that the places in front stay right.
+    if !same(&entry.options, wanted.options) {
+        let options = octal::encode(&join(wanted.options));
+        match fields.get(3) {
+            Some(place) => line.replace_range(place.clone(), &options),
+            None => line.insert_str(fields[2].end, &format!(" {options}")),
+        }
+    }
+    if entry.fs_type != wanted.fs_type {
+        line.replace_range(fields[2].clone(), &octal::encode(wanted.fs_type));
+    }
+    if entry.source != wanted.source {
+        line.replace_range(fields[0].clone(), &octal::encode(wanted.source));
+    }
+    line
+}
+
+/// Whether two lists of options mean the same: their order is of no matter, and `defaults` says nothing.
+pub(super) fn same(one: &[String], other: &[String]) -> bool {
+    let sorted = |options: &[String]| {
+        let mut options: Vec<String> = options.iter().filter(|option| *option != "defaults").cloned().collect();
+        options.sort_unstable();
+        options.dedup();
+        options
+    };
+    sorted(one) == sorted(other)
+}
+
+fn split(options: &str) -> Vec<String> {
+    // A comma inside quotes belongs to its option, as in SELinux contexts.
+    let mut quoted = false;
+    options
+        .split(|char| {
+            quoted ^= char == '"';
+            char == ',' && !quoted
+        })
+        .filter(|option| !option.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+fn join(options: &[String]) -> String {
+    if options.is_empty() {
+        "defaults".to_owned()
+    } else {
+        options.join(",")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const FSTAB: &str = "# /etc/fstab: static file system information.\n\
+        UUID=0a1b / ext4 errors=remount-ro 0 1\n\
+        \n\
+        \t/dev/mysql/data\t/var/lib/mysql   xfs  noatime,nofail  0\t2  # the database\n\
+        backup:/srv /my\\040files nfs4 defaults 0 0";
+
+    fn options(all: &[&str]) -> Vec<String> {
+        all.iter().map(|&one| one.to_owned()).collect()
+    }
+
+    fn wanted<'a>(source: &'a str, target: &'a str, options: &'a [String]) -> Wanted<'a> {
+        Wanted {
+            source,
+            target,
+            fs_type: "xfs",
+            options,
+            pass: 0,
+        }
+    }
+
+    #[test]
+    fn only_what_differs_is_edited() {
+        let options = options(&["noatime"]);
+        let edited = set(FSTAB, &wanted("/dev/mysql/data", "/var/lib/mysql", &options));
+        insta::assert_snapshot!(edited, @r"
+        # /etc/fstab: static file system information.
+        UUID=0a1b / ext4 errors=remount-ro 0 1
+
+        	/dev/mysql/data	/var/lib/mysql   xfs  noatime  0	2  # the database
+        backup:/srv /my\040files nfs4 defaults 0 0
+        ");
+        let reordered = super::tests::options(&["nofail", "noatime"]);
+        assert_eq!(
+            set(FSTAB, &wanted("/dev/mysql/data", "/var/lib/mysql", &reordered)),
+            FSTAB
+        );
+    }
+
+    #[test]
+    fn a_new_line_ends_the_file() {
+        let new = set(FSTAB, &wanted("/dev/vdb", "/a b", &[]));
+        assert_eq!(new, format!("{FSTAB}\n/dev/vdb /a\\040b xfs defaults 0 0\n"));
+        assert_eq!(
+            set("", &wanted("/dev/vdb", "/x", &[])),
+            "/dev/vdb /x xfs defaults 0 0\n"
+        );
+        assert_eq!(remove(&new, "/a b"), format!("{FSTAB}\n"));
+    }
+
+    #[test]
+    fn comments_and_fragments_are_no_entries() {
+        for none in ["", "   ", "# /dev/vdb /x xfs", "/dev/vdb", "/dev/vdb /x"] {
+            assert_eq!(entries(none), [], "{none}");
+        }
+        let [entry] = entries("/dev/vdb /x/ xfs").try_into().unwrap();
+        assert_eq!((entry.target.as_str(), entry.options.len()), ("/x", 0));
+        assert_eq!(entries("/dev/vdb / xfs")[0].target, "/");
+        let [entry] = entries("/dev/vdb /x xfs context=\"a,b\",ro").try_into().unwrap();
+        assert_eq!(entry.options, ["context=\"a,b\"", "ro"]);
+    }
+
+    fn field() -> impl Strategy<Value = String> {
+        "[a-zA-Z0-9/=:_. \\\\-]{1,12}".prop_filter("a path", |text| !text.trim().is_empty())
+    }
+
+    proptest! {
+        #[test]
+        fn lines_of_others_come_back(text in "([ \t#a-z/\\\\04,]*\n?){0,8}", target in "/[a-z]{1,3}", source in field()) {
+            let others = |text: &str| -> Vec<String> {
+                text.split('\n')
+                    .filter(|line| !entry(0, line).is_some_and(|entry| entry.target == target))
+                    .map(str::to_owned)
+                    .collect::<Vec<_>>()
+            };
+            let edited = set(&text, &wanted(&source, &target, &[]));
+            let mut before = others(&text);
+            let mut after = others(&edited);
+            // A last line that did not end now does.
+            before.retain(|line| !line.is_empty());
+            after.retain(|line| !line.is_empty());
+            prop_assert_eq!(before, after);
+            let mine: Vec<Entry> = entries(&edited).into_iter().filter(|entry| entry.target == target).collect();
+            prop_assert!(!mine.is_empty());
+            for entry in mine {
+                prop_assert_eq!(&entry.source, &source);
+            }
+            prop_assert_eq!(set(&edited, &wanted(&source, &target, &[])), edited.clone());
+            prop_assert!(entries(&remove(&edited, &target)).iter().all(|entry| entry.target != target));
+            prop_assert_eq!(others(&remove(&edited, &target)), others(&edited));
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! `group`: a group of group(5), by shadow-utils.
+
+use anyhow::Result;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{Action, Change, Plan, PropertyError, Provider, Role, presence::Presence};
+use crate::{
+    system::{Command, Effect, Fact, Group as Entry, Op, Probe, Reading},
+    value::AccountName,
+};
+
+/// A group of accounts.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Group {
+    /// Its name.
+    name: AccountName,
+    /// Its number; the next free one for a new group.
+    gid: Option<u32>,
+    /// Whether a new group gets a number of the range for system groups (`SYS_GID_MIN` of login.defs(5)).
+    #[serde(default)]
+    system: bool,
+    /// Whether it is to be there.
+    #[serde(default)]
+    state: Presence,
+}
+
+impl Group {
+    pub(super) const EXAMPLE: &str = "name: backup-readers\ngid: 2400\n";
+}
+
+impl Provider for Group {
+    type State = Option<Entry>;
+
+    fn name(&self) -> String {
+        self.name.to_string()
+    }
+
+    fn prepare(&mut self, _role: &dyn Role) -> Result<()> {
+        if self.state == Presence::Absent && &*self.name == "root" {
+            return Err(PropertyError::of("state", "no node works without the group root"));
+        }
+        Ok(())
+    }
+
+    fn read(&self, node: &dyn Probe) -> Result<Reading<Option<Entry>>> {
+        node.group(&self.name)
+    }
+
+    fn diff(&self, current: &Option<Entry>, _notified: bool) -> Result<Plan> {
+        let name = || self.name.to_string();
+        let makes = |group: Option<Entry>| Effect::Group(name(), group);
+        Ok(match (self.state, current) {
+            (Presence::Absent, None) => Plan::none(),
+            (Presence::Absent, Some(_)) => Plan::to(Action::Remove)
+                .change(Change::gone("group", &self.name))
+                .op(Op::Run(Command::new(["groupdel".to_owned(), name()]).makes([makes(None)]))),
+            (Presence::Present, None) => {
+                let mut argv = vec!["groupadd".to_owned()];
+                if self.system {
+                    argv.push("--system".to_owned());
+                }
+                if let Some(gid) = self.gid {
+                    argv.extend(["--gid".to_owned(), gid.to_string()]);
+                }
+                argv.push(name());
+                let mut plan = Plan::to(Action::Create).change(Change::new("group", &self.name));
+                if let Some(gid) = self.gid {
+                    plan = plan.change(Change::new("gid", gid));
+                }
+                let group = Entry {
+                    name: name(),
+                    gid: self.gid,
+                    members: Vec::new(),
+                };
+                plan.op(Op::Run(Command::new(argv).makes([makes(Some(group))])))
+            }
+            (Presence::Present, Some(group)) => match (self.gid, group.gid) {
+                (Some(wanted), Some(gid)) if wanted != gid => {
+                    let argv = ["groupmod".to_owned(), "--gid".to_owned(), wanted.to_string(), name()];
+                    let group = Entry {
+                        gid: Some(wanted),
+                        ..group.clone()
+                    };
+                    Plan::to(Action::Update)
+                        .change(Change::of("gid", gid, wanted))
+                        .op(Op::Run(Command::new(argv).makes([makes(Some(group))])))
+                        .warn(format!("files of group {gid} keep that number"))
+                }
+                _ => Plan::none(),
+            },
+        })
+    }
+
+    fn provides(&self) -> Vec<Fact> {
+        vec![Fact::Group(self.name.to_string())]
+    }
+}

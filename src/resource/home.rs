@@ -1,0 +1,154 @@
+//! A user's home, made where it is missing as useradd(8) makes it: its mode from login.defs(5), the files of /etc/skel in it. Made
+//! by operations of glrl's own, so that a plan knows each of the files.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use super::{Action, Change, Plan, parent};
+use crate::{
+    system::{Bytes, FileType, Meta, Op, Probe, Reading, known},
+    value::{AbsPath, Mode, Owner},
+};
+
+const SKELETON: &str = "/etc/skel";
+
+/// A home that is missing.
+#[derive(Debug, PartialEq)]
+pub(super) struct Home {
+    path: AbsPath,
+    mode: Mode,
+    /// What it starts with, each after the directory it is in.
+    skeleton: Vec<Bone>,
+}
+
+/// Something of /etc/skel.
+#[derive(Debug, PartialEq)]
+struct Bone {
+    /// Relative to the home.
+    name: String,
+    mode: Mode,
+    kind: Kind,
+}
+
+#[derive(Debug, PartialEq)]
+enum Kind {
+    Directory,
+    File(Bytes),
+    Link(PathBuf),
+}
+
+/// What has to be made of a home; `None` where there is one, and for one that is no place (`/nonexistent`).
+pub(super) fn read(node: &dyn Probe, home: &str) -> Result<Reading<Option<Home>>> {
+    let path = match home.parse::<AbsPath>() {
+        Ok(path) if !path.starts_with("/nonexistent") => path,
+        _ => return Ok(Reading::Known(None)),
+    };
+    if known!(node.entry(&path)?).is_some() {
+        return Ok(Reading::Known(None));
+    }
+    known!(parent::must_stand(node, &path)?);
+    let defaults = known!(node.contents(Path::new("/etc/login.defs"))?);
+    let mut skeleton = Vec::new();
+    known!(collect(node, Path::new(SKELETON), "", &mut skeleton)?);
+    Ok(Reading::Known(Some(Home {
+        path,
+        mode: mode(&String::from_utf8_lossy(defaults.as_deref().unwrap_or_default())),
+        skeleton,
+    })))
+}
+
+fn collect(node: &dyn Probe, directory: &Path, prefix: &str, skeleton: &mut Vec<Bone>) -> Result<Reading<()>> {
+    for name in known!(node.list(directory)?) {
+        let path = directory.join(&name);
+        let name = format!("{prefix}{name}");
+        let Some(entry) = known!(node.entry(&path)?) else {
+            continue;
+        };
+        let kind = match entry.file_type {
+            FileType::Directory => Kind::Directory,
+            FileType::Link { target } => Kind::Link(target),
+            FileType::File { .. } => Kind::File(known!(node.contents(&path)?).unwrap_or_default()),
+            FileType::Other => continue,
+        };
+        let below = (kind == Kind::Directory).then(|| format!("{name}/"));
+        skeleton.push(Bone {
+            name,
+            mode: entry.mode,
+            kind,
+        });
+        if let Some(prefix) = below {
+            known!(collect(node, &path, &prefix, skeleton)?);
+        }
+    }
+    Ok(Reading::Known(()))
+}
+
+/// `HOME_MODE`, or what `UMASK` leaves (login.defs(5)).
+fn mode(login_defs: &str) -> Mode {
+    let value = |key: &str| {
+        login_defs
+            .lines()
+            .filter_map(|line| line.trim_start().strip_prefix(key))
+            .filter(|rest| rest.starts_with([' ', '\t']))
+            .find_map(|rest| u32::from_str_radix(rest.split_whitespace().next()?, 8).ok())
+    };
+    match value("HOME_MODE") {
+        Some(bits) => Mode::of(bits),
+        None => Mode::of(0o777 & !value("UMASK").unwrap_or(0o022)),
+    }
+}
+
+impl Home {
+    /// Adds what makes it.
+    pub(super) fn make(&self, plan: &mut Plan, owner: &Owner, group: &Owner) {
+        let meta = |mode| Meta {
+            mode: Some(mode),
+            owner: Some(owner.clone()),
+            group: Some(group.clone()),
+        };
+        if plan.action == Action::None {
+            plan.action = Action::Update;
+        }
+        plan.changes.push(Change::new("home directory", &self.path));
+        plan.ops.push(Op::MakeDirectory {
+            path: self.path.clone(),
+            meta: meta(self.mode),
+        });
+        for bone in &self.skeleton {
+            // Names in a directory are no paths out of it.
+            let Ok(path) = format!("{}/{}", self.path, bone.name).parse::<AbsPath>() else {
+                continue;
+            };
+            plan.ops.push(match &bone.kind {
+                Kind::Directory => Op::MakeDirectory {
+                    path,
+                    meta: meta(bone.mode),
+                },
+                Kind::File(contents) => Op::WriteFile {
+                    path,
+                    contents: contents.clone(),
+                    meta: meta(bone.mode),
+                    validate: None,
+                },
+                Kind::Link(target) => Op::MakeLink {
+                    path,
+                    target: target.clone(),
+                },
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mode_of_a_home_is_the_distributions() {
+        assert_eq!(mode(""), Mode::of(0o755));
+        assert_eq!(mode("UMASK\t\t022\n#HOME_MODE 0700\n"), Mode::of(0o755));
+        assert_eq!(mode("UMASK 027\n"), Mode::of(0o750));
+        assert_eq!(mode("HOME_MODE\t0750\nUMASK\t022\n"), Mode::of(0o750));
+    }
+}

@@ -1,0 +1,172 @@
+//! `line`: one line of a file that others write too.
+
+use anyhow::{Result, bail};
+use regex::bytes::Regex;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{Action, Change, Plan, PropertyError, Provider, Role, Shown, parent, presence::Presence, regular};
+use crate::{
+    system::{Bytes, Fact, Meta, Op, Probe, Reading, known},
+    value::AbsPath,
+};
+
+/// One line of a file. All other lines stay as they are.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "`line` is what the property is called")]
+pub(super) struct Line {
+    /// The file.
+    path: AbsPath,
+    /// The line, without its end. `state: absent` removes all that are equal to it.
+    line: Option<String>,
+    /// A regular expression for the one line that `line` replaces; it has to match `line` too. If no line matches, `line` is added
+    /// at the end; if several do, that is an error. `state: absent` removes all lines that match.
+    r#match: Option<String>,
+    /// Whether the line is to be there.
+    #[serde(default)]
+    state: Presence,
+    /// Whether a file that is missing is made, with this line alone.
+    #[serde(default)]
+    create: bool,
+    #[serde(skip)]
+    pattern: Option<Regex>,
+}
+
+impl Line {
+    pub(super) const EXAMPLE: &str =
+        "path: /etc/ssh/sshd_config\nmatch: '^#?PermitRootLogin '\nline: PermitRootLogin prohibit-password\n";
+
+    fn matches(&self, line: &[u8]) -> bool {
+        self.pattern.as_ref().is_some_and(|pattern| pattern.is_match(line)) || self.is_it(line)
+    }
+
+    fn is_it(&self, line: &[u8]) -> bool {
+        self.line.as_ref().is_some_and(|wanted| wanted.as_bytes() == line)
+    }
+
+    /// The file as it has to be; `None` if it is.
+    fn rewrite(&self, current: &[u8]) -> Result<Option<Vec<u8>>> {
+        let lines = || current.split_inclusive(|&b| b == b'\n');
+        let (Presence::Present, Some(wanted)) = (self.state, &self.line) else {
+            let kept: Vec<u8> = lines().filter(|line| !self.matches(body(line))).flatten().copied().collect();
+            return Ok((kept.len() != current.len()).then_some(kept));
+        };
+        let found: Vec<(usize, bool)> = lines()
+            .enumerate()
+            .map(|(number, line)| (number, body(line)))
+            .filter(|(_, line)| self.matches(line))
+            .map(|(number, line)| (number, self.is_it(line)))
+            .collect();
+        match found.as_slice() {
+            [] => {
+                let mut whole = current.to_vec();
+                if !whole.is_empty() && !whole.ends_with(b"\n") {
+                    whole.push(b'\n');
+                }
+                whole.extend(wanted.bytes().chain([b'\n']));
+                Ok(Some(whole))
+            }
+            all if all.iter().all(|(_, same)| *same) => Ok(None),
+            [(number, _)] => Ok(Some(
+                lines()
+                    .enumerate()
+                    .flat_map(|(here, line)| {
+                        if here == *number {
+                            let end = if line.ends_with(b"\n") { &b"\n"[..] } else { b"" };
+                            [wanted.as_bytes(), end].concat()
+                        } else {
+                            line.to_vec()
+                        }
+                    })
+                    .collect(),
+            )),
+            several => {
+                let numbers: Vec<String> = several.iter().map(|(number, _)| (number + 1).to_string()).collect();
+                bail!(
+                    "lines {} of {} match '{}': make `match` fit one line only, or remove the others",
+                    numbers.join(", "),
+                    self.path,
+                    self.r#match.as_deref().unwrap_or_default()
+                )
+            }
+        }
+    }
+}
+
+impl Provider for Line {
+    /// What the file holds; `None` where it is missing.
+    type State = Option<Bytes>;
+
+    fn name(&self) -> String {
+        let line = self.line.as_ref().or(self.r#match.as_ref());
+        format!("{} {}", self.path, line.map_or("", String::as_str))
+    }
+
+    fn prepare(&mut self, _role: &dyn Role) -> Result<()> {
+        if self.line.as_ref().is_some_and(|line| line.contains('\n')) {
+            return Err(PropertyError::of("line", "this is more than one line: declare each, or a file"));
+        }
+        if let Some(pattern) = &self.r#match {
+            let compiled = Regex::new(pattern)
+                .map_err(|error| PropertyError::of("match", format!("not a regular expression: {error}")))?;
+            if let (Presence::Present, Some(line)) = (self.state, &self.line)
+                && !compiled.is_match(line.as_bytes())
+            {
+                return Err(PropertyError::of(
+                    "match",
+                    "it does not match `line`, so the next run would not find what this one wrote",
+                ));
+            }
+            self.pattern = Some(compiled);
+        }
+        match (self.state, &self.line, &self.r#match) {
+            (Presence::Present, None, _) => Err(PropertyError::of("line", "say which line is to be there")),
+            (Presence::Absent, None, None) => Err(PropertyError::of("line", "say which line is to go: `line` or `match`")),
+            _ => Ok(()),
+        }
+    }
+
+    fn read(&self, node: &dyn Probe) -> Result<Reading<Option<Bytes>>> {
+        if known!(regular::at(node, &self.path)?).is_some() {
+            return node.contents(&self.path);
+        }
+        if self.state == Presence::Present {
+            if !self.create {
+                bail!(
+                    "there is no file {}: need what brings it, or say `create: true`",
+                    self.path
+                );
+            }
+            known!(parent::must_stand(node, &self.path)?);
+        }
+        Ok(Reading::Known(None))
+    }
+
+    fn diff(&self, current: &Option<Bytes>, _notified: bool) -> Result<Plan> {
+        let Some(rewritten) = self.rewrite(current.as_deref().unwrap_or_default())? else {
+            return Ok(Plan::none());
+        };
+        let (action, before) = match current {
+            Some(current) => (Action::Update, Shown::contents(current)),
+            None => (Action::Create, Shown::Absent),
+        };
+        Ok(Plan::to(action)
+            .change(Change::of("contents", before, Shown::contents(&rewritten)))
+            .op(Op::WriteFile {
+                path: self.path.clone(),
+                contents: rewritten.into(),
+                meta: Meta::default(),
+                validate: None,
+            }))
+    }
+
+    fn requires(&self) -> Vec<Fact> {
+        vec![Fact::Path(self.path.clone())]
+    }
+}
+
+/// A line without its end.
+fn body(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b"\n").unwrap_or(line)
+}

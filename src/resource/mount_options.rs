@@ -1,0 +1,294 @@
+//! Mount options: which the kernel shows, which only fstab can bear witness of, and which are for programs alone (mount(8), nfs(5)).
+
+/// How access times are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum AccessTime {
+    No,
+    Relative,
+    Strict,
+}
+
+/// The options that every mount has and the kernel shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "they are the flags of mount(2), each of its own"
+)]
+struct Flags {
+    read_only: bool,
+    no_suid: bool,
+    no_dev: bool,
+    no_exec: bool,
+    no_directory_time: bool,
+    access_time: AccessTime,
+}
+
+impl Flags {
+    const DEFAULT: Self = Self {
+        read_only: false,
+        no_suid: false,
+        no_dev: false,
+        no_exec: false,
+        no_directory_time: false,
+        access_time: AccessTime::Relative,
+    };
+
+    /// What a list of declared options asks for; the later of two that contradict each other wins.
+    fn declared(options: &[String]) -> Self {
+        let mut flags = Self::DEFAULT;
+        for option in options {
+            match option.as_str() {
+                "ro" => flags.read_only = true,
+                "rw" => flags.read_only = false,
+                "nosuid" => flags.no_suid = true,
+                "suid" => flags.no_suid = false,
+                "nodev" => flags.no_dev = true,
+                "dev" => flags.no_dev = false,
+                "noexec" => flags.no_exec = true,
+                "exec" => flags.no_exec = false,
+                "nodiratime" => flags.no_directory_time = true,
+                "diratime" => flags.no_directory_time = false,
+                "noatime" => flags.access_time = AccessTime::No,
+                "atime" | "relatime" => flags.access_time = AccessTime::Relative,
+                "strictatime" => flags.access_time = AccessTime::Strict,
+                "user" | "users" => (flags.no_suid, flags.no_dev, flags.no_exec) = (true, true, true),
+                "owner" | "group" => (flags.no_suid, flags.no_dev) = (true, true),
+                _ => {}
+            }
+        }
+        flags
+    }
+
+    /// What mountinfo shows: the mount's own options come first.
+    fn live(options: &[String]) -> Self {
+        let has = |name: &str| options.iter().any(|option| option == name);
+        Self {
+            read_only: options
+                .iter()
+                .find(|option| matches!(option.as_str(), "ro" | "rw"))
+                .is_some_and(|option| option == "ro"),
+            no_suid: has("nosuid"),
+            no_dev: has("nodev"),
+            no_exec: has("noexec"),
+            no_directory_time: has("nodiratime"),
+            access_time: match (has("noatime"), has("relatime")) {
+                (true, _) => AccessTime::No,
+                (false, true) => AccessTime::Relative,
+                (false, false) => AccessTime::Strict,
+            },
+        }
+    }
+
+    /// All of them, spelled out: what a remount has to be told so that nothing stays as it was.
+    fn spelled(self) -> Vec<String> {
+        let choose = |no: bool, negative: &'static str, positive: &'static str| if no { negative } else { positive };
+        let mut options = vec![
+            choose(self.read_only, "ro", "rw"),
+            choose(self.no_suid, "nosuid", "suid"),
+            choose(self.no_dev, "nodev", "dev"),
+            choose(self.no_exec, "noexec", "exec"),
+            choose(self.no_directory_time, "nodiratime", "diratime"),
+        ];
+        options.push(match self.access_time {
+            AccessTime::No => "noatime",
+            AccessTime::Relative => "relatime",
+            AccessTime::Strict => "strictatime",
+        });
+        options.into_iter().map(str::to_owned).collect()
+    }
+
+    /// As mountinfo will show them.
+    fn shown(self) -> Vec<String> {
+        let positive = ["suid", "dev", "exec", "diratime", "strictatime"];
+        self.spelled()
+            .into_iter()
+            .filter(|option| !positive.contains(&option.as_str()))
+            .collect()
+    }
+}
+
+const FLAGS: [&str; 16] = [
+    "ro",
+    "rw",
+    "nosuid",
+    "suid",
+    "nodev",
+    "dev",
+    "noexec",
+    "exec",
+    "nodiratime",
+    "diratime",
+    "noatime",
+    "atime",
+    "relatime",
+    "strictatime",
+    "defaults",
+    "norelatime",
+];
+
+/// Whether an option is for mount(8), systemd or fstab's readers, and never reaches the kernel.
+fn is_for_programs(option: &str) -> bool {
+    matches!(
+        option,
+        "defaults"
+            | "auto"
+            | "noauto"
+            | "nofail"
+            | "_netdev"
+            | "user"
+            | "users"
+            | "nouser"
+            | "owner"
+            | "group"
+            | "bg"
+            | "fg"
+    ) || ["x-", "X-", "comment=", "retry="]
+        .iter()
+        .any(|prefix| option.starts_with(prefix))
+}
+
+/// The options for the mount(8) command itself: `nofail` would hide its failure, and so on.
+pub(super) fn for_mounting(options: &[String]) -> Vec<String> {
+    options
+        .iter()
+        .filter(|option| !is_for_programs(option) || matches!(option.as_str(), "user" | "users" | "owner" | "group"))
+        .cloned()
+        .collect()
+}
+
+/// The options for a remount that leaves nothing of the old ones.
+pub(super) fn for_remounting(options: &[String]) -> Vec<String> {
+    let mut all = vec!["remount".to_owned()];
+    all.extend(Flags::declared(options).spelled());
+    all.extend(of_filesystem(options));
+    all
+}
+
+/// What mountinfo will show of a mount with these options, as far as that can be foreseen.
+pub(super) fn foreseen(options: &[String]) -> Vec<String> {
+    let mut all = Flags::declared(options).shown();
+    all.extend(of_filesystem(options));
+    all
+}
+
+/// The options that the filesystem itself reads.
+fn of_filesystem(options: &[String]) -> Vec<String> {
+    options
+        .iter()
+        .filter(|option| !is_for_programs(option) && !FLAGS.contains(&option.as_str()))
+        .cloned()
+        .collect()
+}
+
+/// Whether two lists differ in anything that the kernel is told.
+pub(super) fn differ_to_the_kernel(one: &[String], other: &[String]) -> bool {
+    Flags::declared(one) != Flags::declared(other) || !super::fstab::same(&of_filesystem(one), &of_filesystem(other))
+}
+
+/// Whether the live options show that the declared ones are not in effect. What the kernel rewrites or does not show is not looked at.
+pub(super) fn contradict(live: &[String], declared: &[String], network: bool) -> bool {
+    Flags::live(live) != Flags::declared(declared)
+        || (network
+            && of_filesystem(declared)
+                .iter()
+                .any(|option| nfs_contradicts(live, option)))
+}
+
+/// Whether the kernel has turned a filesystem read-only that is mounted for writing: it does so after an error.
+pub(super) fn failed_to_read_only(live: &[String]) -> bool {
+    let mut ways = live.iter().filter(|option| matches!(option.as_str(), "ro" | "rw"));
+    ways.next().is_some_and(|own| own == "rw") && ways.next().is_some_and(|shared| shared == "ro")
+}
+
+/// Options of NFS that the kernel shows as they were given (nfs(5)).
+fn nfs_contradicts(live: &[String], declared: &str) -> bool {
+    let value = |name: &str| {
+        live.iter()
+            .find_map(|option| option.strip_prefix(name)?.strip_prefix('='))
+    };
+    match declared.split_once('=') {
+        None => {
+            let opposite = match declared {
+                "hard" => "soft",
+                "soft" => "hard",
+                _ => return false,
+            };
+            live.iter().any(|option| option == opposite)
+        }
+        // `vers=4` is whatever 4.x both sides speak.
+        Some(("vers" | "nfsvers", wanted)) => value("vers").is_some_and(|found| {
+            found != wanted && !found.strip_prefix(wanted).is_some_and(|rest| rest.starts_with('.'))
+        }),
+        Some((name @ ("timeo" | "retrans" | "sec" | "proto"), wanted)) => {
+            value(name).is_some_and(|found| found != wanted)
+        }
+        Some(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(options: &str) -> Vec<String> {
+        options
+            .split(',')
+            .filter(|option| !option.is_empty())
+            .map(str::to_owned)
+            .collect()
+    }
+
+    #[test]
+    fn what_the_kernel_shows_is_compared() {
+        let xfs = "rw,relatime,attr2,inode64,logbufs=8,logbsize=32k,noquota";
+        let nfs = "rw,relatime,vers=4.2,rsize=262144,hard,proto=tcp,timeo=600,retrans=2,sec=sys";
+        let cases = [
+            (xfs, "", false, false),
+            (xfs, "defaults", false, false),
+            (xfs, "noatime", false, true),
+            (xfs, "ro", false, true),
+            (xfs, "nosuid,nodev", false, true),
+            (xfs, "nofail,x-systemd.device-timeout=5,logbsize=256k", false, false),
+            ("rw,nosuid,noatime", "noatime,nosuid", false, false),
+            ("rw,nosuid,noatime", "noatime", false, true),
+            (nfs, "_netdev,nofail,vers=4,hard,timeo=600", true, false),
+            (nfs, "vers=4.1", true, true),
+            (nfs, "vers=3", true, true),
+            (nfs, "soft", true, true),
+            (nfs, "timeo=100", true, true),
+            (nfs, "rsize=1048576", true, false),
+        ];
+        for (live, declared, network, expected) in cases {
+            assert_eq!(
+                contradict(&list(live), &list(declared), network),
+                expected,
+                "{live} {declared}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_filesystem_that_failed_is_told_from_one_that_is_read_only() {
+        assert!(failed_to_read_only(&list("rw,relatime,ro,errors=remount-ro")));
+        for fine in ["rw,relatime,errors=remount-ro", "ro,relatime", "ro,relatime,rw"] {
+            assert!(!failed_to_read_only(&list(fine)), "{fine}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_foreseen_is_as_declared(options in proptest::collection::vec(proptest::sample::select(&FLAGS[..]), 0..6)) {
+            let options: Vec<String> = options.into_iter().map(str::to_owned).collect();
+            proptest::prop_assert!(!contradict(&foreseen(&options), &options, false));
+            proptest::prop_assert!(!contradict(&foreseen(&options), &for_remounting(&options), false));
+        }
+    }
+
+    #[test]
+    fn mounting_is_not_told_to_hide_its_failure() {
+        assert_eq!(
+            for_mounting(&list("nofail,_netdev,noatime,x-systemd.automount,user")),
+            ["noatime", "user"]
+        );
+    }
+}

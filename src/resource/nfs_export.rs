@@ -1,0 +1,269 @@
+//! `nfs_export`: a directory that other machines may mount.
+
+use std::{collections::BTreeMap, path::Path};
+
+use anyhow::{Context, Result, bail};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{
+    Action, Change, Plan, PropertyError, Provider, Role,
+    exports_file::{self as file, Entry},
+    fstab,
+};
+use crate::{
+    system::{Bytes, Command, Effect, Export, Fact, FileType, Meta, Op, Probe, Reading, Refused, known},
+    value::{AbsPath, NfsClient},
+};
+
+/// A directory exported by NFS, and to whom. It has a file of its own in /etc/exports.d.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NfsExport {
+    /// The directory.
+    path: AbsPath,
+    /// Clients and their options (exports(5)). Without any client the directory is exported to nobody.
+    clients: BTreeMap<NfsClient, Vec<String>>,
+}
+
+const EXPORTS: &str = "/etc/exports";
+const DIRECTORY: &str = "/etc/exports.d";
+
+/// What the files say, and what the server does.
+#[derive(Debug, PartialEq)]
+pub(super) struct State {
+    /// The directory's own file.
+    own: Option<Bytes>,
+    /// Whether /etc/exports.d is there.
+    directory: bool,
+    /// Lines of other files that export the directory, with the file each is in.
+    others: Vec<(String, Entry)>,
+    /// What is exported now.
+    live: Vec<Export>,
+    /// A mount point at or above the directory that fstab has and that is not mounted.
+    unmounted: Option<String>,
+    /// Whether the directory is there.
+    exists: bool,
+}
+
+impl NfsExport {
+    pub(super) const EXAMPLE: &str = "path: /backup\nclients:\n  192.168.56.11: [rw, sync, no_root_squash]\n";
+
+    fn file(&self) -> Result<AbsPath> {
+        let path = format!("{DIRECTORY}/{}", file::file_name(&self.path));
+        path.parse().map_err(anyhow::Error::msg)
+    }
+
+    /// Entries of other files for this directory.
+    fn others(&self, node: &dyn Probe, own: &AbsPath) -> Result<Reading<Vec<(String, Entry)>>> {
+        let mut files = vec![EXPORTS.to_owned()];
+        for name in known!(node.list(Path::new(DIRECTORY))?) {
+            // exportfs reads no others.
+            if name.ends_with(".exports") && !name.starts_with('.') {
+                files.push(format!("{DIRECTORY}/{name}"));
+            }
+        }
+        let mut found = Vec::new();
+        for path in files.into_iter().filter(|path| path != own.as_str()) {
+            let Some(bytes) = known!(node.contents(Path::new(&path))?) else {
+                continue;
+            };
+            let text = std::str::from_utf8(&bytes).with_context(|| format!("{path} is not UTF-8"))?;
+            let mine = file::entries(text).into_iter().filter(|entry| entry.path.trim_end_matches('/') == self.path.as_str());
+            found.extend(mine.map(|entry| (path.clone(), entry)));
+        }
+        Ok(Reading::Known(found))
+    }
+
+    /// The live exports of this directory.
+    fn mine<'a>(&self, live: &'a [Export]) -> impl Iterator<Item = &'a Export> {
+        live.iter().filter(|export| export.path == self.path.as_str())
+    }
+
+    /// Whether the server exports exactly this. Clients of other files' lines are theirs.
+    fn in_effect(&self, current: &State) -> bool {
+        let all_wanted = self.clients.iter().all(|(client, options)| {
+            self.mine(&current.live)
+                .any(|export| export.client == client.as_str() && file::in_effect(&export.options, options))
+        });
+        let none_else = self.mine(&current.live).all(|export| {
+            self.clients.keys().any(|client| client.as_str() == export.client)
+                || current.others.iter().any(|(_, entry)| entry.client == export.client)
+        });
+        all_wanted && none_else
+    }
+
+    /// What is exported once exportfs has read the files.
+    fn makes(&self, current: &State) -> Effect {
+        let foreign = |export: &&Export| {
+            export.path != self.path.as_str() || current.others.iter().any(|(_, entry)| entry.client == export.client)
+        };
+        let own = self.clients.iter().map(|(client, options)| Export {
+            path: self.path.to_string(),
+            client: client.to_string(),
+            options: file::effective(options).into_iter().collect(),
+        });
+        Effect::Exported(current.live.iter().filter(foreign).cloned().chain(own).collect())
+    }
+}
+
+impl Provider for NfsExport {
+    type State = State;
+
+    fn name(&self) -> String {
+        self.path.to_string()
+    }
+
+    fn prepare(&mut self, _role: &dyn Role) -> Result<()> {
+        for options in self.clients.values() {
+            for option in options {
+                file::check_option(option).map_err(|message| PropertyError::of("clients", message))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&self, node: &dyn Probe) -> Result<Reading<State>> {
+        let own = self.file()?;
+        let fstab = known!(node.contents(Path::new("/etc/fstab"))?).unwrap_or_default();
+        let mounts = known!(node.mounts()?);
+        let unmounted = fstab::entries(&String::from_utf8_lossy(&fstab))
+            .into_iter()
+            .map(|entry| entry.target)
+            .filter(|target| target.starts_with('/') && target != "/" && self.path.starts_with(target))
+            .find(|target| !mounts.iter().any(|mount| mount.target == Path::new(target) && mount.fs_type != "autofs"));
+        let is_directory = |path: &Path| -> Result<Reading<bool>> {
+            Ok(node.entry(path)?.map(|entry| entry.is_some_and(|entry| entry.file_type == FileType::Directory)))
+        };
+        Ok(Reading::Known(State {
+            directory: known!(is_directory(Path::new(DIRECTORY))?),
+            others: known!(self.others(node, &own)?),
+            own: known!(node.contents(&own)?),
+            live: known!(node.exports()?).to_vec(),
+            unmounted,
+            exists: known!(is_directory(&self.path)?),
+        }))
+    }
+
+    fn diff(&self, current: &State, _notified: bool) -> Result<Plan> {
+        let own = self.file()?;
+        for (place, entry) in &current.others {
+            if self.clients.keys().any(|client| client.as_str() == entry.client) {
+                bail!(
+                    "{} is exported to {} by {place} line {} too, and the later of two wins: remove that line, or this client",
+                    self.path,
+                    entry.client,
+                    entry.line
+                );
+            }
+        }
+        if self.clients.is_empty() {
+            return Ok(self.to_nobody(current, own));
+        }
+        if let Some(target) = &current.unmounted {
+            return Err(Refused::because(
+                format!("{} is not exported, because {target} is in fstab and is not mounted: clients would fill the disk below", self.path),
+                format!("mount it (mount {target}), or see why it is not"),
+            ));
+        }
+        if !current.exists {
+            bail!("there is no directory {} to export: declare it, or the mount", self.path);
+        }
+        let wanted = file::render(&self.path, &self.clients);
+        let written = current.own.as_deref() == Some(wanted.as_bytes());
+        let mut plan = Plan::none();
+        if !written || !self.in_effect(current) {
+            plan = Plan::to(if current.own.is_some() { Action::Update } else { Action::Create });
+            if !written && !current.directory {
+                plan = plan.op(Op::MakeDirectory {
+                    path: DIRECTORY.parse().map_err(anyhow::Error::msg)?,
+                    meta: Meta::default(),
+                });
+            }
+            let mut export = self.export(current);
+            if !written {
+                plan = plan.op(Op::WriteFile {
+                    path: own.clone(),
+                    contents: wanted.into_bytes().into(),
+                    meta: Meta::default(),
+                    validate: None,
+                });
+                export.otherwise = take_back(own, current.own.as_ref());
+            }
+            plan.changes = self.changes(&current.live);
+            if plan.changes.is_empty() {
+                plan = plan.change(Change::of("file", "other text", "as declared"));
+            }
+            plan = plan.op(Op::Run(export));
+        }
+        for (client, options) in &self.clients {
+            if client.is_everybody() && options.iter().any(|option| option == "no_root_squash") {
+                plan = plan.warn(format!(
+                    "{} is exported to every machine with no_root_squash: any root anywhere is root on it",
+                    self.path
+                ));
+            }
+        }
+        Ok(plan)
+    }
+
+    fn provides(&self) -> Vec<Fact> {
+        self.file().map(Fact::Path).into_iter().collect()
+    }
+
+    fn requires(&self) -> Vec<Fact> {
+        vec![Fact::Path(self.path.clone())]
+    }
+}
+
+impl NfsExport {
+    fn export(&self, current: &State) -> Command {
+        Command::new(["exportfs", "-ra"]).makes([self.makes(current)])
+    }
+
+    fn to_nobody(&self, current: &State, own: AbsPath) -> Plan {
+        if current.own.is_none() && self.in_effect(current) {
+            return Plan::none();
+        }
+        let mut plan = Plan::to(Action::Remove);
+        plan.changes = self.changes(&current.live);
+        if current.own.is_some() {
+            plan = plan.op(Op::Remove { path: own });
+        }
+        plan.op(Op::Run(self.export(current)))
+    }
+
+    /// Client by client, before and after.
+    fn changes(&self, live: &[Export]) -> Vec<Change> {
+        let property = |client: &str| format!("client {client}");
+        let mut changes = Vec::new();
+        for (client, options) in &self.clients {
+            let after = if options.is_empty() { "default options".to_owned() } else { options.join(",") };
+            match self.mine(live).find(|export| export.client == client.as_str()) {
+                None => changes.push(Change::new(property(client.as_str()), after)),
+                Some(export) if file::in_effect(&export.options, options) => {}
+                Some(export) => changes.push(Change::of(property(client.as_str()), export.options.join(","), after)),
+            }
+        }
+        for export in self.mine(live) {
+            if !self.clients.keys().any(|client| client.as_str() == export.client) {
+                changes.push(Change::gone(property(&export.client), export.options.join(",")));
+            }
+        }
+        changes
+    }
+}
+
+/// Puts the file back as it was, and has the server read it again.
+fn take_back(own: AbsPath, before: Option<&Bytes>) -> Vec<Op> {
+    let restore = match before {
+        Some(contents) => Op::WriteFile {
+            path: own,
+            contents: contents.clone(),
+            meta: Meta::default(),
+            validate: None,
+        },
+        None => Op::Remove { path: own },
+    };
+    vec![restore, Op::Run(Command::new(["exportfs", "-ra"]))]
+}

@@ -1,0 +1,15 @@
+//! Whether something is to be there.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// `state` of most kinds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Presence {
+    /// It is there, as declared.
+    #[default]
+    Present,
+    /// It is not there.
+    Absent,
+}

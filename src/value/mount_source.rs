@@ -1,0 +1,109 @@
+//! What can be mounted.
+
+use std::{fmt, str::FromStr};
+
+use super::{DevicePath, string_value};
+
+/// What a mount mounts, as fstab(5) has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MountSource {
+    /// A block device by its path, or by the UUID of its filesystem (`UUID=…`).
+    Device {
+        /// As it is written.
+        text: String,
+        /// The path that it stands for.
+        device: DevicePath,
+    },
+    /// A directory that another machine exports: `host:/path`.
+    Network(String),
+    /// No device at all: `tmpfs`, `proc`.
+    Named(String),
+}
+
+impl MountSource {
+    /// As it is written.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Device { text, .. } | Self::Network(text) | Self::Named(text) => text,
+        }
+    }
+}
+
+impl FromStr for MountSource {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.is_empty() || text.contains(char::is_control) {
+            return Err(format!(
+                "'{text}' cannot be mounted: write a device, UUID=…, or host:/path"
+            ));
+        }
+        if let Some(uuid) = text.strip_prefix("UUID=") {
+            let device = format!("/dev/disk/by-uuid/{uuid}").parse()?;
+            return Ok(Self::Device {
+                text: text.to_owned(),
+                device,
+            });
+        }
+        if text.starts_with("LABEL=") || text.starts_with("PARTUUID=") || text.starts_with("PARTLABEL=") {
+            return Err(format!("'{text}' is not taken: write the device's path or UUID=…"));
+        }
+        if text.starts_with("/dev/") {
+            return Ok(Self::Device {
+                text: text.to_owned(),
+                device: text.parse()?,
+            });
+        }
+        if let Some((host, path)) = text.split_once(":/") {
+            if host.is_empty() || host.contains([' ', '/', ',']) {
+                return Err(format!("'{text}' names no host: write host:/path"));
+            }
+            // One spelling for one place, as the kernel shows it.
+            let path = path.trim_end_matches('/');
+            return Ok(Self::Network(format!("{host}:/{path}")));
+        }
+        if text.starts_with('/') {
+            return Err(format!("'{text}' is a directory: bind mounts are not managed"));
+        }
+        Ok(Self::Named(text.to_owned()))
+    }
+}
+
+impl fmt::Display for MountSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+string_value!(
+    MountSource,
+    "What is mounted: a device's path, UUID=…, or host:/path.",
+    "^.+$",
+    ["/dev/mysql/data", "backup:/backup"]
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_is_told_by_its_shape() {
+        assert!(matches!("/dev/mysql/data".parse(), Ok(MountSource::Device { .. })));
+        let Ok(MountSource::Device { device, .. }) = "UUID=0a1b".parse() else {
+            panic!()
+        };
+        assert_eq!(device.as_str(), "/dev/disk/by-uuid/0a1b");
+        assert_eq!(
+            "backup:/srv/".parse(),
+            Ok(MountSource::Network("backup:/srv".to_owned()))
+        );
+        assert_eq!(
+            "[fe80::1]:/".parse(),
+            Ok(MountSource::Network("[fe80::1]:/".to_owned()))
+        );
+        assert_eq!("tmpfs".parse(), Ok(MountSource::Named("tmpfs".to_owned())));
+        for wrong in ["", "/srv/data", "LABEL=x", ":/x", "a b:/x", "/dev/../etc"] {
+            assert!(wrong.parse::<MountSource>().is_err(), "{wrong}");
+        }
+    }
+}

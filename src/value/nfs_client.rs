@@ -1,0 +1,72 @@
+//! Clients of an NFS export.
+
+use std::{fmt, str::FromStr};
+
+use super::string_value;
+
+/// Who may mount an export (exports(5)): a host by name or address, a network as `10.0.0.0/24`, a netgroup as `@name`, or a
+/// pattern as `*.example.org`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NfsClient(String);
+
+impl NfsClient {
+    /// As it is written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether every machine is meant.
+    pub fn is_everybody(&self) -> bool {
+        matches!(self.0.as_str(), "*" | "0.0.0.0/0" | "::/0")
+    }
+}
+
+impl FromStr for NfsClient {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || b"*?[].:/@_-".contains(&b);
+        if text.is_empty() || text.starts_with('-') || !text.bytes().all(allowed) {
+            return Err(format!(
+                "'{text}' is not a client of an export: write a host, a network as in 10.0.0.0/24, @netgroup or a pattern"
+            ));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for NfsClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+string_value!(
+    NfsClient,
+    "A host, a network, @netgroup or a pattern.",
+    "^[A-Za-z0-9*?\\[\\].:/@_][A-Za-z0-9*?\\[\\].:/@_-]*$",
+    ["192.168.56.11", "10.0.0.0/24"]
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_breaks_out_of_its_field() {
+        for right in [
+            "db1",
+            "192.168.56.11",
+            "10.0.0.0/255.0.0.0",
+            "fe80::/64",
+            "@trusted",
+            "*.example.org",
+            "*",
+        ] {
+            assert!(right.parse::<NfsClient>().is_ok(), "{right}");
+        }
+        for wrong in ["", "a b", "a(rw)", "a\n/etc *", "#a", "-rw", "\"a\"", "a,b", "a\\"] {
+            assert!(wrong.parse::<NfsClient>().is_err(), "{wrong}");
+        }
+    }
+}

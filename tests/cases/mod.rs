@@ -1,0 +1,173 @@
+//! Cases as data: `tests/cases/KIND/NAME.yml` says what a node is like, what a role wants, what the plan is, and what the node is like
+//! afterwards. Each case runs on an overlay over a bare node, and each is held to the laws: what was planned is what is applied, without
+//! drift, and a second plan is empty.
+
+mod node;
+mod state;
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use glrl::{
+    engine::{self, Run},
+    graph,
+    report::event::{Event, Outcome},
+    system::state::StateDir,
+};
+use serde::Deserialize;
+
+use node::CaseNode;
+use state::State;
+
+/// One case.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    /// What it shows, in a sentence.
+    #[expect(dead_code, reason = "for readers")]
+    about: String,
+    /// The node before.
+    #[serde(default)]
+    before: State,
+    /// What packages bring when they are installed.
+    #[serde(default)]
+    brings: BTreeMap<String, State>,
+    /// Files beside the role: `templates/motd.hbs`, `files/motd`.
+    #[serde(default)]
+    beside: BTreeMap<String, String>,
+    /// The role, without its first line.
+    role: String,
+    /// What the dry run says, one line a resource that is not unchanged: see `line`.
+    #[serde(default)]
+    plan: Vec<String>,
+    /// What converging did, where it is not what was planned: what was unknown is known now.
+    converge: Option<Vec<String>>,
+    /// The node after.
+    #[serde(default)]
+    after: State,
+}
+
+#[test]
+fn every_case() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
+    let mut files = Vec::new();
+    collect(&directory, &mut files);
+    files.sort();
+    assert!(files.len() > 10, "cases were found in {}", directory.display());
+    let only = std::env::var("GLRL_CASE").unwrap_or_default();
+    let mut wrong = Vec::new();
+    let mut run = 0;
+    for file in files.iter().filter(|file| file.to_string_lossy().contains(&only)) {
+        run += 1;
+        let name = file.strip_prefix(&directory).expect("below it").display().to_string();
+        if let Err(problem) = check(file) {
+            wrong.push(format!("{name}: {problem}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {run} cases:\n\n{}", wrong.len(), wrong.join("\n\n"));
+}
+
+#[test]
+fn every_kind_has_cases() {
+    for kind in glrl::resource::KINDS {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases").join(kind.name);
+        assert!(directory.is_dir(), "{} has no folder in tests/cases", kind.name);
+    }
+}
+
+fn collect(directory: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() && !path.ends_with("wrong") {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "yml") {
+            files.push(path);
+        }
+    }
+}
+
+/// Runs one case; an error says in what it differs.
+fn check(file: &Path) -> Result<(), String> {
+    let text = fs::read_to_string(file).map_err(|error| error.to_string())?;
+    let case: Case = crate::support::yaml(&file.display().to_string(), &text)?;
+    let beside = tempfile::tempdir().expect("a directory");
+    for (name, contents) in &case.beside {
+        let path = beside.path().join(name);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
+        fs::write(path, contents).expect("a file");
+    }
+    let role = beside.path().join("roles/case.yml");
+    fs::create_dir_all(beside.path().join("roles")).expect("a directory");
+    fs::write(&role, format!("role: case\n{}", case.role)).expect("a role");
+    let loaded = crate::support::load(&role)?;
+    let graph = graph::build(loaded.declarations).map_err(|wrong| crate::support::draw(&wrong, &loaded.sources))?;
+
+    let base = case.before.base();
+    let node = CaseNode::new(&base, &case.before, &case.brings);
+    let state = tempfile::tempdir().expect("a directory");
+    let state = StateDir::open(state.path()).expect("a state directory");
+    let run = Run {
+        graph: &graph,
+        sources: &loaded.sources,
+        name: "case".to_owned(),
+        host: "case".to_owned(),
+        roles: vec!["case".to_owned()],
+        stop: || false,
+    };
+
+    let mut planned = Vec::new();
+    engine::plan(&run, &node, &[], &mut |event| planned.extend(line(&event))).map_err(|error| format!("{error:#}"))?;
+    expect("plan", &case.plan, &planned)?;
+
+    let (mut applied, mut drift) = (Vec::new(), Vec::new());
+    engine::converge(&run, &node, &state, &mut |event| match &event {
+        Event::Drift { id, message } => drift.push(format!("{id}: {message}")),
+        Event::Applied { .. } => applied.extend(line(&event)),
+        _ => {}
+    })
+    .map_err(|error| format!("{error:#}"))?;
+    if !drift.is_empty() {
+        return Err(format!("what was planned turned out otherwise: {}", drift.join("; ")));
+    }
+    expect("converge", case.converge.as_ref().unwrap_or(&case.plan), &applied)?;
+
+    let mut left = Vec::new();
+    engine::plan(&run, &node, &[], &mut |event| left.extend(line(&event))).map_err(|error| format!("{error:#}"))?;
+    left.retain(|line| !["skip ", "fail ", "refuse "].iter().any(|start| line.starts_with(start)));
+    expect("a second plan", &Vec::new(), &left)?;
+    case.after.compare(&node)
+}
+
+fn expect(what: &str, expected: &Vec<String>, found: &Vec<String>) -> Result<(), String> {
+    if expected == found {
+        return Ok(());
+    }
+    let list = |lines: &Vec<String>| lines.iter().map(|line| format!("    - {line:?}\n")).collect::<String>();
+    Err(format!("{what} is\n{}  and should be\n{}", list(found), list(expected)))
+}
+
+/// A resource's outcome in one line, `None` where it stays as it is: `update file:/etc/motd: contents, mode`.
+fn line(event: &Event) -> Option<String> {
+    let (Event::Planned { id, outcome, warnings, .. } | Event::Applied { id, outcome, warnings, .. }) = event else {
+        return None;
+    };
+    let mut line = match outcome {
+        Outcome::Unchanged if warnings.is_empty() => return None,
+        Outcome::Unchanged => format!("keep {id}"),
+        Outcome::Changed { action, changes } => {
+            let properties: Vec<&str> = changes.iter().map(|change| change.property.as_str()).collect();
+            format!("{action} {id}: {}", properties.join(", "))
+        }
+        Outcome::Unknown { after, .. } => format!("unknown {id} after {after}"),
+        Outcome::Skipped { because } => format!("skip {id}: {because}"),
+        Outcome::Failed { error } => format!("fail {id}: {error}"),
+        Outcome::Refused { error, .. } => format!("refuse {id}: {error}"),
+    };
+    for warning in warnings {
+        line += &format!("; warning: {warning}");
+    }
+    Some(line)
+}

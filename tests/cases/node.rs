@@ -1,0 +1,81 @@
+//! The node of a case: an overlay over a bare node with disks, on which installing a package brings what the case says it brings.
+
+use std::{collections::BTreeMap, path::Path, path::PathBuf, sync::Arc};
+
+use anyhow::Result;
+use glrl::{
+    system::{
+        BlockDevice, Bytes, Entry, Group, Guard, Lvm, Mount, Op, Package, Probe, Reading, System, Unit, Usage, User,
+        overlay::{Bare, Overlay},
+    },
+    value::{DevicePath, UnitName},
+};
+
+use super::state::State;
+
+/// A bare node with these disks.
+#[derive(Debug)]
+pub(super) struct Disks(pub(super) BTreeMap<PathBuf, BlockDevice>);
+
+/// The node of a case.
+pub(super) struct CaseNode<'a> {
+    overlay: Overlay<'a>,
+    brings: &'a BTreeMap<String, State>,
+}
+
+impl<'a> CaseNode<'a> {
+    pub(super) fn new(base: &'a Disks, before: &State, brings: &'a BTreeMap<String, State>) -> Self {
+        let node = Self { overlay: Overlay::new(base), brings };
+        before.establish(&node.overlay);
+        node
+    }
+}
+
+impl System for CaseNode<'_> {
+    fn execute(&self, op: &Op) -> Result<()> {
+        self.overlay.execute(op)?;
+        if let Op::Install { packages } = op {
+            for brought in packages.iter().filter_map(|name| self.brings.get(name)) {
+                brought.establish(&self.overlay);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// All methods of `Probe` by another probe's, but those written out.
+macro_rules! probe_by {
+    ($type:ty, $self:ident => $inner:expr) => {
+        impl Probe for $type {
+            fn entry(&$self, path: &Path) -> Result<Reading<Option<Entry>>> { $inner.entry(path) }
+            fn contents(&$self, path: &Path) -> Result<Reading<Option<Bytes>>> { $inner.contents(path) }
+            fn list(&$self, path: &Path) -> Result<Reading<Vec<String>>> { $inner.list(path) }
+            fn user(&$self, name: &str) -> Result<Reading<Option<User>>> { $inner.user(name) }
+            fn group(&$self, name: &str) -> Result<Reading<Option<Group>>> { $inner.group(name) }
+            fn package(&$self, name: &str) -> Result<Reading<Option<Package>>> { $inner.package(name) }
+            fn unit(&$self, name: &UnitName) -> Result<Reading<Option<Unit>>> { $inner.unit(name) }
+            fn mounts(&$self) -> Result<Reading<Arc<Vec<Mount>>>> { $inner.mounts() }
+            fn usage(&$self, mount_point: &Path) -> Result<Reading<Usage>> { $inner.usage(mount_point) }
+            fn block(&$self, device: &DevicePath) -> Result<Reading<Option<BlockDevice>>> { $self.disk(device) }
+            fn lvm(&$self) -> Result<Reading<Arc<Lvm>>> { $inner.lvm() }
+            fn exports(&$self) -> Result<Reading<Arc<Vec<(String, String)>>>> { $inner.exports() }
+            fn guard(&$self, guard: &Guard) -> Result<Reading<bool>> { $inner.guard(guard) }
+        }
+    };
+}
+
+probe_by!(Disks, self => Bare);
+probe_by!(CaseNode<'_>, self => self.overlay);
+
+impl Disks {
+    #[expect(clippy::unnecessary_wraps, reason = "as the trait has it")]
+    fn disk(&self, device: &DevicePath) -> Result<Reading<Option<BlockDevice>>> {
+        Ok(Reading::Known(self.0.get(&**device).cloned()))
+    }
+}
+
+impl CaseNode<'_> {
+    fn disk(&self, device: &DevicePath) -> Result<Reading<Option<BlockDevice>>> {
+        self.overlay.block(device)
+    }
+}

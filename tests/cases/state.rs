@@ -1,0 +1,288 @@
+//! What a case says of its node.
+
+use std::collections::BTreeMap;
+
+use glrl::{
+    system::{
+        Active, BlockDevice, Command, Contents, Effect, Enablement, FileType, Group, Meta, Mount, Op, Package, Probe, Reading,
+        Signature, System, Unit, User,
+    },
+    value::{AbsPath, DevicePath, Mode, Owner, Size, UnitName},
+};
+use serde::Deserialize;
+
+use super::node::Disks;
+
+/// Things on a node; in `after`, those that are checked.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct State {
+    directories: Vec<AbsPath>,
+    files: BTreeMap<AbsPath, File>,
+    links: BTreeMap<AbsPath, String>,
+    /// Paths at which nothing stands.
+    absent: Vec<AbsPath>,
+    packages: Vec<String>,
+    units: BTreeMap<UnitName, Running>,
+    users: BTreeMap<String, Account>,
+    groups: BTreeMap<String, u32>,
+    devices: BTreeMap<DevicePath, Disk>,
+    volume_groups: BTreeMap<String, VolumeGroup>,
+    logical_volumes: BTreeMap<String, Size>,
+    mounts: BTreeMap<AbsPath, Mounted>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct File {
+    content: Option<String>,
+    mode: Option<Mode>,
+    owner: Option<Owner>,
+    group: Option<Owner>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Running {
+    running: bool,
+    enabled: bool,
+    #[serde(default)]
+    masked: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Account {
+    uid: u32,
+    #[serde(default)]
+    shell: String,
+    #[serde(default)]
+    home: String,
+    #[serde(default)]
+    comment: String,
+    #[serde(default)]
+    groups: Vec<String>,
+}
+
+/// A disk: what is on it is `empty`, a signature, or `unsure: why`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Disk {
+    size: Size,
+    contents: String,
+    uuid: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct VolumeGroup {
+    devices: Vec<DevicePath>,
+    extents: u64,
+    #[serde(default = "four_mib")]
+    extent_size: Size,
+}
+
+fn four_mib() -> Size {
+    Size::mib(4)
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Mounted {
+    source: String,
+    #[serde(rename = "type")]
+    fs_type: String,
+    #[serde(default)]
+    options: Vec<String>,
+}
+
+impl State {
+    /// The node that the case starts from: bare, with these disks.
+    pub(super) fn base(&self) -> Disks {
+        let device = |(path, disk): (&DevicePath, &Disk)| {
+            let contents = match disk.contents.split_once(": ") {
+                Some(("unsure", why)) => Contents::Unsure { why: why.to_owned() },
+                _ if disk.contents == "empty" => Contents::Empty,
+                _ => Contents::Known(Signature { what: disk.contents.clone(), uuid: disk.uuid.clone(), label: None }),
+            };
+            (path.to_path_buf(), BlockDevice { path: path.to_path_buf(), size: disk.size.get(), contents })
+        };
+        Disks(self.devices.iter().map(device).collect())
+    }
+
+    /// Makes it true.
+    pub(super) fn establish(&self, node: &dyn System) {
+        let execute = |op: Op| node.execute(&op).expect("an overlay takes any operation");
+        let effects = |effects: Vec<Effect>| execute(Op::Run(Command::new(["case"]).makes(effects)));
+        for path in &self.directories {
+            execute(Op::MakeDirectory { path: path.clone(), meta: Meta::default() });
+        }
+        for (path, file) in &self.files {
+            let contents = file.content.as_deref().unwrap_or_default().as_bytes().into();
+            let meta = Meta { mode: file.mode, owner: file.owner.clone(), group: file.group.clone() };
+            execute(Op::WriteFile { path: path.clone(), contents, meta, validate: None });
+        }
+        for (path, target) in &self.links {
+            execute(Op::MakeLink { path: path.clone(), target: target.into() });
+        }
+        for path in &self.absent {
+            execute(Op::Remove { path: path.clone() });
+        }
+        for name in &self.packages {
+            let package = Package { version: "1.0".to_owned(), hold: false, configured: true };
+            effects(vec![Effect::Package(name.clone(), Some(package))]);
+        }
+        for (name, unit) in &self.units {
+            effects(vec![Effect::Unit(name.clone(), Some(unit.unit()))]);
+        }
+        for (name, gid) in &self.groups {
+            let group = Group { name: name.clone(), gid: Some(*gid), members: Vec::new() };
+            effects(vec![Effect::Group(name.clone(), Some(group))]);
+        }
+        for (name, account) in &self.users {
+            let user = User {
+                name: name.clone(),
+                uid: Some(account.uid),
+                gid: Some(account.uid),
+                comment: account.comment.clone(),
+                home: account.home.clone(),
+                shell: account.shell.clone(),
+                groups: account.groups.clone(),
+            };
+            effects(vec![Effect::User(name.clone(), Some(user))]);
+        }
+        for (name, group) in &self.volume_groups {
+            let share = group.extents / group.devices.len() as u64;
+            effects(
+                group
+                    .devices
+                    .iter()
+                    .map(|device| Effect::PhysicalVolume {
+                        device: device.clone(),
+                        volume_group: name.clone(),
+                        extent_size: group.extent_size.get(),
+                        extents: share,
+                    })
+                    .collect(),
+            );
+        }
+        for (name, size) in &self.logical_volumes {
+            let (volume_group, name) = name.split_once('/').expect("group/volume");
+            effects(vec![Effect::LogicalVolume {
+                volume_group: volume_group.to_owned(),
+                name: name.to_owned(),
+                size: size.get(),
+            }]);
+        }
+        for (target, mounted) in &self.mounts {
+            let mount = Mount {
+                source: mounted.source.clone(),
+                root: "/".into(),
+                target: target.to_path_buf(),
+                fs_type: mounted.fs_type.clone(),
+                options: mounted.options.clone(),
+                device: String::new(),
+            };
+            effects(vec![Effect::Mounted { mount, empty: true }]);
+        }
+    }
+
+    /// An error says in what the node differs from it.
+    pub(super) fn compare(&self, node: &dyn Probe) -> Result<(), String> {
+        for path in &self.directories {
+            let entry = known(node.entry(path))?.ok_or_else(|| format!("{path} is missing"))?;
+            same(path, "type", &entry.file_type, &FileType::Directory)?;
+        }
+        for (path, file) in &self.files {
+            let entry = known(node.entry(path))?.ok_or_else(|| format!("{path} is missing"))?;
+            if let Some(content) = &file.content {
+                let found = known(node.contents(path))?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+                same(path, "contents", &found.as_ref(), &Some(content))?;
+            }
+            if let Some(mode) = file.mode {
+                same(path, "mode", &entry.mode, &mode)?;
+            }
+            if let Some(owner) = &file.owner {
+                same(path, "owner", &entry.owner, owner)?;
+            }
+            if let Some(group) = &file.group {
+                same(path, "group", &entry.group, group)?;
+            }
+        }
+        for (path, target) in &self.links {
+            let entry = known(node.entry(path))?.ok_or_else(|| format!("{path} is missing"))?;
+            same(path, "type", &entry.file_type, &FileType::Link { target: target.into() })?;
+        }
+        for path in &self.absent {
+            same(path, "entry", &known(node.entry(path))?, &None)?;
+        }
+        for name in &self.packages {
+            known(node.package(name))?.ok_or_else(|| format!("package {name} is missing"))?;
+        }
+        for (name, unit) in &self.units {
+            same(name, "state", &known(node.unit(name))?, &Some(unit.unit()))?;
+        }
+        for (name, account) in &self.users {
+            let user = known(node.user(name))?.ok_or_else(|| format!("user {name} is missing"))?;
+            same(name, "groups", &user.groups, &account.groups)?;
+        }
+        for name in self.groups.keys() {
+            known(node.group(name))?.ok_or_else(|| format!("group {name} is missing"))?;
+        }
+        for (device, disk) in &self.devices {
+            let block = known(node.block(device))?.ok_or_else(|| format!("{device} is missing"))?;
+            let contents = match block.contents {
+                Contents::Empty => "empty".to_owned(),
+                Contents::Known(signature) => signature.what,
+                Contents::Unsure { why } => format!("unsure: {why}"),
+            };
+            same(device, "contents", &contents, &disk.contents)?;
+            same(device, "size", &block.size, &disk.size.get())?;
+        }
+        let lvm = || known(node.lvm());
+        for (name, group) in &self.volume_groups {
+            let found = lvm()?.volume_group(name).cloned().ok_or_else(|| format!("volume group {name} is missing"))?;
+            same(name, "extents", &found.extents, &group.extents)?;
+        }
+        for (name, size) in &self.logical_volumes {
+            let (group, volume) = name.split_once('/').expect("group/volume");
+            let found = lvm()?.logical_volume(group, volume).map(|volume| volume.size);
+            same(name, "size", &found, &Some(size.get()))?;
+        }
+        for (target, mounted) in &self.mounts {
+            let mounts = known(node.mounts())?;
+            let found = mounts.iter().rev().find(|mount| mount.target == **target);
+            let found = found.ok_or_else(|| format!("nothing is mounted at {target}"))?;
+            same(target, "source", &found.source, &mounted.source)?;
+        }
+        Ok(())
+    }
+}
+
+impl Running {
+    fn unit(&self) -> Unit {
+        let active = if self.running { Active::Active } else { Active::Inactive };
+        let enablement = match (self.masked, self.enabled) {
+            (true, _) => Enablement::Masked,
+            (false, true) => Enablement::Enabled,
+            (false, false) => Enablement::Disabled,
+        };
+        Unit { active, enablement }
+    }
+}
+
+fn known<T>(answer: anyhow::Result<Reading<T>>) -> Result<T, String> {
+    match answer.map_err(|error| format!("{error:#}"))? {
+        Reading::Known(value) => Ok(value),
+        Reading::Unknown { after } => Err(format!("known after {after} only")),
+    }
+}
+
+fn same<T: PartialEq + std::fmt::Debug>(
+    of: &(impl std::fmt::Display + ?Sized),
+    what: &str,
+    found: &T,
+    wanted: &T,
+) -> Result<(), String> {
+    if found == wanted { Ok(()) } else { Err(format!("{what} of {of} is {found:?} and should be {wanted:?}")) }
+}
