@@ -27,7 +27,6 @@ use state::State;
 #[serde(deny_unknown_fields, default)]
 struct Case {
     /// What it shows, in a sentence.
-    #[expect(dead_code, reason = "for readers")]
     about: String,
     /// The node before.
     before: State,
@@ -94,6 +93,9 @@ fn collect(directory: &Path, files: &mut Vec<PathBuf>) {
 /// Runs one case; an error says in what it differs.
 fn check(file: &Path) -> Result<(), String> {
     let case: Case = crate::support::read(file)?;
+    if case.about.is_empty() {
+        return Err("it does not say what it shows".to_owned());
+    }
     let beside = tempfile::tempdir().expect("a directory");
     for (name, contents) in &case.beside {
         let path = beside.path().join(name);

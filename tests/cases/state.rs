@@ -23,7 +23,7 @@ pub(super) struct State {
     /// Paths at which nothing stands.
     absent: Vec<AbsPath>,
     packages: Vec<String>,
-    units: BTreeMap<UnitName, Running>,
+    units: BTreeMap<UnitName, UnitState>,
     users: BTreeMap<String, Account>,
     groups: BTreeMap<String, u32>,
     devices: BTreeMap<DevicePath, Disk>,
@@ -43,7 +43,7 @@ struct File {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Running {
+struct UnitState {
     running: bool,
     enabled: bool,
     #[serde(default)]
@@ -303,7 +303,7 @@ impl State {
     }
 }
 
-impl Running {
+impl UnitState {
     fn unit(&self) -> Unit {
         let active = if self.running { Active::Active } else { Active::Inactive };
         let enablement = match (self.masked, self.enabled) {
