@@ -239,15 +239,12 @@ impl Provider for Cron {
 
     fn read(&self, node: &dyn Probe) -> Result<Reading<State>> {
         let path = crontab::path(&self.user);
-        let table = match known!(regular::at(node, &path)?) {
-            None => None,
-            Some(_) => known!(node.contents(&path)?),
-        };
+        let table = known!(node.contents(&path)?);
         let file = self.file()?;
-        let of_its_own = match known!(regular::at(node, &file)?) {
-            None => None,
-            Some(_) => known!(node.contents(&file)?),
-        };
+        if self.state == Presence::Present && self.r#in == Place::CronD {
+            known!(regular::at(node, &file)?);
+        }
+        let of_its_own = known!(node.contents(&file)?);
         if self.state == Presence::Present {
             if known!(node.user(&self.user)?).is_none() {
                 bail!("there is no user {}: declare it, or need the package that brings it", self.user);
@@ -291,7 +288,10 @@ impl Provider for Cron {
 
     fn provides(&self) -> Vec<Fact> {
         match self.r#in {
-            Place::CronD => self.file().map(Fact::Path).into_iter().collect(),
+            Place::CronD => {
+                let file = self.file().into_iter();
+                file.flat_map(|file| [Fact::Path(file.clone()), Fact::Whole(file)]).collect()
+            }
             Place::Crontab => Vec::new(),
         }
     }

@@ -139,14 +139,13 @@ impl Directory {
         let meta = self.metadata(self.mode).to_meta();
         match standing {
             None => {
-                plan.changes.push(Change::new(prefix("directory"), path));
                 for (property, value) in [
                     ("owner", self.owner.as_ref().map(Shown::from)),
                     ("group", self.group.as_ref().map(Shown::from)),
-                    ("mode", self.mode.map(Shown::from)),
+                    ("mode", Some(self.mode.unwrap_or(Mode::DIRECTORY).into())),
                 ] {
-                    if let (Some(value), false) = (value, inner) {
-                        plan.changes.push(Change::new(property, value));
+                    if let Some(value) = value {
+                        plan.changes.push(Change::new(prefix(property), value));
                     }
                 }
                 plan.ops.push(Op::MakeDirectory { path: path.clone(), meta });
@@ -267,11 +266,8 @@ impl Provider for Directory {
     }
 
     fn provides(&self) -> Vec<Fact> {
-        self.all()
-            .chain(self.files.iter().map(|(path, _)| path))
-            .cloned()
-            .map(Fact::Path)
-            .collect()
+        let directories = self.all().cloned().map(Fact::Path);
+        directories.chain(self.regulars().flat_map(|file| file.provided())).collect()
     }
 
     fn requires(&self) -> Vec<Fact> {

@@ -97,7 +97,11 @@ impl Provider for File {
     }
 
     fn provides(&self) -> Vec<Fact> {
-        vec![Fact::Path(self.path.clone())]
+        let mut facts = self.regular().provided();
+        if self.state == Presence::Absent {
+            facts.push(Fact::Whole(self.path.clone()));
+        }
+        facts
     }
 
     fn requires(&self) -> Vec<Fact> {

@@ -65,10 +65,8 @@ impl Provider for Group {
                     argv.extend(["--gid".to_owned(), gid.to_string()]);
                 }
                 argv.push(name());
-                let mut plan = Plan::to(Action::Create).change(Change::new("group", &self.name));
-                if let Some(gid) = self.gid {
-                    plan = plan.change(Change::new("gid", gid));
-                }
+                let gid = self.gid.map_or_else(|| "next free".to_owned(), |gid| gid.to_string());
+                let plan = Plan::to(Action::Create).change(Change::new("gid", gid));
                 let group = Entry {
                     name: name(),
                     gid: self.gid,

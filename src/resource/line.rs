@@ -161,6 +161,10 @@ impl Provider for Line {
             }))
     }
 
+    fn provides(&self) -> Vec<Fact> {
+        vec![Fact::Part(self.path.clone())]
+    }
+
     fn requires(&self) -> Vec<Fact> {
         vec![Fact::Path(self.path.clone())]
     }

@@ -79,7 +79,7 @@ impl Provider for Template {
     }
 
     fn provides(&self) -> Vec<Fact> {
-        vec![Fact::Path(self.path.clone())]
+        self.regular().provided()
     }
 
     fn requires(&self) -> Vec<Fact> {

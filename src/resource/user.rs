@@ -87,14 +87,14 @@ impl User {
             None => "/bin/bash".to_owned(),
         };
         let home = self.home_of(None);
-        let mut plan = Plan::to(Action::Create).change(Change::new("user", &self.name));
         let mut argv = vec!["useradd".to_owned(), "--no-create-home".to_owned()];
         let mut option = |name: &str, value: String| argv.extend([name.to_owned(), value]);
         if let Some(uid) = self.uid {
-            plan = plan.change(Change::new("uid", uid));
             option("--uid", uid.to_string());
         }
-        plan = plan
+        let uid = self.uid.map_or_else(|| "next free".to_owned(), |uid| uid.to_string());
+        let mut plan = Plan::to(Action::Create)
+            .change(Change::new("uid", uid))
             .change(Change::new("group", self.primary()))
             .change(Change::new("home", &home))
             .change(Change::new("shell", &shell));
@@ -338,7 +338,7 @@ mod tests {
         let tree = offline(&skeleton);
         let plan = converge(&tree.node, "user", declared()).unwrap();
         assert_eq!(plan.action, Action::Create);
-        assert_eq!(properties(&plan), ["user", "group", "home", "shell", "comment", "groups", "home directory"]);
+        assert_eq!(properties(&plan), ["uid", "group", "home", "shell", "comment", "groups", "home directory"]);
         assert_eq!(tree.text("/home/app/.profile"), "# hello\n");
         assert!(tree.text("/etc/group").contains("staff:x:50:ann,app"));
         assert!(converge(&tree.node, "user", declared()).unwrap().is_empty());

@@ -1,5 +1,5 @@
-//! Running a guard where it cannot write: in a mount namespace of its own in which every mount is read-only, and without the
-//! capabilities that could undo that.
+//! Running a guard where it cannot write: in a mount namespace of its own in which every mount is read-only, without the
+//! capabilities that could undo that, and with no device to write to. What it says to a service over a socket is its own.
 
 use std::io;
 
@@ -9,6 +9,7 @@ use nix::{
     sched::{CloneFlags, unshare},
 };
 
+use super::devices;
 use crate::system::{Guard, programs::Program};
 
 pub(super) fn passes(guard: &Guard) -> Result<bool> {
@@ -58,6 +59,7 @@ fn confine() -> io::Result<()> {
         )
     };
     Errno::result(result)?;
+    devices::deny_writes()?;
     drop_capabilities()
 }
 
@@ -105,7 +107,12 @@ mod tests {
     fn a_guard_cannot_write() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().display();
+        let device = directory.path().join("device");
+        let null = nix::sys::stat::makedev(1, 3);
+        let mode = nix::sys::stat::Mode::S_IRWXU;
+        nix::sys::stat::mknod(&device, nix::sys::stat::SFlag::S_IFCHR, mode, null).unwrap();
         for attack in [
+            format!("echo x > {path}/device"),
             format!("echo x > {path}/a"),
             format!("mkdir {path}/a"),
             format!("chmod 700 {path}/."),
@@ -120,7 +127,8 @@ mod tests {
         ] {
             assert!(!guard(&attack).unwrap(), "{attack}");
         }
-        assert_eq!(directory.path().read_dir().unwrap().count(), 0);
+        assert_eq!(directory.path().read_dir().unwrap().count(), 1);
+        assert!(guard(&format!("head -c1 {path}/device && echo x > /dev/null")).unwrap());
     }
 
     #[test]
