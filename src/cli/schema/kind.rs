@@ -107,6 +107,13 @@ pub(super) fn with_expressions(schema: &mut Value) {
     if let Some(Value::Object(properties)) = members.get_mut("properties") {
         properties.values_mut().for_each(or_expression);
     }
+    if let Some(Value::Object(patterns)) = members.get_mut("patternProperties") {
+        patterns.values_mut().for_each(or_expression);
+        // A key may be an expression as well.
+        if let Some(value) = patterns.values().next().cloned() {
+            patterns.insert("\\$\\{".to_owned(), value);
+        }
+    }
     for member in ["items", "additionalProperties"] {
         if let Some(value @ Value::Object(_)) = members.get_mut(member) {
             or_expression(value);
