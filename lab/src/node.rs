@@ -342,25 +342,25 @@ impl Node {
     /// # Errors
     /// When disks were added since.
     pub fn rollback(&self, checkpoint: &Checkpoint) -> Result<()> {
+        let done = self
+            .go_back(checkpoint)
+            .and_then(|()| self.run(&format!("date --utc --set @{}", state::now())));
+        self.told(done).context("going back to a checkpoint").map(drop)
+    }
+
+    fn go_back(&self, checkpoint: &Checkpoint) -> Result<()> {
         let mut inner = self.inner();
         if inner.disks != checkpoint.disks {
-            bail!("{} has other disks than at the checkpoint", self.name);
+            bail!("it has other disks than at the checkpoint");
         }
         let Inner { machine, disks, .. } = &mut *inner;
-        let running = match machine {
-            Some(machine) => machine.restore(&checkpoint.tag, disks).map(|()| true),
-            None => Ok(false),
-        };
-        let done = running.and_then(|running| {
-            if running {
-                self.connect(&mut inner)?;
-            } else {
-                drop(inner);
-                self.start_off(Start::Snapshot(&checkpoint.tag))?;
-            }
-            self.run(&format!("date --utc --set @{} >/dev/null", state::now()))
-        });
-        self.told(done).context("going back to a checkpoint").map(drop)
+        if let Some(machine) = machine {
+            machine.restore(&checkpoint.tag, disks)?;
+            self.connect(&mut inner)
+        } else {
+            drop(inner); // taken again by the start
+            self.start_off(Start::Snapshot(&checkpoint.tag))
+        }
     }
 
     /// The serial console's log so far.

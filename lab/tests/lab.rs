@@ -81,6 +81,13 @@ fn disks_grow_and_outlive_a_power_cut() -> Result<()> {
     );
     assert_eq!(size(node, DATA)?, 3 << 30);
     assert_eq!(size(node, "/dev/disk/by-id/virtio-more")?, 96 << 20);
+
+    node.power_cut();
+    node.rollback(&checkpoint)?;
+    assert!(
+        !node.ssh("test -e /root/kept")?.success(),
+        "the checkpoint kept the later file"
+    );
     Ok(())
 }
 
@@ -112,8 +119,9 @@ fn apt_installs_offline_and_files_pass() -> Result<()> {
 }
 
 #[test]
-fn nothing_is_left_of_a_lab() -> Result<()> {
-    let lab = Lab::start([NodeSpec::new("a")])?;
+fn a_prepared_node_starts_and_leaves_nothing() -> Result<()> {
+    let lab = Lab::start([NodeSpec::new("a").prepared("echo ready >/root/prepared")])?;
+    assert_eq!(lab["a"].run("cat /root/prepared")?, "ready\n");
     let pid = lab["a"].pid().context("it runs")?;
     assert!(is_qemu(pid));
     drop(lab);
