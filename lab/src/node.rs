@@ -190,7 +190,8 @@ impl Node {
     /// # Errors
     /// When the node is off, or the time is over; the command may then still run on the node.
     pub fn ssh_within(&self, command: &str, limit: Duration) -> Result<Output> {
-        self.told(self.connection().and_then(|ssh| ssh.run(command, limit)))
+        let ssh = self.connection()?;
+        self.told(ssh.run(command, limit))
     }
 
     /// Runs a shell command line that must succeed, and returns its standard output.
