@@ -25,7 +25,7 @@ fn a_path() -> impl Strategy<Value = AbsPath> {
 
 fn a_meta() -> impl Strategy<Value = Meta> {
     (
-        prop::option::of(prop::sample::select(vec!["0600", "0755", "4711"])),
+        prop::option::of(prop::sample::select(vec!["0600", "0755", "4711", "2770"])),
         prop::option::of(0_u32..3),
     )
         .prop_map(|(mode, owner)| Meta {
@@ -67,7 +67,9 @@ fn a_tree() -> tempfile::TempDir {
 }
 
 /// All that is compared at a path; `None` where links go round in a circle. A link's mode means nothing.
-fn seen(node: &dyn Probe, path: &Path) -> Option<(Option<Entry>, Option<Vec<u8>>, Vec<String>)> {
+type Seen = (Option<Entry>, Option<Vec<u8>>, Vec<String>);
+
+fn seen(node: &dyn Probe, path: &Path) -> Option<Seen> {
     let mut entry = settled(node.entry(path))?;
     if let Some(Entry {
         file_type: FileType::Link { .. },
