@@ -1,6 +1,7 @@
-//! The one integration binary: cases as data, the built program from the outside, and real machines.
+//! The one integration binary: cases as data, the examples, the built program from the outside, and real machines.
 
 mod cases;
 mod cli;
+mod examples;
 mod node;
 mod support;

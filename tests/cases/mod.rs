@@ -20,6 +20,7 @@ use glrl::{
 use serde::Deserialize;
 
 use node::CaseNode;
+pub(crate) use node::Disks;
 use state::State;
 
 /// One case.
@@ -78,10 +79,19 @@ fn every_kind_has_cases() {
         assert!(directory.is_dir(), "{} has no folder in tests/cases", kind.name);
         let mut cases = Vec::new();
         collect(&directory, &mut cases);
-        assert!(cases.len() >= 2, "{} has {} cases, which are too few", kind.name, cases.len());
+        assert!(
+            cases.len() >= 2,
+            "{} has {} cases, which are too few",
+            kind.name,
+            cases.len()
+        );
         for case in cases {
             let text = fs::read_to_string(&case).expect("a case");
-            assert!(text.contains(&format!("- {}:", kind.name)), "{} is about another kind", case.display());
+            assert!(
+                text.contains(&format!("- {}:", kind.name)),
+                "{} is about another kind",
+                case.display()
+            );
         }
     }
 }

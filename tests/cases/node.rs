@@ -21,7 +21,7 @@ use super::state::State;
 
 /// A bare node with these disks.
 #[derive(Debug)]
-pub(super) struct Disks(pub(super) BTreeMap<PathBuf, BlockDevice>);
+pub(crate) struct Disks(pub(crate) BTreeMap<PathBuf, BlockDevice>);
 
 /// The node of a case.
 pub(super) struct CaseNode<'a> {

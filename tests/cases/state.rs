@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use glrl::{
     system::{
-        Active, BlockDevice, Command, Contents, Effect, Enablement, Export, FileType, Group, Meta, Mount, Op, Package, Probe,
-        Reading, Signature, System, Unit, User,
+        Active, BlockDevice, Command, Contents, Effect, Enablement, Export, FileType, Group, Meta, Mount, Op, Package,
+        Probe, Reading, Signature, System, Unit, User,
     },
     value::{AbsPath, DevicePath, Mode, Owner, Size, UnitName},
 };
@@ -324,9 +324,16 @@ impl State {
         }
         let live = known(node.exports())?;
         for wanted in self.exports() {
-            let client = live.iter().find(|export| export.path == wanted.path && export.client == wanted.client);
-            let found = client.map(|export| &export.options);
-            same(&wanted.path, &wanted.client, &found, &Some(&wanted.options))?;
+            let client = live
+                .iter()
+                .find(|export| export.path == wanted.path && export.client == wanted.client)
+                .ok_or_else(|| format!("{} is not exported to {}", wanted.path, wanted.client))?;
+            if let Some(option) = wanted.options.iter().find(|option| !client.options.contains(option)) {
+                return Err(format!(
+                    "{} is exported with {:?}, not {option}",
+                    wanted.path, client.options
+                ));
+            }
         }
         Ok(())
     }
