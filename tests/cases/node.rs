@@ -46,6 +46,7 @@ impl<'a> CaseNode<'a> {
         state.establish(&self.overlay);
         let mut passes = self.passes.lock().unwrap_or_else(PoisonError::into_inner);
         passes.extend(state.passes.iter().cloned());
+        passes.retain(|program| !state.fails.contains(program));
     }
 }
 

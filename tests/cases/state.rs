@@ -23,6 +23,8 @@ pub(super) struct State {
     /// Paths at which nothing stands.
     absent: Vec<AbsPath>,
     packages: Vec<String>,
+    /// Packages that apt keeps at their version.
+    held: Vec<String>,
     units: BTreeMap<UnitName, Running>,
     users: BTreeMap<String, Account>,
     groups: BTreeMap<String, u32>,
@@ -34,6 +36,8 @@ pub(super) struct State {
     exports: BTreeMap<String, BTreeMap<String, Vec<String>>>,
     /// Programs, with their arguments, that succeed as guards; all others fail. Not checked.
     pub(super) passes: Vec<String>,
+    /// Of these, those that succeed no longer.
+    pub(super) fails: Vec<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -158,10 +162,11 @@ impl State {
         for path in &self.absent {
             execute(Op::Remove { path: path.clone() });
         }
-        for name in &self.packages {
+        let packages = self.packages.iter().map(|name| (name, false));
+        for (name, hold) in packages.chain(self.held.iter().map(|name| (name, true))) {
             let package = Package {
                 version: "1.0".to_owned(),
-                hold: false,
+                hold,
                 configured: true,
             };
             effects(vec![Effect::Package(name.clone(), Some(package))]);
@@ -276,6 +281,10 @@ impl State {
         }
         for name in &self.packages {
             known(node.package(name))?.ok_or_else(|| format!("package {name} is missing"))?;
+        }
+        for name in &self.held {
+            let package = known(node.package(name))?.ok_or_else(|| format!("package {name} is missing"))?;
+            same(name, "hold", &package.hold, &true)?;
         }
         for (name, unit) in &self.units {
             same(name, "state", &known(node.unit(name))?, &Some(unit.unit()))?;
