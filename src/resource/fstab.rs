@@ -236,7 +236,7 @@ mod tests {
         fn lines_of_others_come_back(text in "([ \t#a-z/\\\\04,]*\n?){0,8}", target in "/[a-z]{1,3}", source in field()) {
             let others = |text: &str| -> Vec<String> {
                 text.split('\n')
-                    .filter(|line| !entry(0, line).is_some_and(|entry| entry.target == target))
+                    .filter(|line| entry(0, line).is_none_or(|entry| entry.target != target))
                     .map(str::to_owned)
                     .collect::<Vec<_>>()
             };

@@ -1,8 +1,8 @@
 //! What the head of a device says of itself: identity and extent of the filesystems glrl makes, of physical volumes and of
 //! swap. libblkid knows many more; this is for what is in use, and for how far a filesystem reaches, without a process.
 //!
-//! Layouts: `xfs_dsb` (fs/xfs/libxfs/xfs_format.h), ext4's on-disk format (Documentation/filesystems/ext4/super.rst),
-//! `btrfs_super_block` (btrfs_tree.h), `label_header` (lvm2 lib/label/label.c), `swap_header` (include/linux/swap.h).
+//! Layouts: `xfs_dsb` (`fs/xfs/libxfs/xfs_format.h`), ext4's on-disk format (Documentation/filesystems/ext4/super.rst),
+//! `btrfs_super_block` (`btrfs_tree.h`), `label_header` (lvm2 lib/label/label.c), `swap_header` (include/linux/swap.h).
 
 use super::{Geometry, Signature};
 
@@ -72,7 +72,7 @@ impl<'a> Head<'a> {
     }
 }
 
-/// Fewer blocks than 16 MiB make no allocation group (`XFS_AG_MIN_BYTES`): mkfs.xfs leaves them, xfs_growfs would take 64.
+/// Fewer blocks than 16 MiB make no allocation group (`XFS_AG_MIN_BYTES`): mkfs.xfs leaves them, `xfs_growfs` would take 64.
 fn xfs_least(block: u64) -> u64 {
     (16 << 20) / block.max(1)
 }

@@ -25,7 +25,7 @@ pub(super) struct State {
     packages: Vec<String>,
     /// Packages that apt keeps at their version.
     held: Vec<String>,
-    units: BTreeMap<UnitName, Running>,
+    units: BTreeMap<UnitName, UnitState>,
     users: BTreeMap<String, Account>,
     groups: BTreeMap<String, u32>,
     devices: BTreeMap<DevicePath, Disk>,
@@ -51,7 +51,7 @@ struct File {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Running {
+struct UnitState {
     running: bool,
     enabled: bool,
     #[serde(default)]
@@ -362,7 +362,7 @@ impl Disk {
     }
 }
 
-impl Running {
+impl UnitState {
     fn unit(&self) -> Unit {
         let active = if self.running { Active::Active } else { Active::Inactive };
         let enablement = match (self.masked, self.enabled) {

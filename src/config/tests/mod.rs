@@ -378,7 +378,7 @@ resources:
 #[test]
 fn expressions_keep_types_and_render_in_text() {
     let site = Site::role(
-        r##"
+        r#"
 inputs: { n: { type: int, default: 3 }, on: { type: bool, default: true }, none: { type: int, optional: true } }
 vars:
   list: "${[1, inputs.n]}"
@@ -391,7 +391,7 @@ vars:
 resources:
   - directory: /${vars.text}
   - directory: "/${vars.nested.a[0]}/${vars.default}/${vars.size}/${vars.nested['k-3']}/${vars.sorted[0]}/${vars.matched}"
-"##,
+"#,
     );
     assert_eq!(
         site.ids(),
