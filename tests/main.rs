@@ -1,3 +1,6 @@
-//! The one integration binary: the built program from the outside, and real machines.
+//! The one integration binary: cases as data, the built program from the outside, and real machines.
 
+mod cases;
 mod cli;
+mod node;
+mod support;

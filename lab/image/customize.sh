@@ -58,7 +58,14 @@ CONFIG
 chroot "$root" systemctl enable --quiet systemd-networkd
 chroot "$root" systemctl mask --quiet systemd-networkd-wait-online.service \
     apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer \
-    e2scrub_reap.service fstrim.timer logrotate.timer systemd-pstore.service
+    e2scrub_reap.service fstrim.timer logrotate.timer modprobe@drm.service systemd-pstore.service
+# Each costs a process at every `systemctl daemon-reload`, of which an installation makes dozens; a
+# node has nothing that these would find.
+mkdir -p "$root/etc/systemd/system-generators"
+for generator in cryptsetup debug gpt-auto hibernate-resume integritysetup rc-local run system-update \
+    veritysetup; do
+    ln -s /dev/null "$root/etc/systemd/system-generators/systemd-$generator-generator"
+done
 echo lab >"$root/etc/hostname"
 printf '127.0.0.1\tlocalhost\n' >"$root/etc/hosts"
 echo '/dev/vda / ext4 defaults,noatime 0 1' >"$root/etc/fstab"

@@ -47,7 +47,11 @@ impl Accelerator {
         let entry = cache.entry(&format!("accelerator-{key}"), |folder| {
             say("trying KVM");
             let works = kvm_reaches_user_space(image)?;
-            say(if works { "KVM works" } else { "KVM does not work here: nodes are emulated (TCG)" });
+            say(if works {
+                "KVM works"
+            } else {
+                "KVM does not work here: nodes are emulated (TCG)"
+            });
             Ok(fs::write(folder.join("verdict"), if works { "kvm" } else { "tcg" })?)
         })?;
         let verdict = fs::read_to_string(entry.join("verdict"))?;
@@ -93,9 +97,15 @@ fn kvm_reaches_user_space(image: &Image) -> Result<bool> {
         .arg(image.kernel())
         .arg("-initrd")
         .arg(image.initrd())
-        .args(["-append", "root=/dev/vda ro console=ttyS0 init=/usr/local/sbin/lab-probe"])
+        .args([
+            "-append",
+            "root=/dev/vda ro console=ttyS0 init=/usr/local/sbin/lab-probe",
+        ])
         .arg("-drive")
-        .arg(format!("if=virtio,format=raw,snapshot=on,file={}", image.root().display()))
+        .arg(format!(
+            "if=virtio,format=raw,snapshot=on,file={}",
+            image.root().display()
+        ))
         .arg("-serial")
         .arg(format!("file:{}", serial.display()))
         .stdin(Stdio::null())

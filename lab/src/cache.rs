@@ -8,6 +8,7 @@ use std::{
     fs::{self, File},
     io::{self, Write as _},
     path::{Path, PathBuf},
+    time::{Duration, SystemTime},
 };
 
 use anyhow::{Context, Result};
@@ -40,15 +41,14 @@ impl Cache {
     }
 
     /// The entry `name`; where it is missing, `make` fills an empty folder that becomes it.
-    pub(crate) fn entry(
-        &self,
-        name: &str,
-        make: impl FnOnce(&Path) -> Result<()>,
-    ) -> Result<PathBuf> {
+    pub(crate) fn entry(&self, name: &str, make: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
         let done = self.root.join(name);
         if done.is_dir() {
+            // The time of the last use, by which old entries are told.
+            File::open(&done)?.set_modified(SystemTime::now())?;
             return Ok(done);
         }
+        self.sweep()?;
         let lock = File::create(self.root.join(format!("{name}.lock")))?;
         lock.lock().context("locking the cache")?;
         if done.is_dir() {
@@ -61,7 +61,28 @@ impl Cache {
         fs::rename(&making, &done)?;
         Ok(done)
     }
+
+    /// Removes entries that have not been used for long: each change of a recipe leaves some.
+    fn sweep(&self) -> Result<()> {
+        for entry in fs::read_dir(&self.root)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let is_entry = ENTRIES
+                .iter()
+                .any(|kind| name.as_encoded_bytes().starts_with(kind.as_bytes()));
+            let unused = entry.metadata()?.modified()?.elapsed().unwrap_or_default();
+            if is_entry && entry.file_type()?.is_dir() && unused > UNUSED_LIMIT {
+                remove_folder(&entry.path())?;
+            }
+        }
+        Ok(())
+    }
 }
+
+/// What the names of entries begin with.
+const ENTRIES: [&str; 3] = ["image-", "state-", "accelerator-"];
+
+const UNUSED_LIMIT: Duration = Duration::from_hours(30 * 24);
 
 /// Removes a folder with all it holds; none there is fine.
 pub(crate) fn remove_folder(path: &Path) -> Result<()> {
@@ -81,7 +102,17 @@ pub(crate) fn key<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
         hash.update(part);
     }
     let digest = hash.finalize();
-    digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&digest[..8])
+}
+
+/// Bytes as lower-case hex digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// Tells whoever waits what takes so long. Standard error: standard output is for results.
@@ -119,6 +150,20 @@ mod tests {
         cache.entry("e", fail).unwrap_err();
         let entry = cache.entry("e", |path| Ok(fs::write(path.join("other"), "")?)).unwrap();
         assert!(!entry.join("file").exists());
+    }
+
+    #[test]
+    fn an_entry_unused_for_long_goes_when_another_is_made() {
+        let (_folder, cache) = cache();
+        let make = |_: &Path| Ok(());
+        let [old, used] = ["image-old", "image-used"].map(|name| cache.entry(name, make).unwrap());
+        for entry in [&old, &used] {
+            let long_ago = SystemTime::now() - 2 * UNUSED_LIMIT;
+            File::open(entry).unwrap().set_modified(long_ago).unwrap();
+        }
+        cache.entry("image-used", make).unwrap();
+        cache.entry("state-new", make).unwrap();
+        assert!(used.exists() && !old.exists());
     }
 
     #[test]

@@ -33,13 +33,19 @@ impl Disk {
     /// An empty disk of a size in bytes, a multiple of 512. It takes no space until it is written to.
     #[must_use]
     pub fn sized(serial: &str, bytes: u64) -> Self {
-        Self { serial: serial.to_owned(), content: Content::Empty { bytes } }
+        Self {
+            serial: serial.to_owned(),
+            content: Content::Empty { bytes },
+        }
     }
 
     /// A disk that starts as a copy of a raw image file, and so has its size.
     #[must_use]
     pub fn copy_of(serial: &str, image: &Path) -> Self {
-        Self { serial: serial.to_owned(), content: Content::CopyOf(image.to_owned()) }
+        Self {
+            serial: serial.to_owned(),
+            content: Content::CopyOf(image.to_owned()),
+        }
     }
 }
 
@@ -56,7 +62,7 @@ const FIRST_SLOT: u8 = 0x10;
 const SLOTS: u8 = 0x10;
 
 /// `qemu-img` works on sparse files.
-const LIMIT: Duration = Duration::from_secs(300);
+const LIMIT: Duration = Duration::from_mins(5);
 
 impl DiskFile {
     /// Makes the file for `disk` in `folder`, in a slot that `others` do not use.
@@ -75,9 +81,7 @@ impl DiskFile {
         let path = folder.join(format!("{serial}.qcow2"));
         let file = path.display().to_string();
         match &disk.content {
-            Content::Empty { bytes } => {
-                image(["create", "-q", "-f", "qcow2", &file, &bytes.to_string()])
-            }
+            Content::Empty { bytes } => image(["create", "-q", "-f", "qcow2", &file, &bytes.to_string()]),
             Content::CopyOf(source) => {
                 let source = source.display().to_string();
                 image(["convert", "-q", "-f", "raw", "-O", "qcow2", &source, &file])
@@ -89,7 +93,14 @@ impl DiskFile {
 
     /// Grows a disk that no machine uses at the moment.
     pub(crate) fn grow(&self, bytes: u64) -> Result<()> {
-        image(["resize", "-q", "-f", "qcow2", &self.path.display().to_string(), &bytes.to_string()])
+        image([
+            "resize",
+            "-q",
+            "-f",
+            "qcow2",
+            &self.path.display().to_string(),
+            &bytes.to_string(),
+        ])
     }
 
     /// QEMU's name for the content.

@@ -31,10 +31,7 @@ pub(crate) fn check() -> Result<()> {
             .chain([Path::new("/usr/sbin").into(), Path::new("/sbin").into()])
             .any(|folder| folder.join(program).is_file())
     };
-    let missing: Vec<_> = PROGRAMS
-        .iter()
-        .filter(|(program, _)| !found(program))
-        .collect();
+    let missing: Vec<_> = PROGRAMS.iter().filter(|(program, _)| !found(program)).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -59,7 +56,7 @@ where
     I: IntoIterator,
     I::Item: Into<OsString>,
 {
-    let output = wait(duct::cmd(program, arguments), limit).with_context(|| format!("running {program}"))?;
+    let output = wait(&duct::cmd(program, arguments), limit).with_context(|| format!("running {program}"))?;
     if !output.status.success() {
         bail!("{program} failed ({}): {}", output.status, tail(&output.stderr));
     }
@@ -70,7 +67,7 @@ where
 ///
 /// # Errors
 /// When it cannot be started or is still running after `limit`; then it is killed.
-pub(crate) fn wait(expression: duct::Expression, limit: Duration) -> Result<std::process::Output> {
+pub(crate) fn wait(expression: &duct::Expression, limit: Duration) -> Result<std::process::Output> {
     let handle = expression
         .env("PATH", search_path())
         .stdout_capture()

@@ -91,7 +91,7 @@ fn build(folder: &Path) -> Result<()> {
         .stdout_file(File::create(&log)?)
         .unchecked()
         .start()?;
-    let Some(output) = handle.wait_timeout(Duration::from_secs(1800))? else {
+    let Some(output) = handle.wait_timeout(Duration::from_mins(30))? else {
         handle.kill()?;
         bail!("building the image took over half an hour: see {}", log.display());
     };
@@ -103,7 +103,10 @@ fn build(folder: &Path) -> Result<()> {
         );
     }
     let host_key = fs::read_to_string(folder.join("host_key.pub")).context("reading the host key")?;
-    fs::write(folder.join("known_hosts"), format!("{} {host_key}", crate::ssh::HOST_ALIAS))?;
+    fs::write(
+        folder.join("known_hosts"),
+        format!("{} {host_key}", crate::ssh::HOST_ALIAS),
+    )?;
     say(&format!("image built in {} s", started.elapsed().as_secs()));
     Ok(())
 }

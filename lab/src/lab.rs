@@ -38,7 +38,10 @@ impl Lab {
         let addresses = addresses(&specs)?;
         let workshop = Workshop::open()?;
         let known = KNOWN.iter().map(|(name, address)| (*name, *address));
-        let others = specs.iter().map(|spec| spec.name.as_str()).zip(addresses.iter().copied());
+        let others = specs
+            .iter()
+            .map(|spec| spec.name.as_str())
+            .zip(addresses.iter().copied());
         let others = others.filter(|(name, _)| KNOWN.iter().all(|(known, _)| known != name));
         let hosts = known
             .chain(others)
@@ -47,7 +50,13 @@ impl Lab {
         let run = RunFolder::new(&workshop.cache)?;
         let logs = Logs::new()?;
         let segment = Segment::default();
-        let shared = Arc::new(Shared { workshop, segment, hosts, run, logs });
+        let shared = Arc::new(Shared {
+            workshop,
+            segment,
+            hosts,
+            run,
+            logs,
+        });
         let nodes = thread::scope(|scope| {
             let start = |(spec, address)| {
                 let shared = &shared;
@@ -72,18 +81,6 @@ impl Lab {
     pub fn build() -> Result<()> {
         let workshop = Workshop::open()?;
         State::get(&workshop, NodeSpec::new("any").hardware, None).map(drop)
-    }
-
-    /// Ends all nodes now and removes all they left, also where other owners of the lab remain.
-    /// Nothing but dropping it makes sense after that.
-    ///
-    /// # Errors
-    /// When files could not be removed.
-    pub fn end(&self) -> Result<()> {
-        for node in &self.nodes {
-            node.end()?;
-        }
-        Ok(())
     }
 
     /// All nodes, in the order they were asked for.

@@ -28,12 +28,18 @@ impl Logs {
             .map(PathBuf::from)
             .or_else(|| Some(target_folder()?.join("lab-logs")))
             .unwrap_or_else(|| std::env::temp_dir().join("lab-logs"));
-        let test = thread::current().name().unwrap_or("lab").replace(|c: char| !c.is_alphanumeric(), "-");
+        let test = thread::current()
+            .name()
+            .unwrap_or("lab")
+            .replace(|c: char| !c.is_alphanumeric(), "-");
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let folder = base.join(format!("{test}.{}.{count}", std::process::id()));
         let folder = std::path::absolute(folder)?;
         fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
-        Ok(Self { folder, keep: AtomicBool::new(false) })
+        Ok(Self {
+            folder,
+            keep: AtomicBool::new(false),
+        })
     }
 
     /// The file for one kind of output of a node.
@@ -62,6 +68,8 @@ impl Drop for Logs {
 /// Cargo marks its target folder as a cache (<https://bford.info/cachedir/>).
 fn target_folder() -> Option<PathBuf> {
     let program = std::env::current_exe().ok()?;
-    let folder = program.ancestors().find(|folder| folder.join("CACHEDIR.TAG").exists())?;
+    let folder = program
+        .ancestors()
+        .find(|folder| folder.join("CACHEDIR.TAG").exists())?;
     Some(folder.to_owned())
 }

@@ -81,8 +81,7 @@ pub(crate) struct Machine {
 const ROOT: &str = "root";
 
 /// The kernel's command line. Emulated, mitigations cost much and protect nothing.
-const KERNEL_OPTIONS: &str =
-    "root=/dev/vda rw console=ttyS0 net.ifnames=0 mitigations=off nokaslr audit=0";
+const KERNEL_OPTIONS: &str = "root=/dev/vda rw console=ttyS0 net.ifnames=0 mitigations=off nokaslr audit=0";
 
 impl Machine {
     /// Starts QEMU and returns when the machine runs; its ssh server may be a minute away.
@@ -146,15 +145,15 @@ impl Machine {
 
     /// Plugs in a disk while the machine runs.
     pub(crate) fn add_disk(&mut self, disk: &DiskFile) -> Result<()> {
-        self.qmp.execute("blockdev-add", disk.blockdev())?;
-        self.qmp.execute("device_add", disk.device())?;
+        self.qmp.execute("blockdev-add", &disk.blockdev())?;
+        self.qmp.execute("device_add", &disk.device())?;
         Ok(())
     }
 
     /// Gives a disk a new size; the machine is told.
     pub(crate) fn resize(&mut self, disk: &DiskFile, bytes: u64) -> Result<()> {
         let arguments = json!({ "node-name": disk.node_name(), "size": bytes });
-        self.qmp.execute("block_resize", arguments).map(drop)
+        self.qmp.execute("block_resize", &arguments).map(drop)
     }
 
     /// Keeps memory, devices and disks as they are under a name inside the disks.
@@ -171,18 +170,18 @@ impl Machine {
     /// file it was started with ([`Memory::File`]).
     pub(crate) fn save(mut self, state: &Path) -> Result<()> {
         memory_is_a_file(&mut self.qmp)?;
-        self.qmp.execute("stop", json!({}))?;
+        self.qmp.execute("stop", &json!({}))?;
         let uri = format!("exec:cat >{}", crate::ssh::quote_path(state));
-        self.qmp.execute("migrate", json!({ "uri": uri }))?;
+        self.qmp.execute("migrate", &json!({ "uri": uri }))?;
         self.qmp.poll("the saved state", |qmp| {
-            let answer = qmp.execute("query-migrate", json!({}))?;
+            let answer = qmp.execute("query-migrate", &json!({}))?;
             match answer["status"].as_str() {
                 Some("completed") => Ok(Some(())),
                 Some("failed") => bail!("{}", answer["error-desc"].as_str().unwrap_or("it failed")),
                 _ => Ok(None),
             }
         })?;
-        self.qmp.execute("quit", json!({}))?;
+        self.qmp.execute("quit", &json!({}))?;
         self.child.wait()?;
         Ok(())
     }
@@ -220,23 +219,25 @@ fn free_port() -> Result<u16> {
 fn memory_is_a_file(qmp: &mut Qmp) -> Result<()> {
     let capability = json!({ "capability": "x-ignore-shared", "state": true });
     let arguments = json!({ "capabilities": [capability] });
-    qmp.execute("migrate-set-capabilities", arguments).map(drop)
+    qmp.execute("migrate-set-capabilities", &arguments).map(drop)
 }
 
 fn resume(qmp: &mut Qmp, state: &Path) -> Result<()> {
     memory_is_a_file(qmp)?;
     let uri = format!("exec:cat {}", crate::ssh::quote_path(state));
-    qmp.execute("migrate-incoming", json!({ "uri": uri }))?;
+    qmp.execute("migrate-incoming", &json!({ "uri": uri }))?;
     qmp.poll("the restored state", |qmp| {
-        let status = qmp.execute("query-status", json!({}))?;
+        let status = qmp.execute("query-status", &json!({}))?;
         Ok((status["status"] != "inmigrate").then_some(()))
     })?;
-    qmp.execute("cont", json!({})).map(drop)
+    qmp.execute("cont", &json!({})).map(drop)
 }
 
 fn snapshot(tag: &str, disks: &[DiskFile]) -> Value {
-    let devices: Vec<_> =
-        [ROOT.to_owned()].into_iter().chain(disks.iter().map(DiskFile::node_name)).collect();
+    let devices: Vec<_> = [ROOT.to_owned()]
+        .into_iter()
+        .chain(disks.iter().map(DiskFile::node_name))
+        .collect();
     json!({ "tag": tag, "vmstate": ROOT, "devices": devices })
 }
 
@@ -280,8 +281,14 @@ fn arguments(setup: &Setup, ssh_port: u16) -> Vec<String> {
     // No way out but the one way in: a node cannot reach anything beyond its lab.
     let forward = format!("hostfwd=tcp:127.0.0.1:{ssh_port}-:22");
     option("-netdev", format!("user,id=host,restrict=on,{forward}"));
-    option("-device", format!("virtio-net-pci,netdev=lan,addr=0x3,romfile=,mac={mac}"));
-    option("-chardev", format!("file,id=serial,append=on,path={}", escape(setup.serial)));
+    option(
+        "-device",
+        format!("virtio-net-pci,netdev=lan,addr=0x3,romfile=,mac={mac}"),
+    );
+    option(
+        "-chardev",
+        format!("file,id=serial,append=on,path={}", escape(setup.serial)),
+    );
     for disk in setup.disks {
         option("-blockdev", disk.blockdev().to_string());
         option("-device", disk.device().to_string());
@@ -306,6 +313,25 @@ fn memory(setup: &Setup) -> Value {
             "share": matches!(setup.memory, Memory::File(_)),
         }),
     }
+}
+
+/// All that a saved state depends on but the image's content: the machine as QEMU is told it.
+pub(crate) fn description(image: &Image, accelerator: Accelerator, hardware: Hardware) -> String {
+    let path = Path::new("any");
+    let setup = Setup {
+        image,
+        accelerator,
+        hardware,
+        memory: Memory::Fresh,
+        root: path,
+        disks: &[],
+        segment: &Segment::default(),
+        mac: [0; 6],
+        start: Start::Boot,
+        serial: path,
+        messages: path,
+    };
+    arguments(&setup, 0).join(" ")
 }
 
 /// QEMU's option lists double a comma that belongs to a value.

@@ -15,7 +15,7 @@ pub(crate) struct Mirror {
     pub(crate) options: Vec<String>,
 }
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 impl Mirror {
     /// Asks the host's apt. `suite` is the code name of the Debian release that the nodes run, which
@@ -23,7 +23,12 @@ impl Mirror {
     pub(crate) fn of_host(suite: &str) -> Result<Self> {
         let targets = host::run(
             "apt-get",
-            ["indextargets", "--format", "$(ORIGIN)|$(LABEL)|$(REPO_URI)", "Created-By: Packages"],
+            [
+                "indextargets",
+                "--format",
+                "$(ORIGIN)|$(LABEL)|$(REPO_URI)",
+                "Created-By: Packages",
+            ],
             LIMIT,
         )?;
         let dump = host::run("apt-config", ["dump", "Acquire"], LIMIT)?;
@@ -94,7 +99,10 @@ mod tests {
                     Acquire::http \"\";\nAcquire::http::Proxy \"http://proxy:3128\";\n";
         assert_eq!(
             options(dump),
-            ["Acquire::Check-Date \"false\"", "Acquire::http::Proxy \"http://proxy:3128\""]
+            [
+                "Acquire::Check-Date \"false\"",
+                "Acquire::http::Proxy \"http://proxy:3128\""
+            ]
         );
     }
 }

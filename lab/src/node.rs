@@ -13,6 +13,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 use crate::{
+    cache,
     disk::{self, Disk, DiskFile},
     host,
     logs::Logs,
@@ -39,7 +40,10 @@ impl NodeSpec {
     pub fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
-            hardware: Hardware { memory_mib: 1024, cpus: 1 },
+            hardware: Hardware {
+                memory_mib: 1024,
+                cpus: 1,
+            },
             disks: Vec::new(),
             preparation: None,
         }
@@ -116,7 +120,7 @@ pub struct Checkpoint {
 }
 
 /// How long a command may take that was given no other limit.
-const COMMAND_LIMIT: Duration = Duration::from_secs(600);
+const COMMAND_LIMIT: Duration = Duration::from_mins(20);
 
 impl Node {
     /// Starts a node from its saved state.
@@ -134,10 +138,16 @@ impl Node {
             address,
             hardware: spec.hardware,
             folder,
-            inner: Mutex::new(Inner { machine: None, ssh: None, disks: Vec::new(), checkpoints: 0 }),
+            inner: Mutex::new(Inner {
+                machine: None,
+                ssh: None,
+                disks: Vec::new(),
+                checkpoints: 0,
+            }),
             shared: Arc::clone(shared),
         };
-        node.told(node.resume(&state, disks)).context("starting it from its saved state")?;
+        node.told(node.resume(&state, disks))
+            .context("starting it from its saved state")?;
         Ok(node)
     }
 
@@ -167,10 +177,10 @@ impl Node {
         Ok(self.connection()?.arguments())
     }
 
-    /// Runs a shell command line as root, within ten minutes. How it ends is the caller's to judge.
+    /// Runs a shell command line as root, within twenty minutes. How it ends is the caller's to judge.
     ///
     /// # Errors
-    /// When the node is off, or ten minutes are over.
+    /// When the node is off, or the time is over.
     pub fn ssh(&self, command: &str) -> Result<Output> {
         self.ssh_within(command, COMMAND_LIMIT)
     }
@@ -209,12 +219,12 @@ impl Node {
             let ssh = self.connection()?;
             let unpack = ssh.expression(&format!("mkdir -p {target} && tar -xf - -C {target}"));
             let pack = duct::cmd!("tar", "-cf", "-", "-C", local, ".");
-            return self.transfer(&format!("putting {}", local.display()), pack.pipe(unpack));
+            return self.transfer(&format!("putting {}", local.display()), &pack.pipe(unpack));
         }
         let mode = metadata.permissions().mode() & 0o7777;
         let command = format!("install -D -m {mode:04o} /dev/stdin {target}");
         let expression = self.connection()?.expression(&command).stdin_file(File::open(local)?);
-        self.transfer(&format!("putting {}", local.display()), expression)
+        self.transfer(&format!("putting {}", local.display()), &expression)
     }
 
     /// Copies a file of the node here.
@@ -225,7 +235,7 @@ impl Node {
         let command = format!("cat {}", quote(remote));
         let file = File::create(local).with_context(|| format!("making {}", local.display()))?;
         let expression = self.connection()?.expression(&command).stdin_null().stdout_file(file);
-        self.transfer(&format!("getting {remote}"), expression)
+        self.transfer(&format!("getting {remote}"), &expression)
     }
 
     /// Cuts the power: QEMU is killed. The disks keep what had reached them.
@@ -241,7 +251,7 @@ impl Node {
     /// Boots the node from its disks, after a [`Self::power_cut`].
     ///
     /// # Errors
-    /// When it runs already, or no ssh server answers within five minutes.
+    /// When it runs already, or no ssh server answers within ten minutes.
     pub fn boot(&self) -> Result<()> {
         self.told(self.start_off(Start::Boot)).context("booting the node")
     }
@@ -249,7 +259,7 @@ impl Node {
     /// Restarts the node's operating system in good order.
     ///
     /// # Errors
-    /// When it is not back within ten minutes.
+    /// When it is not back within twenty minutes.
     pub fn reboot(&self) -> Result<()> {
         let before = self.run("cat /proc/sys/kernel/random/boot_id")?;
         self.run("systemctl --no-block reboot")?;
@@ -276,7 +286,7 @@ impl Node {
     /// Gives the node one more disk while it runs.
     ///
     /// # Errors
-    /// When the node is off or does not see the disk within a minute.
+    /// When the node is off or does not see the disk within five minutes.
     pub fn add_disk(&self, disk: &Disk) -> Result<()> {
         let mut inner = self.inner();
         let file = DiskFile::make(disk, &self.folder, &inner.disks)?;
@@ -321,7 +331,10 @@ impl Node {
         let Inner { machine, disks, .. } = &mut *inner;
         let saved = machine.as_mut().context("the node is off")?.snapshot(&tag, disks);
         self.told(saved).context("making a checkpoint")?;
-        Ok(Checkpoint { tag, disks: disks.clone() })
+        Ok(Checkpoint {
+            tag,
+            disks: disks.clone(),
+        })
     }
 
     /// Puts the node back to a checkpoint, also after a power cut. Its clock is set.
@@ -378,7 +391,8 @@ impl Node {
         let own = [self.name.as_str(), &address, &mac, &epoch, &seed];
         let words = own.into_iter().chain(self.shared.hosts.iter().map(String::as_str));
         let arguments: Vec<_> = words.map(quote).collect();
-        self.run(&format!("lab-node {} && {wait}", arguments.join(" "))).map(drop)
+        self.run(&format!("lab-node {} && {wait}", arguments.join(" ")))
+            .map(drop)
     }
 
     /// Starts a node that is off.
@@ -426,7 +440,7 @@ impl Node {
         Ok(())
     }
 
-    fn transfer(&self, what: &str, expression: duct::Expression) -> Result<()> {
+    fn transfer(&self, what: &str, expression: &duct::Expression) -> Result<()> {
         let output = host::wait(expression, COMMAND_LIMIT).with_context(|| what.to_owned())?;
         if output.status.success() {
             return Ok(());
@@ -444,7 +458,10 @@ impl Node {
     }
 
     fn connection(&self) -> Result<Ssh> {
-        self.inner().ssh.clone().with_context(|| format!("node {} is off", self.name))
+        self.inner()
+            .ssh
+            .clone()
+            .with_context(|| format!("node {} is off", self.name))
     }
 
     fn serial(&self) -> PathBuf {
@@ -470,12 +487,14 @@ impl Drop for Node {
 
 /// A shell command line that waits until the node's udev has made the disks' links.
 fn wait_for_disks(disks: &[DiskFile]) -> String {
-    let links = disks.iter().map(|disk| format!("/dev/disk/by-id/virtio-{}", disk.serial));
+    let links = disks
+        .iter()
+        .map(|disk| format!("/dev/disk/by-id/virtio-{}", disk.serial));
     let tests: Vec<_> = links.map(|link| format!("[ -e {link} ]")).collect();
     if tests.is_empty() {
         return "true".to_owned();
     }
-    format!("timeout 60 sh -c 'until {}; do sleep 0.1; done'", tests.join(" && "))
+    format!("timeout 300 sh -c 'until {}; do sleep 0.1; done'", tests.join(" && "))
 }
 
 /// Random bytes in hex: restored twins would otherwise draw the same UUIDs.
@@ -483,5 +502,5 @@ fn seed() -> Result<String> {
     use std::io::Read as _;
     let mut bytes = [0; 32];
     File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(cache::hex(&bytes))
 }

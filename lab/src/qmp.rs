@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 /// How long QEMU may take to answer or to finish a job.
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_mins(5);
 
 /// A connection to one QEMU.
 #[derive(Debug)]
@@ -26,14 +26,17 @@ impl Qmp {
     pub(crate) fn connect(stream: UnixStream) -> Result<Self> {
         stream.set_read_timeout(Some(LIMIT))?;
         let writer = stream.try_clone()?;
-        let mut qmp = Self { reader: BufReader::new(stream), writer };
+        let mut qmp = Self {
+            reader: BufReader::new(stream),
+            writer,
+        };
         qmp.receive().context("waiting for QEMU's greeting")?;
-        qmp.execute("qmp_capabilities", json!({}))?;
+        qmp.execute("qmp_capabilities", &json!({}))?;
         Ok(qmp)
     }
 
     /// Executes a command and returns what it returns.
-    pub(crate) fn execute(&mut self, command: &str, arguments: Value) -> Result<Value> {
+    pub(crate) fn execute(&mut self, command: &str, arguments: &Value) -> Result<Value> {
         let message = json!({ "execute": command, "arguments": arguments });
         writeln!(self.writer, "{message}").with_context(|| format!("telling QEMU to {command}"))?;
         loop {
@@ -52,16 +55,16 @@ impl Qmp {
     pub(crate) fn job(&mut self, command: &str, mut arguments: Value) -> Result<()> {
         const ID: &str = "lab";
         arguments["job-id"] = json!(ID);
-        self.execute(command, arguments)?;
+        self.execute(command, &arguments)?;
         self.poll(command, |qmp| {
-            let jobs = qmp.execute("query-jobs", json!({}))?;
+            let jobs = qmp.execute("query-jobs", &json!({}))?;
             let job = jobs.as_array().into_iter().flatten().find(|job| job["id"] == ID);
             let job = job.context("the job is gone")?;
             if job["status"] != "concluded" {
                 return Ok(None);
             }
             let error = job["error"].as_str().map(str::to_owned);
-            qmp.execute("job-dismiss", json!({ "id": ID }))?;
+            qmp.execute("job-dismiss", &json!({ "id": ID }))?;
             match error {
                 Some(error) => bail!("{error}"),
                 None => Ok(Some(())),
@@ -70,11 +73,7 @@ impl Qmp {
     }
 
     /// Asks `ready` again and again until it answers `Some`.
-    pub(crate) fn poll<T>(
-        &mut self,
-        what: &str,
-        mut ready: impl FnMut(&mut Self) -> Result<Option<T>>,
-    ) -> Result<T> {
+    pub(crate) fn poll<T>(&mut self, what: &str, mut ready: impl FnMut(&mut Self) -> Result<Option<T>>) -> Result<T> {
         let started = Instant::now();
         loop {
             if let Some(value) = ready(self).with_context(|| format!("waiting for {what}"))? {

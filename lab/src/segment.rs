@@ -40,7 +40,10 @@ impl Segment {
         // A machine that does not read (stopped, or slow) loses frames; it holds up nobody.
         ours.set_write_timeout(Some(Duration::from_millis(20)))?;
         let socket = Arc::new(ours);
-        let port = Port { socket: Arc::clone(&socket), cut_off: false };
+        let port = Port {
+            socket: Arc::clone(&socket),
+            cut_off: false,
+        };
         self.ports().insert(mac, port);
         let segment = self.clone();
         thread::spawn(move || segment.forward(mac, &socket));
@@ -63,7 +66,8 @@ impl Segment {
     }
 
     fn forward(&self, from: Mac, socket: &UnixDatagram) {
-        let mut frame = [0; 65536];
+        // Cards have an MTU of 1500 and no offloading.
+        let mut frame = [0; 2048];
         while let Ok(length @ 14..) = socket.recv(&mut frame) {
             for receiver in self.receivers(from, &frame[..6]) {
                 // Lost, like a frame on any wire.

@@ -80,10 +80,12 @@ impl Ssh {
             .map(String::from)
             .to_vec();
         arguments.extend(self.arguments());
-        host::wait(duct::cmd("ssh", arguments).stdin_null(), Duration::from_secs(120))
-            .and_then(|output| match output.status.success() {
-                true => Ok(()),
-                false => bail!("{}", host::tail(&output.stderr)),
+        host::wait(&duct::cmd("ssh", arguments).stdin_null(), Duration::from_mins(5))
+            .and_then(|output| {
+                if !output.status.success() {
+                    bail!("{}", host::tail(&output.stderr));
+                }
+                Ok(())
             })
             .context("connecting to the node by ssh")
     }
@@ -94,14 +96,14 @@ impl Ssh {
             let mut arguments = vec!["-Oexit".to_owned()];
             arguments.extend(self.arguments());
             // One that is dead already says so; then its socket is all that is left.
-            let _ = host::wait(duct::cmd("ssh", arguments), Duration::from_secs(5));
+            let _ = host::wait(&duct::cmd("ssh", arguments), Duration::from_secs(5));
             let _ = fs::remove_file(&self.control);
         }
     }
 
     /// Runs a shell command line on the node.
     pub(crate) fn run(&self, command: &str, limit: Duration) -> Result<Output> {
-        let output = host::wait(self.expression(command).stdin_null(), limit)
+        let output = host::wait(&self.expression(command).stdin_null(), limit)
             .with_context(|| format!("running on the node: {command}"))?;
         Ok(Output {
             status: status(output.status),
@@ -126,11 +128,7 @@ fn status(status: ExitStatus) -> i32 {
 
 /// Waits until an ssh server answers on `port` of the loopback. `alive` is asked between tries and
 /// ends the wait with its error.
-pub(crate) fn wait_for_server(
-    port: u16,
-    limit: Duration,
-    mut alive: impl FnMut() -> Result<()>,
-) -> Result<()> {
+pub(crate) fn wait_for_server(port: u16, limit: Duration, mut alive: impl FnMut() -> Result<()>) -> Result<()> {
     let started = Instant::now();
     while !answers(port) {
         alive()?;
@@ -170,7 +168,9 @@ mod tests {
     #[test]
     fn a_quoted_word_comes_back_from_a_shell() {
         let word = "it's \"$HOME\" \\ `x`\n*";
-        let echoed = duct::cmd("sh", ["-c", &format!("printf %s {}", quote(word))]).read().unwrap();
+        let echoed = duct::cmd("sh", ["-c", &format!("printf %s {}", quote(word))])
+            .read()
+            .unwrap();
         assert_eq!(echoed, word);
     }
 }

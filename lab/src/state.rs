@@ -16,16 +16,16 @@ use crate::{
     cache::{self, Cache, say},
     disk, host,
     image::Image,
-    machine::{Hardware, Machine, Memory, Setup, Start},
+    machine::{self, Hardware, Machine, Memory, Setup, Start},
     segment::{Mac, Segment},
     ssh::{self, Ssh},
 };
 
-/// How long a cold boot may take. Emulated on a busy machine it is a minute and a half.
-pub(crate) const BOOT_LIMIT: Duration = Duration::from_secs(300);
+/// How long a cold boot may take. Emulated on a busy machine it was seen to take three minutes.
+pub(crate) const BOOT_LIMIT: Duration = Duration::from_mins(10);
 
 /// How long the command that prepares a state may take.
-const PREPARATION_LIMIT: Duration = Duration::from_secs(1800);
+const PREPARATION_LIMIT: Duration = Duration::from_mins(30);
 
 /// The machine that is saved: no node, the twin of all.
 const TWIN_MAC: Mac = [0x52, 0x54, 0, 0, 0, 1];
@@ -45,9 +45,14 @@ impl Workshop {
         host::check()?;
         let cache = Cache::open()?;
         let image = Image::get(&cache)?;
-        let qemu = crate::machine::qemu_version()?;
+        let qemu = machine::qemu_version()?;
         let accelerator = Accelerator::choose(&cache, &image, &qemu)?;
-        Ok(Self { cache, image, accelerator, qemu })
+        Ok(Self {
+            cache,
+            image,
+            accelerator,
+            qemu,
+        })
     }
 }
 
@@ -60,11 +65,7 @@ pub(crate) struct State {
 impl State {
     /// The state of a booted node with this hardware, on which `preparation` (a shell command line)
     /// has been run; made where the cache has none.
-    pub(crate) fn get(
-        workshop: &Workshop,
-        hardware: Hardware,
-        preparation: Option<&str>,
-    ) -> Result<Self> {
+    pub(crate) fn get(workshop: &Workshop, hardware: Hardware, preparation: Option<&str>) -> Result<Self> {
         let base = match preparation {
             Some(_) => Some(Self::get(workshop, hardware, None)?),
             None => None,
@@ -73,14 +74,15 @@ impl State {
             workshop.image.key(),
             &workshop.accelerator.key(),
             &workshop.qemu,
-            &format!("{hardware:?}"),
-            // The command line of QEMU and of the kernel are in there.
-            include_str!("machine.rs"),
-            include_str!("state.rs"),
+            &machine::description(&workshop.image, workshop.accelerator, hardware),
             preparation.unwrap_or_default(),
         ]);
         let folder = workshop.cache.entry(&format!("state-{key}"), |folder| {
-            let twin = Twin { workshop, hardware, folder };
+            let twin = Twin {
+                workshop,
+                hardware,
+                folder,
+            };
             match (&base, preparation) {
                 (Some(base), Some(preparation)) => twin.prepare(base, preparation),
                 _ => twin.boot(),
@@ -121,7 +123,7 @@ impl Twin<'_> {
         disk::overlay(&self.disk(), &base.disk(), "qcow2")?;
         let (from, to) = (base.memory(), self.memory());
         let copy = ["--sparse=always".as_ref(), from.as_os_str(), to.as_os_str()];
-        host::run("cp", copy, Duration::from_secs(300))?;
+        host::run("cp", copy, Duration::from_mins(5))?;
         self.run_and_save(Start::Resume(&base.devices()), preparation)
     }
 
@@ -172,5 +174,6 @@ impl Twin<'_> {
 /// Seconds since 1970, for a node's clock.
 pub(crate) fn now() -> u64 {
     let now = std::time::SystemTime::now();
-    now.duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    now.duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
 }

@@ -2,7 +2,7 @@
 //! a run may die at any instruction, and the next one finishes the job.
 
 use std::{
-    io::Write,
+    io::{self, IsTerminal, Write},
     sync::atomic::{AtomicBool, Ordering},
     thread,
 };
@@ -30,10 +30,11 @@ pub(super) fn listen() -> Result<()> {
             if WANTED.swap(true, Ordering::Relaxed) {
                 std::process::exit(Exit::Signal.code().into());
             }
-            // Nothing can be done about a message that cannot be written.
+            // In place of the progress line and of the ^C that the terminal echoes. A message that cannot be written is lost.
+            let line = if io::stderr().is_terminal() { "\r\x1b[2K" } else { "" };
             let _ = writeln!(
-                std::io::stderr(),
-                "\nstopping after the operation under way; once more stops at once"
+                io::stderr(),
+                "{line}stopping after the operation under way; once more stops at once"
             );
         }
     });

@@ -12,7 +12,15 @@ pub(super) static FILES: &[(&str, &[u8])] = bundle![
     "roles/backup.yml",
     "roles/mysql.yml",
     "roles/verify.yml",
+    "templates/backup.yml.hbs",
+    "templates/backup.yml.hbs",
     "templates/mysql.cnf.hbs",
+    "templates/mysql_backup.sh.hbs",
+    "templates/mysql_verify.sh.hbs",
+    "templates/verify.yml.hbs",
+    "templates/mysql_backup.sh.hbs",
+    "templates/mysql_verify.sh.hbs",
+    "templates/verify.yml.hbs",
 ];
 
 #[cfg(test)]

@@ -93,6 +93,15 @@ impl Session {
         self.wrong.borrow_mut().insert(ptr::from_ref(node));
         Error::Written
     }
+
+    /// Reads a part. Where something inside it was wrong and is left out now, the part itself gets another chance.
+    fn part<T>(&self, node: &Node, read: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+        let left_out = self.wrong.borrow().len();
+        read().map_err(|error| match error {
+            Error::Written if self.wrong.borrow().len() > left_out => error,
+            _ => self.leave_out(node, error),
+        })
+    }
 }
 
 /// A mistake.
@@ -409,7 +418,9 @@ impl<'n> de::Deserializer<'n> for Deserializer<'n, '_> {
         self.report_unknown(pairs.rest.as_slice(), fields);
         pairs.known = Some(fields);
         let all = pairs.rest.as_slice();
-        visitor.visit_map(pairs).map_err(|error| self.explain(error, all))
+        visitor
+            .visit_map(pairs)
+            .map_err(|error| self.explain(error, all, fields))
     }
 
     fn deserialize_enum<V: Visitor<'n>>(
@@ -448,9 +459,14 @@ impl<'n> de::Deserializer<'n> for Deserializer<'n, '_> {
 }
 
 impl Deserializer<'_, '_> {
-    /// A property without a value, or with one that is wrong, is not a missing one.
-    fn explain(self, error: Error, pairs: &[Pair]) -> Error {
+    /// A property that is misspelt, without a value, or with one that is wrong, is not a missing one.
+    fn explain(self, error: Error, pairs: &[Pair], fields: &[&str]) -> Error {
         let Error::Missing(name) = error else { return error };
+        let is_misspelt =
+            |pair: &Pair| !fields.contains(&&*pair.key) && suggest(&pair.key, fields.iter().copied()) == Some(name);
+        if pairs.iter().any(is_misspelt) {
+            return Error::Written;
+        }
         match pairs.iter().find(|pair| &*pair.key == name) {
             Some(pair) if self.session.is_wrong(&pair.value) => Error::Written,
             Some(pair) => Diagnostic::at(pair.key_place, format!("'{name}' has no value")).into(),
@@ -473,8 +489,7 @@ impl<'n> de::SeqAccess<'n> for Items<'n, '_> {
         let Some(node) = self.rest.find(|node| !session.is_wrong(node)) else {
             return Ok(None);
         };
-        let value = seed.deserialize(self.of.of(node));
-        value.map(Some).map_err(|error| session.leave_out(node, error))
+        session.part(node, || seed.deserialize(self.of.of(node))).map(Some)
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -521,8 +536,7 @@ impl<'n> de::MapAccess<'n> for Pairs<'n, '_> {
             subject: pair.key_place,
             ..self.of
         };
-        seed.deserialize(deserializer)
-            .map_err(|error| self.of.session.leave_out(&pair.value, error))
+        self.of.session.part(&pair.value, || seed.deserialize(deserializer))
     }
 }
 

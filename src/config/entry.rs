@@ -6,7 +6,6 @@ use serde::Deserialize;
 
 use super::{
     de,
-    input::duration,
     instance::{Instance, Work},
     node::{Data, Node, Pair},
     role::{take, unknown},
@@ -17,7 +16,7 @@ use crate::{
     graph::{Declaration, Reference, Retry},
     resource::{self, KINDS, Kind, PropertyError, Resource},
     source::{Diagnostic, Diagnostics, Place, suggest},
-    value::Id,
+    value::{self, Id},
 };
 
 /// Keys beside the kind.
@@ -166,7 +165,7 @@ impl Work<'_> {
                 "before" => envelope.before = references(&pair.value, mistakes),
                 "notify" => envelope.notify = references(&pair.value, mistakes),
                 "retry" => envelope.retry = retry(&pair, mistakes).unwrap_or_default(),
-                "timeout" => envelope.timeout = take::<Seconds>(&pair, mistakes).map(|seconds| seconds.0),
+                "timeout" => envelope.timeout = take::<Length>(&pair, mistakes).map(|length| length.0.get()),
                 "protect" => envelope.protect = take(&pair, mistakes).unwrap_or_default(),
                 _ => {}
             }
@@ -282,19 +281,12 @@ fn parse(entry: &Entry<'_>, properties: &Node) -> Result<Box<dyn Resource>, Diag
     });
     result.map_err(|mut mistakes| {
         // serde names the first property that is missing; the schema knows the others.
-        let is_missing = |name: &str| format!("'{name}' is missing");
-        if mistakes.0.iter().any(|mistake| mistake.message.ends_with("is missing")) {
-            for name in required(entry.kind) {
-                let mistake = Diagnostic::at(entry.kind_place, is_missing(&name));
-                let misspelt = mistakes
-                    .0
-                    .iter()
-                    .any(|other| other.hint == Some(format!("did you mean '{name}'?")));
-                if misspelt {
-                    mistakes.0.retain(|other| *other != mistake);
-                } else if properties.get(&name).is_none() && !mistakes.0.contains(&mistake) {
-                    mistakes.push(mistake);
-                }
+        for name in required(entry.kind) {
+            let mistake = Diagnostic::at(entry.kind_place, format!("'{name}' is missing"));
+            let is_misspelt = |other: &Diagnostic| other.hint == Some(format!("did you mean '{name}'?"));
+            let is_said = mistakes.0.iter().any(|other| *other == mistake || is_misspelt(other));
+            if !is_said && matches!(properties.data, Data::Mapping(_)) && properties.get(&name).is_none() {
+                mistakes.push(mistake);
             }
         }
         for mistake in &mut mistakes.0 {
@@ -341,25 +333,25 @@ fn references(node: &Node, mistakes: &mut Diagnostics) -> Vec<Reference> {
     references
 }
 
-/// A duration in a role.
-struct Seconds(Duration);
+/// A length of time, with a hint for the number without a unit.
+struct Length(value::Duration);
 
-impl<'de> Deserialize<'de> for Seconds {
+impl<'de> Deserialize<'de> for Length {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Written;
 
         impl serde::de::Visitor<'_> for Written {
-            type Value = Seconds;
+            type Value = Length;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("a duration, as in 30s or 5m,")
             }
 
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Seconds, E> {
-                duration(text).map(Seconds).map_err(E::custom)
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Length, E> {
+                text.parse().map(Length).map_err(E::custom)
             }
 
-            fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<Seconds, E> {
+            fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<Length, E> {
                 Err(E::custom(format!(
                     "{number} has no unit: write {number}s for seconds, or m, h, d"
                 )))
@@ -375,11 +367,11 @@ fn retry(pair: &Pair, mistakes: &mut Diagnostics) -> Option<Retry> {
     #[serde(deny_unknown_fields)]
     struct Written {
         times: u32,
-        delay: Option<Seconds>,
+        delay: Option<Length>,
     }
     let written: Written = take(pair, mistakes)?;
     Some(Retry {
         times: written.times,
-        delay: written.delay.map_or(Retry::default().delay, |seconds| seconds.0),
+        delay: written.delay.map_or(Retry::default().delay, |length| length.0.get()),
     })
 }

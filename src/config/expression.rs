@@ -60,15 +60,35 @@ impl Expressions {
                     .map(|item| self.evaluate(item, scope, sources, mistakes).into_owned());
                 Cow::Owned(Node::new(node.place, Data::Sequence(items.collect())))
             }
-            Data::Mapping(pairs) if pairs.iter().any(|pair| has_expression(&pair.value)) => {
-                let pairs = pairs.iter().map(|pair| Pair {
-                    key: pair.key.clone(),
-                    key_place: pair.key_place,
-                    value: self.evaluate(&pair.value, scope, sources, mistakes).into_owned(),
-                });
-                Cow::Owned(Node::new(node.place, Data::Mapping(pairs.collect())))
+            Data::Mapping(pairs) if pairs.iter().any(pair_has_expression) => {
+                let mut evaluated: Vec<Pair> = Vec::with_capacity(pairs.len());
+                for pair in pairs {
+                    let value = self.evaluate(&pair.value, scope, sources, mistakes).into_owned();
+                    match self.key(pair, scope, sources, &evaluated) {
+                        Ok(key) => evaluated.push(Pair { key, value, ..*pair }),
+                        Err(mistake) => mistakes.push(mistake),
+                    }
+                }
+                Cow::Owned(Node::new(node.place, Data::Mapping(evaluated)))
             }
             _ => Cow::Borrowed(node),
+        }
+    }
+
+    /// A key, which may be text with expressions; what it becomes must not be there already.
+    fn key(&self, pair: &Pair, scope: &Scope<'_>, sources: &Sources, before: &[Pair]) -> Result<Text, Diagnostic> {
+        if !pair.key.contains("${") {
+            return Ok(pair.key.clone());
+        }
+        let node = self.scalar(&pair.key, pair.key_place, scope, sources)?;
+        let key: Text = (*node.to_text()?).into();
+        match before.iter().find(|other| other.key == key) {
+            None => Ok(key),
+            Some(first) => Err(Diagnostic::at(
+                pair.key_place,
+                format!("this gives '{}', which is there already", &*key),
+            )
+            .note(first.key_place, "first here")),
         }
     }
 
@@ -122,9 +142,13 @@ pub(super) fn has_expression(node: &Node) -> bool {
     match &node.data {
         Data::Plain(text) | Data::Text(text) => text.contains("${"),
         Data::Sequence(items) => items.iter().any(has_expression),
-        Data::Mapping(pairs) => pairs.iter().any(|pair| has_expression(&pair.value)),
+        Data::Mapping(pairs) => pairs.iter().any(pair_has_expression),
         _ => false,
     }
+}
+
+fn pair_has_expression(pair: &Pair) -> bool {
+    pair.key.contains("${") || has_expression(&pair.value)
 }
 
 /// A scalar, to find the places of its parts.

@@ -165,20 +165,24 @@ impl Home {
         })
     }
 
-    /// Regular files below a directory, relative to it, sorted; `None` where there is no such directory.
+    /// Regular files below a directory, relative to it, sorted; `None` where there is no such directory. Without a source
+    /// it is all of `files/` or `templates/`.
     pub(super) fn tree(&self, directory: &str, source: &str) -> Result<Option<Vec<String>>> {
-        let relative = format!("{directory}/{}", normal(source)?);
+        let relative = match source {
+            "" => directory.to_owned(),
+            source => format!("{directory}/{}", normal(source)?),
+        };
         let mut names = Vec::new();
         match self {
             Self::Directory(path) => {
-                let path = path.join(relative.trim_end_matches('/'));
+                let path = path.join(relative);
                 if !path.is_dir() {
                     return Ok(None);
                 }
                 walk(&path, "", &mut names)?;
             }
             Self::Bundled(files) => {
-                let prefix = format!("{}/", relative.trim_end_matches('/'));
+                let prefix = format!("{relative}/");
                 names.extend(
                     files
                         .iter()

@@ -142,9 +142,20 @@ pub struct Failure {
     pub diagnostics: Diagnostics,
 }
 
+/// Bytes of stack for loading: lists in lists and expressions are walked by recursion, within bounds that fit in it with
+/// room to spare. It is address space; what is not touched is never there.
+const STACK: usize = 64 << 20;
+
 /// Loads roles. Nothing of the node is read but the facts that they ask for.
 pub fn load(request: &Request<'_>) -> Result<Loaded, Failure> {
-    load_from(&library::Library::new(&request.roles_directories), request)
+    let here = || load_from(&library::Library::new(&request.roles_directories), request);
+    std::thread::scope(|scope| {
+        let builder = std::thread::Builder::new().name("load".to_owned()).stack_size(STACK);
+        match builder.spawn_scoped(scope, here) {
+            Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            Err(_) => here(),
+        }
+    })
 }
 
 fn load_from(library: &library::Library, request: &Request<'_>) -> Result<Loaded, Failure> {

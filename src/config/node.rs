@@ -191,12 +191,13 @@ impl Node {
     /// `is_not` a truth value, with a hint for those of YAML 1.1.
     pub(super) fn is_not_bool(&self) -> Diagnostic {
         let diagnostic = self.is_not("true or false");
-        match &self.data {
-            Data::Plain(text) | Data::Text(text) => match text.to_ascii_lowercase().as_str() {
-                "yes" | "on" | "y" | "true" => diagnostic.hint("write true"),
-                "no" | "off" | "n" | "false" => diagnostic.hint("write false"),
-                _ => diagnostic,
-            },
+        let (Data::Plain(text) | Data::Text(text)) = &self.data else {
+            return diagnostic;
+        };
+        match text.to_ascii_lowercase().as_str() {
+            "true" | "false" => diagnostic.hint("write it without quotes"),
+            "yes" | "on" | "y" => diagnostic.hint("write true"),
+            "no" | "off" | "n" => diagnostic.hint("write false"),
             _ => diagnostic,
         }
     }

@@ -30,6 +30,11 @@ const TYPES: [&str; 11] = [
     "dyn",
 ];
 
+/// Bytes of an expression, and brackets in brackets. CEL's parser and evaluator recurse; within these bounds they stay far
+/// from the end of the stack that `load` gives them.
+const LONGEST: usize = 1000;
+const DEEPEST: usize = 50;
+
 static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| {
     let mut env = Env::stdlib();
     for extension in [cel::extensions::strings, cel::extensions::lists, cel::extensions::math] {
@@ -56,6 +61,9 @@ struct Name {
 impl Program {
     /// Compiles an expression; what is wrong with it whatever the values are, is said here.
     pub(super) fn compile(text: &str) -> Result<Self, Problem> {
+        if text.len() > LONGEST || nesting(text) > DEEPEST {
+            return Err(Problem::new("this expression is too long or too deep").hint("compute parts of it in 'vars'"));
+        }
         let program = ENV.compile(text).map_err(|errors| {
             let message = errors
                 .errors
@@ -63,6 +71,11 @@ impl Program {
                 .map_or("", |error| error.msg.lines().next().unwrap_or_default());
             let message = message.strip_prefix("Syntax error: ").unwrap_or(message);
             let message = message.split(" expecting ").next().unwrap_or_default();
+            let message = if message.contains("Recursion limit") {
+                "it is too deep"
+            } else {
+                message
+            };
             let message = if message.contains("<EOF>") {
                 "it ends too early"
             } else {
@@ -108,6 +121,20 @@ impl Program {
         }
         from_cel(&self.program.execute(&context).map_err(explain)?)
     }
+}
+
+/// How deep brackets lie in brackets; those in texts count too, which does no harm.
+fn nesting(text: &str) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    for byte in text.bytes() {
+        match byte {
+            b'(' | b'[' | b'{' => depth += 1,
+            b')' | b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
 }
 
 /// Finds the names that an expression begins from.

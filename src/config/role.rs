@@ -1,6 +1,7 @@
 //! A role file: `role`, `description`, `inputs`, `vars`, `includes`, `resources`.
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::{
     de,
@@ -184,21 +185,25 @@ fn input(pair: &Pair, mistakes: &mut Diagnostics) -> Input {
         bounds: Bounds::default(),
     };
     let mut declared = None;
-    // `size: size` is short for `size: {type: size}`.
+    let mut type_place = pair.value.place;
+    // `size: size` is short for `size: {type: size}`, and `fs: [xfs, ext4]` for `fs: {type: [xfs, ext4]}`.
     let short = [Pair {
         key: "type".into(),
         ..pair.clone()
     }];
     let pairs = match &pair.value.data {
         Data::Mapping(pairs) => pairs.as_slice(),
-        Data::Plain(_) | Data::Text(_) => short.as_slice(),
+        Data::Plain(_) | Data::Text(_) | Data::Sequence(_) => short.as_slice(),
         _ => &[],
     };
     for pair in pairs {
         match &*pair.key {
             "type" => {
-                let text = take::<String>(pair, mistakes);
-                declared = text.map(|text| (text.parse::<Type>(), pair.value.place));
+                declared = match &pair.value.data {
+                    Data::Sequence(choices) => Some(Ok(Type::OneOf(choices_of(choices, mistakes)))),
+                    _ => take::<String>(pair, mistakes).map(|text| text.parse::<Type>()),
+                };
+                type_place = pair.value.place;
             }
             "description" => input.description = take(pair, mistakes),
             "default" => input.default = (!pair.value.is_null()).then(|| pair.value.clone()),
@@ -211,8 +216,8 @@ fn input(pair: &Pair, mistakes: &mut Diagnostics) -> Input {
         }
     }
     match declared {
-        Some((Ok(declared), _)) => input.declared = declared,
-        Some((Err(message), place)) => mistakes.push(Diagnostic::at(place, message)),
+        Some(Ok(declared)) => input.declared = declared,
+        Some(Err(message)) => mistakes.push(Diagnostic::at(type_place, message)),
         None if mistakes.0.len() == before => {
             let diagnostic = Diagnostic::at(pair.key_place, format!("the input '{}' has no type", &*pair.key));
             mistakes.push(diagnostic.hint("write {type: string}, or another type"));
@@ -229,6 +234,20 @@ fn input(pair: &Pair, mistakes: &mut Diagnostics) -> Input {
     // A wrong declaration is said once; its name stays known, so that its uses are not wrong too.
     input.faulty = mistakes.0.len() > before;
     input
+}
+
+/// `type: [xfs, ext4]`: texts, whole numbers and truth values. `10.10` has to be quoted, since as a number it is 10.1.
+fn choices_of(nodes: &[Node], mistakes: &mut Diagnostics) -> Vec<Value> {
+    let mut choices = Vec::with_capacity(nodes.len());
+    for node in nodes {
+        match (node.to_value(), node.to_text()) {
+            (Ok(value @ Value::Bool(_)), _) => choices.push(value),
+            (Ok(Value::Number(number)), _) if !number.is_f64() => choices.push(Value::Number(number)),
+            (_, Ok(text)) => choices.push(Value::String(text.into_owned())),
+            (_, Err(mistake)) => mistakes.push(mistake),
+        }
+    }
+    choices
 }
 
 fn pattern(pair: &Pair, mistakes: &mut Diagnostics) -> Option<regex::Regex> {

@@ -56,7 +56,7 @@ impl Wrong {
     }
 }
 
-/// The rest of the tag that a line and column, counted from 1, point into.
+/// The tag, or the name in one, at a line and column counted from 1.
 fn place_in(file: crate::source::FileId, text: &str, at: Option<(usize, usize)>) -> Place {
     let Some((line, column)) = at else {
         return Place::new(file, 0..0);
@@ -71,7 +71,12 @@ fn place_in(file: crate::source::FileId, text: &str, at: Option<(usize, usize)>)
         .char_indices()
         .nth(column.saturating_sub(1))
         .map_or(content.len(), |(offset, _)| offset);
-    let length = content[offset..].find("}}").map_or(0, |end| end + 2);
+    let rest = &content[offset..];
+    let length = match rest.find("}}") {
+        Some(end) if rest.starts_with("{{") => end + 2,
+        Some(_) => rest.find(|c: char| c.is_whitespace() || "})".contains(c)).unwrap_or(0),
+        None => 0,
+    };
     Place::new(file, start + offset..start + offset + length)
 }
 

@@ -6,10 +6,10 @@
 
 use std::{cell::RefCell, sync::Arc};
 
-use handlebars::{Handlebars, RenderErrorReason, handlebars_helper};
+use handlebars::{Handlebars, RenderErrorReason, TemplateError as TemplateSyntax, handlebars_helper};
 use serde_json::Value;
 
-use crate::source::suggest;
+use crate::{source::suggest, system::facts};
 
 handlebars_helper!(join: |list: array, separator: str| {
     list.iter().map(text).collect::<Vec<_>>().join(separator)
@@ -59,29 +59,106 @@ impl Templates {
         };
         if !self.0.borrow().has_template(name) {
             let registered = self.0.borrow_mut().register_template_string(name, text);
-            registered.map_err(|wrong| {
-                let message = wrong.reason().to_string();
-                error(
-                    wrong.pos(),
-                    format!("this is not a template: {}", message.lines().next().unwrap_or_default()),
-                    None,
-                )
-            })?;
+            registered.map_err(|wrong| error(wrong.pos(), syntax(&wrong, text), None))?;
         }
-        let mut values = values.clone();
-        drop_nulls(&mut values);
-        self.0.borrow().render(name, &values).map_err(|wrong| {
+        if let Some((offset, path)) = undeclared(text, values) {
+            let before = &text[..offset];
+            let line = before.matches('\n').count() + 1;
+            let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+            return Err(error(
+                Some((line, column)),
+                format!("there is no {path}"),
+                nearest(path, values),
+            ));
+        }
+        let mut with_values = values.clone();
+        drop_nulls(&mut with_values);
+        self.0.borrow().render(name, &with_values).map_err(|wrong| {
             let at = wrong.line_no.zip(wrong.column_no);
             match wrong.reason() {
                 RenderErrorReason::MissingVariable(path) => {
                     let path = path.as_deref().unwrap_or("this variable");
-                    error(at, format!("{path} has no value"), nearest(path, &values))
+                    error(at, format!("{path} has no value"), nearest(path, values))
+                }
+                RenderErrorReason::ParamNotFoundForIndex(helper, index) => {
+                    error(at, format!("value {} of '{helper}' is not there", index + 1), None)
                 }
                 RenderErrorReason::HelperNotFound(helper) => error(at, format!("there is no helper '{helper}'"), None),
+                RenderErrorReason::PartialNotFound(partial) => error(
+                    at,
+                    format!("'{partial}' cannot be included: templates stand alone"),
+                    None,
+                ),
                 reason => error(at, format!("this cannot be rendered: {reason}"), None),
             }
         })
     }
+}
+
+/// A syntax error without the parser's list of what it would have liked.
+fn syntax(wrong: &TemplateSyntax, text: &str) -> String {
+    let reason = wrong.reason().to_string();
+    if !reason.contains("expected") {
+        return format!("this is not a template: {reason}");
+    }
+    let at_end = wrong.pos().is_some_and(|(line, column)| {
+        let last = text.lines().last().unwrap_or_default();
+        line >= text.lines().count() && column > last.chars().count()
+    });
+    if at_end {
+        "the template ends inside a tag or a block".to_owned()
+    } else {
+        "this is not a tag of Handlebars".to_owned()
+    }
+}
+
+/// The first of the role's own names (`inputs.NAME`, `vars.NAME`, `facts.NAME`) in a tag that nobody declares, and where it
+/// stands. Strict mode does not see those in `{{#if}}` and in branches that are not taken.
+fn undeclared<'t>(text: &'t str, values: &Value) -> Option<(usize, &'t str)> {
+    for (start, tag) in tags(text) {
+        let mut quote = None;
+        for (at, char) in tag.char_indices() {
+            match quote {
+                Some(open) if char == open => quote = None,
+                Some(_) => continue,
+                None if char == '"' || char == '\'' => quote = Some(char),
+                None => {}
+            }
+            let is_start = !tag[..at].ends_with(|c: char| c.is_alphanumeric() || "_./@-".contains(c));
+            let Some(root) = ["inputs", "vars", "facts"]
+                .into_iter()
+                .find(|root| is_start && tag[at..].starts_with(root))
+            else {
+                continue;
+            };
+            let Some(rest) = tag[at + root.len()..].strip_prefix('.') else {
+                continue;
+            };
+            let name = rest
+                .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+                .next()
+                .unwrap_or_default();
+            let known = match (root, values.get(root)) {
+                ("facts", _) => facts::NAMES.contains(&name),
+                (_, Some(Value::Object(map))) => map.contains_key(name),
+                _ => true,
+            };
+            if !known && !name.is_empty() {
+                return Some((start + at, &tag[at..at + root.len() + 1 + name.len()]));
+            }
+        }
+    }
+    None
+}
+
+/// What stands between `{{` and `}}`, and where; comments and escaped tags are left out.
+fn tags(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    text.match_indices("{{").filter_map(move |(at, _)| {
+        let start = at + 2;
+        let length = text[start..].find("}}")?;
+        let is_tag = !text[start..].starts_with('!') && !text[..at].ends_with('\\');
+        is_tag.then(|| (start, &text[start..start + length]))
+    })
 }
 
 /// What has no value is not there, so that strict mode finds it; `{{#if}}` takes it as false.
@@ -96,22 +173,29 @@ fn drop_nulls(value: &mut Value) {
     }
 }
 
-/// "did you mean", with the names where a path goes wrong.
+/// What to do about a path that leads nowhere: the nearest name, or all names, where it goes wrong.
 fn nearest(path: &str, values: &Value) -> Option<String> {
     let mut value = values;
-    for name in path
-        .split(['.', '/'])
-        .filter(|part| !part.is_empty() && *part != "this" && *part != "@root")
-    {
+    let is_name = |part: &&str| !part.is_empty() && *part != "this" && *part != "@root";
+    for name in path.split(['.', '/']).filter(is_name) {
         let map = value.as_object()?;
         let Some(next) = map.get(name) else {
-            let names = || map.keys().map(String::as_str);
-            return Some(match suggest(name, names()) {
+            let names: Vec<&str> = if path == format!("facts.{name}") {
+                facts::NAMES.to_vec()
+            } else {
+                map.iter()
+                    .filter(|(_, value)| !value.is_null())
+                    .map(|(name, _)| name.as_str())
+                    .collect()
+            };
+            return Some(match suggest(name, names.iter().copied()) {
                 Some(near) => format!("did you mean '{near}'?"),
-                None => format!("there are: {}", names().collect::<Vec<_>>().join(", ")),
+                None => format!("there are: {}", names.join(", ")),
             });
         };
         value = next;
     }
-    None
+    value
+        .is_null()
+        .then(|| format!("it may be without one: put it between {{{{#if {path}}}}} and {{{{/if}}}}"))
 }

@@ -7,6 +7,7 @@ use anyhow::Result;
 use crate::{
     report::event::{Event, Outcome},
     system::state::StateDir,
+    value::secret::redact_json,
 };
 
 /// An open record. It is history, not truth: a line that cannot be written is lost, and the run goes on.
@@ -32,11 +33,11 @@ impl Journal {
             return;
         }
         let Some(file) = &mut self.0 else { return };
-        let Ok(mut line) = serde_json::to_vec(event) else {
+        let Ok(mut value) = serde_json::to_value(event) else {
             return;
         };
-        line.push(b'\n');
-        if let Err(error) = file.write_all(&line) {
+        redact_json(&mut value);
+        if let Err(error) = file.write_all(format!("{value}\n").as_bytes()) {
             tracing::warn!("the record of this run ends here: {error}");
             self.0 = None;
         }

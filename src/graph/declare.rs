@@ -1,4 +1,4 @@
-//! Each resource is declared once, and each path is in one hand.
+//! Each resource is declared once, each path is in one hand, and what a file holds is said by one resource or in parts.
 
 use std::{collections::HashMap, path::Path};
 
@@ -6,7 +6,7 @@ use super::Declaration;
 use crate::{
     source::{Diagnostic, Diagnostics},
     system::Fact,
-    value::Id,
+    value::{AbsPath, Id},
 };
 
 /// From ids to indices; errors for an id, or a path, that two resources claim.
@@ -14,6 +14,8 @@ pub(super) fn declare(declarations: &[Declaration]) -> Result<HashMap<Id, usize>
     let mut wrong = Diagnostics::default();
     let mut index = HashMap::with_capacity(declarations.len());
     let mut paths: HashMap<Box<Path>, usize> = HashMap::new();
+    let mut wholes: HashMap<AbsPath, usize> = HashMap::new();
+    let mut parts: Vec<(AbsPath, usize)> = Vec::new();
     for (here, declaration) in declarations.iter().enumerate() {
         if let Some(first) = index.insert(declaration.id.clone(), here) {
             let first: &Declaration = &declarations[first];
@@ -29,7 +31,18 @@ pub(super) fn declare(declarations: &[Declaration]) -> Result<HashMap<Id, usize>
             continue;
         }
         for fact in declaration.resource.provides() {
-            let Fact::Path(path) = fact else { continue };
+            let path = match fact {
+                Fact::Path(path) => path,
+                Fact::Whole(path) => {
+                    wholes.insert(path, here);
+                    continue;
+                }
+                Fact::Part(path) => {
+                    parts.push((path, here));
+                    continue;
+                }
+                _ => continue,
+            };
             if let Some(first) = paths.insert(Box::from(&*path), here) {
                 let first = &declarations[first];
                 wrong.push(
@@ -43,6 +56,22 @@ pub(super) fn declare(declarations: &[Declaration]) -> Result<HashMap<Id, usize>
                 );
             }
         }
+    }
+    for (path, here) in parts {
+        let Some(&whole) = wholes.get(&path) else { continue };
+        let (part, whole) = (&declarations[here], &declarations[whole]);
+        wrong.push(
+            Diagnostic::at(
+                part.place,
+                format!(
+                    "{} and {} would undo each other: both say what {path} holds",
+                    whole.id, part.id
+                ),
+            )
+            .label("a part of it")
+            .note(whole.place, "all of it")
+            .hint("write that part into the whole, or have the file declare its owner and mode only"),
+        );
     }
     wrong.or(index)
 }

@@ -148,6 +148,28 @@ fn mistakes_are_all_reported() {
 }
 
 #[test]
+fn a_file_is_written_as_a_whole_or_in_parts() {
+    let whole = || Fact::Whole("/a".parse().unwrap());
+    let part = |path: &str| Fact::Part(path.parse().unwrap());
+    let both = build(vec![
+        thing("line:a", &[part("/a")], &[]),
+        thing("file:a", &[path("/a"), whole()], &[]),
+    ]);
+    let wrong = both.unwrap_err();
+    assert_eq!(
+        wrong.0[0].message,
+        "file:a and line:a would undo each other: both say what /a holds"
+    );
+    let parts = build(vec![
+        thing("line:a", &[part("/a")], &[]),
+        thing("line:b", &[part("/a")], &[]),
+        thing("file:a", &[path("/a")], &[]),
+        thing("line:c", &[part("/b")], &[]),
+    ]);
+    assert!(parts.is_ok());
+}
+
+#[test]
 fn a_cycle_is_drawn() {
     let mut a = thing("k:a", &[], &[]);
     a.needs.push(to("k:b"));

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::{Renderer, Said, event::Event, redact};
+use super::{Renderer, Said, event::Event};
+use crate::value::secret::redact_json;
 
 /// Renders each event as a line of JSON. The format is that of `event`, with its version in the first line.
 #[derive(Debug, Default)]
@@ -17,23 +18,9 @@ impl Renderer for Json {
     }
 }
 
-/// Anything as JSON on one line, secrets gone. They are looked for in each string before it is quoted: quoting would hide a
-/// secret of several lines.
+/// Anything as JSON on one line, secrets gone.
 pub fn object(value: impl serde::Serialize) -> String {
     let mut value = serde_json::to_value(value).unwrap_or_else(|error| Value::String(error.to_string()));
-    redact_strings(&mut value);
+    redact_json(&mut value);
     value.to_string()
-}
-
-fn redact_strings(value: &mut Value) {
-    match value {
-        Value::String(text) => {
-            if let std::borrow::Cow::Owned(redacted) = redact(text) {
-                *text = redacted;
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(redact_strings),
-        Value::Object(members) => members.values_mut().for_each(redact_strings),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
-    }
 }

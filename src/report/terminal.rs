@@ -105,10 +105,10 @@ impl Terminal {
     }
 }
 
-/// `⠹ [12/44] package:mariadb-server 8s`, the time since that began.
+/// `⠹ [12/44] 8s create package:mariadb-server`, the time since that began.
 fn bar() -> ProgressBar {
     let bar = ProgressBar::new(0).with_style(
-        ProgressStyle::with_template("  {spinner} {prefix} {msg} {elapsed:.dim}")
+        ProgressStyle::with_template("  {spinner} {prefix} {elapsed:.dim} {wide_msg}")
             .unwrap_or_else(|_| ProgressStyle::default_spinner()),
     );
     bar.enable_steady_tick(Duration::from_millis(120));

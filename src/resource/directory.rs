@@ -139,14 +139,13 @@ impl Directory {
         let meta = self.metadata(self.mode).to_meta();
         match standing {
             None => {
-                plan.changes.push(Change::new(prefix("directory"), path));
                 for (property, value) in [
                     ("owner", self.owner.as_ref().map(Shown::from)),
                     ("group", self.group.as_ref().map(Shown::from)),
-                    ("mode", self.mode.map(Shown::from)),
+                    ("mode", Some(self.mode.unwrap_or(Mode::DIRECTORY).into())),
                 ] {
-                    if let (Some(value), false) = (value, inner) {
-                        plan.changes.push(Change::new(property, value));
+                    if let Some(value) = value {
+                        plan.changes.push(Change::new(prefix(property), value));
                     }
                 }
                 plan.ops.push(Op::MakeDirectory { path: path.clone(), meta });
@@ -267,11 +266,8 @@ impl Provider for Directory {
     }
 
     fn provides(&self) -> Vec<Fact> {
-        self.all()
-            .chain(self.files.iter().map(|(path, _)| path))
-            .cloned()
-            .map(Fact::Path)
-            .collect()
+        let directories = self.all().cloned().map(Fact::Path);
+        directories.chain(self.regulars().flat_map(|file| file.provided())).collect()
     }
 
     fn requires(&self) -> Vec<Fact> {
@@ -285,4 +281,69 @@ impl Provider for Directory {
 /// A path below a directory; an error for a name that leads out of it.
 fn below(directory: &AbsPath, name: &str) -> Result<AbsPath> {
     format!("{directory}/{name}").parse().map_err(anyhow::Error::msg)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::{Action, laws::*};
+    use crate::system::{Refused, System};
+
+    #[test]
+    fn a_directory_is_made_and_kept_as_declared() {
+        let declared = || json!({"path": "/srv/app", "owner": "ann", "group": "staff", "mode": "2770"});
+        let tree = offline(&[]);
+        assert_eq!(converge(&tree.node, "directory", declared()).unwrap().action, Action::Create);
+        assert!(converge(&tree.node, "directory", declared()).unwrap().is_empty());
+        let plan = converge(&tree.node, "directory", json!({"path": "/srv/app", "mode": "0700"})).unwrap();
+        assert_eq!(properties(&plan), ["mode"]);
+        assert!(error(converge(&tree.node, "directory", json!({"path": "/srv/a/b"}))).contains("there is no directory /srv/a"));
+        assert!(error(converge(&tree.node, "directory", json!({"path": "/etc/passwd"}))).contains("is a file"));
+    }
+
+    #[test]
+    fn a_tree_is_compared_file_by_file() {
+        let declared = || json!({"path": "/srv/www", "source": "site", "owner": "ann", "file_mode": "0640"});
+        let tree = offline(&[]);
+        let plan = converge(&tree.node, "directory", declared()).unwrap();
+        assert!(properties(&plan).contains(&"css/site.css") && properties(&plan).contains(&"index.html"));
+        assert_eq!(tree.text("/srv/www/css/site.css"), "p {}\n");
+        assert!(converge(&tree.node, "directory", declared()).unwrap().is_empty());
+        tree.node.execute(&write("/srv/www/index.html", "other")).unwrap();
+        tree.node.execute(&write("/srv/www/more", "mine")).unwrap();
+        assert_eq!(properties(&converge(&tree.node, "directory", declared()).unwrap()), ["index.html"]);
+        assert_eq!(tree.text("/srv/www/more"), "mine");
+        converge(&imagined(&[]), "directory", json!({"path": "/srv/www", "source": "site"})).unwrap();
+    }
+
+    #[test]
+    fn a_purge_removes_what_the_source_does_not_have() {
+        let declared = || json!({"path": "/srv/www", "source": "site", "purge": true});
+        let tree = offline(&[]);
+        converge(&tree.node, "directory", declared()).unwrap();
+        for op in [
+            write("/srv/www/css/old.css", ""),
+            make_directory("/srv/www/a"),
+            make_directory("/srv/www/a/b"),
+            write("/srv/www/a/b/c", ""),
+            make_link("/srv/www/a/l", "/etc"),
+        ] {
+            tree.node.execute(&op).unwrap();
+        }
+        let plan = converge(&tree.node, "directory", declared()).unwrap();
+        assert_eq!(properties(&plan), ["a/b/c", "a/b", "a/l", "a", "css/old.css"]);
+        assert!(tree.text("/etc/passwd").contains("ann"), "the link was not followed");
+        assert!(resource("directory", json!({"path": "/srv/www", "purge": true})).is_err());
+    }
+
+    #[test]
+    fn only_an_empty_directory_is_removed() {
+        let tree = offline(&[make_directory("/srv/a"), write("/srv/a/b", "")]);
+        let declared = || json!({"path": "/srv/a", "state": "absent"});
+        let error = converge(&tree.node, "directory", declared()).unwrap_err();
+        assert!(error.is::<Refused>(), "{error:#}");
+        converge(&tree.node, "file", json!({"path": "/srv/a/b", "state": "absent"})).unwrap();
+        assert_eq!(converge(&tree.node, "directory", declared()).unwrap().action, Action::Remove);
+    }
 }

@@ -259,3 +259,67 @@ impl Provider for Exec {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::{Action, laws::*};
+    use crate::system::{Effect, Op, Reading};
+
+    fn exec(properties: Value) -> Value {
+        let mut exec = json!({"name": "x", "command": ["make-it", "now"]});
+        exec.as_object_mut().unwrap().extend(properties.as_object().unwrap().clone());
+        exec
+    }
+
+    #[test]
+    fn something_has_to_say_when_it_runs() {
+        for wrong in [json!({}), json!({"creates": "/a", "command": []}), json!({"unless": []}), json!({"creates": "a"})] {
+            assert!(resource("exec", exec(wrong.clone())).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_it_makes_is_foreseen() {
+        let makes = || exec(json!({"makes": {"files": ["/srv/a/b"], "directories": ["/srv/a"], "packages": ["x1"]}}));
+        let node = imagined(&[]);
+        let plan = converge(&node, "exec", makes()).unwrap();
+        assert_eq!(plan.action, Action::Run);
+        converge(&node, "file", json!({"path": "/srv/a/c", "content": "1"})).unwrap();
+        assert!(converge(&node, "exec", makes()).unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_it_creates_is_there_and_not_known() {
+        let node = imagined(&[]);
+        let resource = resource("exec", exec(json!({"creates": "/srv/a"}))).unwrap();
+        for op in plan(&node, &*resource, false).unwrap().ops {
+            crate::system::System::execute(&node, &op).unwrap();
+        }
+        assert!(matches!(resource.plan(&node, false).unwrap(), Reading::Unknown { .. }));
+        let there = offline(&[write("/srv/a", "")]);
+        assert!(plan(&there.node, &*resource, false).unwrap().is_empty());
+    }
+
+    #[test]
+    fn without_that_anything_may_have_changed() {
+        // `Bare` answers that no guard passes.
+        let unless = resource("exec", exec(json!({"unless": ["true"]}))).unwrap();
+        let node = imagined(&[]);
+        let plan_of = plan(&node, &*unless, false).unwrap();
+        assert!(matches!(&plan_of.ops[..], [Op::Run(command)] if command.makes == [Effect::Anything]));
+        let only_if = resource("exec", exec(json!({"only_if": ["true"]}))).unwrap();
+        assert!(plan(&node, &*only_if, false).unwrap().is_empty());
+    }
+
+    #[test]
+    fn one_that_waits_for_a_notification_runs_only_then() {
+        let node = imagined(&[]);
+        let told = resource("exec", exec(json!({"only_notified": true}))).unwrap();
+        assert!(plan(&node, &*told, false).unwrap().is_empty());
+        assert_eq!(plan(&node, &*told, true).unwrap().action, Action::Run);
+        let unless = resource("exec", exec(json!({"only_notified": true, "makes": {"files": ["/etc"]}}))).unwrap();
+        assert!(plan(&node, &*unless, true).unwrap().is_empty());
+    }
+}

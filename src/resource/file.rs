@@ -97,7 +97,11 @@ impl Provider for File {
     }
 
     fn provides(&self) -> Vec<Fact> {
-        vec![Fact::Path(self.path.clone())]
+        let mut facts = self.regular().provided();
+        if self.state == Presence::Absent {
+            facts.push(Fact::Whole(self.path.clone()));
+        }
+        facts
     }
 
     fn requires(&self) -> Vec<Fact> {
@@ -112,4 +116,105 @@ pub(super) enum Found {
     Wanted(Standing),
     /// Where none is to be there: whether one is.
     Unwanted(bool),
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::{Action, laws::*};
+    use crate::system::{Op, System};
+
+    #[test]
+    fn a_new_file_is_made_and_then_left_alone() {
+        let declared = || json!({"path": "/etc/motd", "content": "hi\n", "mode": "0640", "owner": "ann", "group": "staff"});
+        let tree = offline(&[]);
+        let plan = converge(&tree.node, "file", declared()).unwrap();
+        assert_eq!((plan.action, plan.ops.len()), (Action::Create, 1));
+        assert_eq!(properties(&plan), ["contents", "owner", "group", "mode"]);
+        assert_eq!(tree.text("/etc/motd"), "hi\n");
+        assert!(converge(&tree.node, "file", declared()).unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_is_not_declared_stays() {
+        let tree = offline(&[]);
+        converge(&tree.node, "file", json!({"path": "/etc/a", "content": "1", "mode": "0600", "owner": "ann"})).unwrap();
+        let plan = converge(&tree.node, "file", json!({"path": "/etc/a", "source": "motd"})).unwrap();
+        assert_eq!(properties(&plan), ["contents"]);
+        let same = json!({"path": "/etc/a", "mode": "0600", "owner": "ann"});
+        assert!(converge(&tree.node, "file", same).unwrap().is_empty());
+        assert_eq!(tree.text("/etc/a"), "hello\n");
+        let plan = converge(&tree.node, "file", json!({"path": "/etc/a", "owner": "root"})).unwrap();
+        assert!(matches!(plan.ops[..], [Op::SetMeta { .. }]));
+    }
+
+    #[test]
+    fn nothing_else_is_replaced_by_a_file() {
+        let tree = offline(&[make_link("/etc/l", "/srv/x"), make_directory("/etc/d")]);
+        let at = |path: &str| json!({"path": path, "content": "1"});
+        let fails = |path: &str| error(converge(&tree.node, "file", at(path)));
+        assert!(fails("/etc/l").contains("is a link to /srv/x: declare the file it leads to"));
+        assert!(fails("/etc/d").contains("is a directory"));
+        assert!(fails("/opt/x").contains("there is no directory /opt"));
+        assert!(fails("/etc/motd/x").contains("there is no directory /etc/motd"));
+        let nobody = json!({"path": "/etc/n", "content": "1", "owner": "bob"});
+        assert!(error(converge(&tree.node, "file", nobody)).contains("there is no user bob"));
+        for state in ["/etc/l", "/etc/d"] {
+            assert!(converge(&tree.node, "file", json!({"path": state, "state": "absent"})).is_err());
+        }
+    }
+
+    #[test]
+    fn an_absent_file_goes_and_its_neighbours_stay() {
+        let tree = offline(&[write("/etc/a", "1"), write("/etc/b", "2")]);
+        let plan = converge(&tree.node, "file", json!({"path": "/etc/a", "state": "absent"})).unwrap();
+        assert_eq!(plan.action, Action::Remove);
+        assert_eq!(tree.text("/etc/b"), "2");
+        let nowhere = json!({"path": "/opt/none/a", "state": "absent"});
+        assert!(converge(&tree.node, "file", nowhere).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_file_that_is_not_valid_is_not_put_in_place() {
+        let tree = offline(&[write("/etc/a", "good\n")]);
+        let declared = |content: &str| json!({"path": "/etc/a", "content": content, "validate": ["grep", "-q", "good", "{}"]});
+        assert!(error(converge(&tree.node, "file", declared("bad\n"))).contains("not valid"));
+        assert_eq!(tree.text("/etc/a"), "good\n");
+        converge(&tree.node, "file", declared("good, better\n")).unwrap();
+        let blind = json!({"path": "/etc/a", "content": "", "validate": ["true"]});
+        assert!(error(resource("file", blind)).contains("no argument holds `{}`"));
+    }
+
+    #[test]
+    fn a_file_in_a_planned_directory_of_a_planned_user_is_foreseen() {
+        let node = imagined(&[]);
+        converge(&node, "user", json!({"name": "app", "system": true})).unwrap();
+        converge(&node, "directory", json!({"path": "/srv/app", "owner": "app", "group": "app"})).unwrap();
+        let file = json!({"path": "/srv/app/x", "content": "1", "owner": "app", "group": "app"});
+        converge(&node, "file", file).unwrap();
+    }
+
+    #[test]
+    fn contradictions_are_found_before_any_node() {
+        for wrong in [
+            json!({"path": "/etc/a", "content": "1", "source": "motd"}),
+            json!({"path": "/etc/a", "content": "1", "state": "absent"}),
+            json!({"path": "etc/a"}),
+            json!({"path": "/etc/a", "contents": "1"}),
+            json!({"path": "/etc/a", "source": "no such"}),
+        ] {
+            assert!(resource("file", wrong.clone()).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_parent_may_be_a_link_to_a_directory() {
+        let tree = offline(&[make_directory("/srv/real"), make_link("/var/www", "../srv/real")]);
+        converge(&tree.node, "file", json!({"path": "/var/www/x", "content": "1"})).unwrap();
+        assert_eq!(tree.text("/srv/real/x"), "1");
+        tree.node.execute(&make_link("/var/dangling", "/srv/none")).unwrap();
+        let below = json!({"path": "/var/dangling/x", "content": "1"});
+        assert!(error(converge(&tree.node, "file", below)).contains("there is no directory /srv/none"));
+    }
 }

@@ -65,10 +65,8 @@ impl Provider for Group {
                     argv.extend(["--gid".to_owned(), gid.to_string()]);
                 }
                 argv.push(name());
-                let mut plan = Plan::to(Action::Create).change(Change::new("group", &self.name));
-                if let Some(gid) = self.gid {
-                    plan = plan.change(Change::new("gid", gid));
-                }
+                let gid = self.gid.map_or_else(|| "next free".to_owned(), |gid| gid.to_string());
+                let plan = Plan::to(Action::Create).change(Change::new("gid", gid));
                 let group = Entry {
                     name: name(),
                     gid: self.gid,
@@ -95,5 +93,28 @@ impl Provider for Group {
 
     fn provides(&self) -> Vec<Fact> {
         vec![Fact::Group(self.name.to_string())]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::laws::*;
+
+    #[test]
+    fn a_group_is_made_renumbered_and_removed() {
+        let (tree, node) = (offline(&[]), imagined(&[]));
+        for declared in [
+            json!({"name": "app", "system": true}),
+            json!({"name": "app", "gid": 2400}),
+            json!({"name": "app", "state": "absent"}),
+        ] {
+            assert!(!converge(&tree.node, "group", declared.clone()).unwrap().is_empty(), "{declared}");
+            assert!(converge(&tree.node, "group", declared.clone()).unwrap().is_empty());
+            converge(&node, "group", declared).unwrap();
+        }
+        assert!(tree.text("/etc/group").contains("staff:x:50:ann"));
+        assert!(resource("group", json!({"name": "root", "state": "absent"})).is_err());
     }
 }

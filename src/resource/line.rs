@@ -161,6 +161,10 @@ impl Provider for Line {
             }))
     }
 
+    fn provides(&self) -> Vec<Fact> {
+        vec![Fact::Part(self.path.clone())]
+    }
+
     fn requires(&self) -> Vec<Fact> {
         vec![Fact::Path(self.path.clone())]
     }
@@ -169,4 +173,95 @@ impl Provider for Line {
 /// A line without its end.
 fn body(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\n").unwrap_or(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::{super::laws::*, *};
+
+    fn line(properties: serde_json::Value) -> Line {
+        let mut line: Line = serde_json::from_value(properties).unwrap();
+        let pattern = line.r#match.as_ref().map(|pattern| Regex::new(pattern).unwrap());
+        line.pattern = pattern;
+        line
+    }
+
+    fn rewritten(properties: serde_json::Value, current: &str) -> Option<String> {
+        let whole = line(properties).rewrite(current.as_bytes()).unwrap();
+        whole.map(|whole| String::from_utf8(whole).unwrap())
+    }
+
+    #[test]
+    fn a_line_is_added_replaced_or_removed() {
+        let add = || json!({"path": "/a", "line": "x 1"});
+        assert_eq!(rewritten(add(), "a\nb"), Some("a\nb\nx 1\n".to_owned()));
+        assert_eq!(rewritten(add(), ""), Some("x 1\n".to_owned()));
+        assert_eq!(rewritten(add(), "a\nx 1\nb\n"), None);
+        let replace = || json!({"path": "/a", "match": "^#?x ", "line": "x 1"});
+        assert_eq!(rewritten(replace(), "a\n#x 9\nb\n"), Some("a\nx 1\nb\n".to_owned()));
+        assert_eq!(rewritten(replace(), "a\n#x 9"), Some("a\nx 1".to_owned()));
+        assert_eq!(rewritten(replace(), "a\n"), Some("a\nx 1\n".to_owned()));
+        assert_eq!(rewritten(replace(), "x 1\nx 1\n"), None);
+        let remove = || json!({"path": "/a", "match": "^x ", "state": "absent"});
+        assert_eq!(rewritten(remove(), "x 1\na\nx 2\n"), Some("a\n".to_owned()));
+        assert_eq!(rewritten(remove(), "a\n"), None);
+    }
+
+    #[test]
+    fn several_lines_that_match_are_an_error() {
+        let several = line(json!({"path": "/a", "match": "^x ", "line": "x 1"}));
+        let error = several.rewrite(b"x 1\na\nx 2\n").unwrap_err();
+        assert!(error.to_string().contains("lines 1, 3 of /a match '^x '"), "{error}");
+    }
+
+    #[test]
+    fn contradictions_are_found_before_any_node() {
+        for wrong in [
+            json!({"path": "/a"}),
+            json!({"path": "/a", "line": "a\nb"}),
+            json!({"path": "/a", "line": "a", "match": "^b"}),
+            json!({"path": "/a", "line": "a", "match": "("}),
+            json!({"path": "/a", "state": "absent"}),
+        ] {
+            assert!(resource("line", wrong.clone()).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_edited_with_its_owner_and_mode_kept() {
+        let tree = offline(&[]);
+        converge(&tree.node, "file", json!({"path": "/etc/h", "content": "1 a\n", "mode": "0600", "owner": "ann"})).unwrap();
+        converge(&tree.node, "line", json!({"path": "/etc/h", "line": "2 b"})).unwrap();
+        assert_eq!(tree.text("/etc/h"), "1 a\n2 b\n");
+        let same = json!({"path": "/etc/h", "mode": "0600", "owner": "ann"});
+        assert!(converge(&tree.node, "file", same).unwrap().is_empty());
+        let missing = || json!({"path": "/etc/none", "line": "1"});
+        assert!(error(converge(&tree.node, "line", missing())).contains("there is no file /etc/none"));
+        let mut create = missing();
+        create["create"] = json!(true);
+        converge(&tree.node, "line", create).unwrap();
+    }
+
+    #[test]
+    fn a_line_in_a_planned_file_is_foreseen() {
+        let node = imagined(&[write("/etc/h", "1\n")]);
+        converge(&node, "line", json!({"path": "/etc/h", "line": "2"})).unwrap();
+    }
+
+    proptest! {
+        #[test]
+        fn all_other_lines_stay(text in "([a-z#]{0,3}\n){0,8}[a-z]{0,3}", wanted in "[a-z]{1,3}") {
+            let present = json!({"path": "/a", "line": wanted.clone()});
+            let after = rewritten(present.clone(), &text).unwrap_or(text.clone());
+            prop_assert_eq!(rewritten(present, &after), None);
+            let others = |text: &str| text.lines().filter(|line| *line != wanted).map(str::to_owned).collect::<Vec<_>>();
+            prop_assert_eq!(others(&after), others(&text));
+            let absent = json!({"path": "/a", "line": wanted.clone(), "state": "absent"});
+            let gone = rewritten(absent, &after).unwrap_or(after);
+            prop_assert_eq!(gone.lines().map(str::to_owned).collect::<Vec<_>>(), others(&text));
+        }
+    }
 }

@@ -89,3 +89,35 @@ impl Provider for Link {
         parent::required(&self.path).into_iter().collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::laws::*;
+
+    #[test]
+    fn a_link_is_made_changed_and_removed() {
+        let tree = offline(&[]);
+        for declared in [
+            json!({"path": "/etc/l", "target": "/srv/none"}),
+            json!({"path": "/etc/l", "target": "../srv"}),
+            json!({"path": "/etc/l", "state": "absent"}),
+        ] {
+            assert!(!converge(&tree.node, "link", declared.clone()).unwrap().is_empty());
+            assert!(converge(&tree.node, "link", declared).unwrap().is_empty());
+        }
+        converge(&imagined(&[]), "link", json!({"path": "/etc/l", "target": "x"})).unwrap();
+    }
+
+    #[test]
+    fn nothing_else_is_replaced_by_a_link() {
+        let tree = offline(&[write("/etc/f", "mine"), make_directory("/etc/d")]);
+        for (path, state) in [("/etc/f", "present"), ("/etc/d", "present"), ("/etc/f", "absent")] {
+            let declared = json!({"path": path, "target": "/srv", "state": state});
+            assert!(error(converge(&tree.node, "link", declared)).contains("does not replace it"));
+        }
+        assert_eq!(tree.text("/etc/f"), "mine");
+        assert!(resource("link", json!({"path": "/etc/l"})).is_err());
+    }
+}

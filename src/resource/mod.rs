@@ -6,6 +6,8 @@ mod crontab;
 mod exports_file;
 mod fstab;
 mod home;
+#[cfg(test)]
+mod laws;
 mod metadata;
 mod mkfs;
 mod mount_options;

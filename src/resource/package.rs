@@ -145,3 +145,72 @@ impl Package {
         Ok(if plan.ops.is_empty() { Plan::none() } else { plan })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::{Action, laws::*};
+    use crate::system::{Command, Effect, Op, Package, System, overlay::Overlay};
+
+    fn with(version: &str, hold: bool, configured: bool) -> Overlay<'static> {
+        let package = Package {
+            version: version.to_owned(),
+            hold,
+            configured,
+        };
+        imagined(&[Op::Run(
+            Command::new(["dpkg"]).makes([Effect::Package("git".to_owned(), Some(package))]),
+        )])
+    }
+
+    fn git(properties: Value) -> Value {
+        let mut git = json!({"name": "git"});
+        git.as_object_mut().unwrap().extend(properties.as_object().unwrap().clone());
+        git
+    }
+
+    #[test]
+    fn a_package_is_installed_held_changed_and_removed() {
+        let node = imagined(&[]);
+        for (declared, action, operations) in [
+            (json!({}), Action::Create, 1),
+            (json!({"version": "1:2.39.5-0"}), Action::Update, 1),
+            (json!({"hold": true}), Action::Update, 1),
+            (json!({"hold": true, "version": "1:2.40-1"}), Action::Update, 3),
+            (json!({"hold": false}), Action::Update, 1),
+            (json!({"state": "absent"}), Action::Remove, 1),
+        ] {
+            let plan = converge(&node, "package", git(declared.clone())).unwrap();
+            assert_eq!((plan.action, plan.ops.len()), (action, operations), "{declared}");
+            assert!(converge(&node, "package", git(declared)).unwrap().is_empty());
+        }
+    }
+
+    #[test]
+    fn a_package_on_hold_is_not_touched_unless_that_is_declared() {
+        let node = with("1", true, true);
+        for declared in [json!({"version": "2"}), json!({"state": "absent"})] {
+            assert!(error(converge(&node, "package", git(declared))).contains("is on hold at 1"));
+        }
+        assert!(converge(&node, "package", git(json!({}))).unwrap().is_empty());
+        converge(&node, "package", git(json!({"version": "2", "hold": false}))).unwrap();
+    }
+
+    #[test]
+    fn a_package_that_is_half_configured_is_not_installed_yet() {
+        let plan = converge(&with("1", false, false), "package", git(json!({}))).unwrap();
+        assert_eq!((properties(&plan), plan.ops.len()), (vec!["configured"], 1));
+    }
+
+    #[test]
+    fn an_offline_tree_is_read_and_not_installed_into() {
+        let tree = offline(&[make_directory("/var/lib"), make_directory("/var/lib/dpkg")]);
+        let declared = || json!({"name": "g++"});
+        assert!(error(converge(&tree.node, "package", declared())).contains("there is no /var/lib/dpkg/status"));
+        let status = "Package: g++\nStatus: install ok installed\nArchitecture: all\nVersion: 1\n";
+        tree.node.execute(&write("/var/lib/dpkg/status", status)).unwrap();
+        assert!(converge(&tree.node, "package", declared()).unwrap().is_empty());
+        assert!(converge(&tree.node, "package", json!({"name": "git"})).is_err());
+    }
+}

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::system::Op;
+use crate::{system::Op, value::secret::redact_former};
 
 /// What has to happen to one resource. Empty operations mean: as declared.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -89,6 +89,17 @@ impl Shown {
     }
 }
 
+impl Shown {
+    /// Without what a secret in `after` replaces.
+    fn giving_way_to(self, after: &Self) -> Self {
+        match (self, after) {
+            (Self::Text(before), Self::Text(after)) => Self::Text(redact_former(&before, after).into_owned()),
+            (Self::Value(before), Self::Value(after)) => Self::Value(redact_former(&before, after).into_owned()),
+            (other, _) => other,
+        }
+    }
+}
+
 impl<T: ToString> From<T> for Shown {
     fn from(value: T) -> Self {
         Self::Value(value.to_string())
@@ -98,10 +109,11 @@ impl<T: ToString> From<T> for Shown {
 impl Change {
     /// A property that differs.
     pub fn of(property: impl Into<String>, before: impl Into<Shown>, after: impl Into<Shown>) -> Self {
+        let after = after.into();
         Self {
             property: property.into(),
-            before: before.into(),
-            after: after.into(),
+            before: before.into().giving_way_to(&after),
+            after,
         }
     }
 

@@ -84,6 +84,12 @@ impl Regular<'_> {
         plan
     }
 
+    /// What others can rely on, and may not decide too.
+    pub(super) fn provided(&self) -> Vec<Fact> {
+        let whole = self.contents.map(|_| Fact::Whole(self.path.clone()));
+        [Fact::Path(self.path.clone())].into_iter().chain(whole).collect()
+    }
+
     /// What it requires, once it is to be there.
     pub(super) fn required(&self) -> Vec<Fact> {
         parent::required(self.path)

@@ -212,3 +212,94 @@ fn shown(active: Active) -> &'static str {
         Active::Changing => "changing",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::{Action, laws::*};
+    use crate::system::{Active, Command, Effect, Enablement, Op, System, Unit, UnitVerb, overlay::Overlay};
+
+    fn node(active: Active, enablement: Enablement) -> Overlay<'static> {
+        let unit = Unit { active, enablement };
+        imagined(&[Op::Run(
+            Command::new(["true"]).makes([Effect::Unit("db".parse().unwrap(), Some(unit))]),
+        )])
+    }
+
+    fn verbs(ops: &[Op]) -> Vec<UnitVerb> {
+        ops.iter()
+            .map(|op| match op {
+                Op::Unit { verb, .. } => *verb,
+                other => panic!("{other:?}"),
+            })
+            .collect()
+    }
+
+    fn service(properties: Value) -> Value {
+        let mut service = json!({"name": "db"});
+        service.as_object_mut().unwrap().extend(properties.as_object().unwrap().clone());
+        service
+    }
+
+    #[test]
+    fn what_is_declared_is_done_and_nothing_else() {
+        use {Active as A, Enablement as E, UnitVerb as Verb};
+        for (active, enablement, declared, expected) in [
+            (A::Inactive, E::Disabled, json!({"running": true, "enabled": true}), vec![Verb::Enable, Verb::Start]),
+            (A::Failed, E::Enabled, json!({"running": true}), vec![Verb::Start]),
+            (A::Failed, E::Enabled, json!({"running": false}), vec![]),
+            (A::Active, E::Enabled, json!({"running": false, "enabled": false}), vec![Verb::Disable, Verb::Stop]),
+            (A::Active, E::Enabled, json!({}), vec![]),
+            (A::Inactive, E::Masked, json!({"masked": false, "enabled": true, "running": true}), vec![Verb::Unmask, Verb::Enable, Verb::Start]),
+            (A::Inactive, E::Enabled, json!({"masked": true}), vec![Verb::Mask]),
+            (A::Inactive, E::Masked, json!({"running": false, "enabled": false}), vec![]),
+            (A::Active, E::Fixed, json!({"enabled": true}), vec![]),
+        ] {
+            let plan = converge(&node(active, enablement), "service", service(declared.clone())).unwrap();
+            assert_eq!(verbs(&plan.ops), expected, "{declared}");
+        }
+    }
+
+    #[test]
+    fn a_notification_restarts_what_runs() {
+        let told = |active, declared| {
+            let node = node(active, Enablement::Enabled);
+            let resource = resource("service", service(declared)).unwrap();
+            let plan = plan(&node, &*resource, true).unwrap();
+            (plan.action, verbs(&plan.ops))
+        };
+        assert_eq!(told(Active::Active, json!({})), (Action::Restart, vec![UnitVerb::Restart]));
+        assert_eq!(
+            told(Active::Active, json!({"running": true, "on_notify": "reload"})),
+            (Action::Reload, vec![UnitVerb::Reload])
+        );
+        // One that is only started now has read its configuration.
+        assert_eq!(told(Active::Inactive, json!({"running": true})), (Action::Update, vec![UnitVerb::Start]));
+        assert_eq!(told(Active::Inactive, json!({})), (Action::None, vec![]));
+        assert_eq!(told(Active::Active, json!({"running": false})), (Action::Update, vec![UnitVerb::Stop]));
+    }
+
+    #[test]
+    fn a_unit_that_is_nowhere_is_an_error_unless_it_is_not_wanted() {
+        let node = imagined(&[]);
+        assert!(error(converge(&node, "service", service(json!({"running": true})))).contains("there is no unit db.service"));
+        assert!(converge(&node, "service", service(json!({"running": false, "enabled": false}))).unwrap().is_empty());
+        let masked = node_error(Enablement::Masked);
+        assert!(masked.contains("is masked"), "{masked}");
+        assert!(resource("service", service(json!({"masked": true, "running": true}))).is_err());
+    }
+
+    fn node_error(enablement: Enablement) -> String {
+        error(converge(&node(Active::Inactive, enablement), "service", service(json!({"running": true}))))
+    }
+
+    #[test]
+    fn a_unit_of_a_planned_unit_file_is_foreseen() {
+        let node = imagined(&[make_directory("/etc/systemd"), make_directory("/etc/systemd/system")]);
+        node.execute(&write("/etc/systemd/system/db@.service", "[Service]\n[Install]\nWantedBy=x.target\n")).unwrap();
+        let declared = json!({"name": "db@main", "running": true, "enabled": true});
+        let plan = converge(&node, "service", declared).unwrap();
+        assert_eq!(verbs(&plan.ops), [UnitVerb::Enable, UnitVerb::Start]);
+    }
+}

@@ -79,10 +79,27 @@ impl Provider for Template {
     }
 
     fn provides(&self) -> Vec<Fact> {
-        vec![Fact::Path(self.path.clone())]
+        self.regular().provided()
     }
 
     fn requires(&self) -> Vec<Fact> {
         self.regular().required()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::laws::*;
+
+    #[test]
+    fn a_template_is_rendered_and_then_a_file() {
+        let declared = || json!({"path": "/etc/app.conf", "source": "conf.hbs", "vars": {"port": 80}, "mode": "0600"});
+        let tree = offline(&[]);
+        converge(&tree.node, "template", declared()).unwrap();
+        assert_eq!(tree.text("/etc/app.conf"), "port = 80\n");
+        assert!(converge(&tree.node, "template", declared()).unwrap().is_empty());
+        converge(&imagined(&[]), "template", declared()).unwrap();
     }
 }

@@ -87,14 +87,14 @@ impl User {
             None => "/bin/bash".to_owned(),
         };
         let home = self.home_of(None);
-        let mut plan = Plan::to(Action::Create).change(Change::new("user", &self.name));
         let mut argv = vec!["useradd".to_owned(), "--no-create-home".to_owned()];
         let mut option = |name: &str, value: String| argv.extend([name.to_owned(), value]);
         if let Some(uid) = self.uid {
-            plan = plan.change(Change::new("uid", uid));
             option("--uid", uid.to_string());
         }
-        plan = plan
+        let uid = self.uid.map_or_else(|| "next free".to_owned(), |uid| uid.to_string());
+        let mut plan = Plan::to(Action::Create)
+            .change(Change::new("uid", uid))
             .change(Change::new("group", self.primary()))
             .change(Change::new("home", &home))
             .change(Change::new("shell", &shell));
@@ -315,5 +315,103 @@ impl Provider for User {
             .chain(self.groups.iter().map(|name| Fact::Group(name.to_string())))
             .chain(home.as_ref().and_then(parent::required))
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::{Action, laws::*};
+    use crate::system::{Op, System};
+
+    #[test]
+    fn an_account_comes_with_its_group_and_home() {
+        let declared = || json!({"name": "app", "groups": ["staff"], "comment": "The app"});
+        let skeleton = [
+            write("/etc/login.defs", "HOME_MODE 0750\nUSERGROUPS_ENAB yes\n"),
+            make_directory("/etc/skel"),
+            write("/etc/skel/.profile", "# hello\n"),
+            make_directory("/etc/skel/.config"),
+            make_link("/etc/skel/.config/l", "x"),
+        ];
+        let tree = offline(&skeleton);
+        let plan = converge(&tree.node, "user", declared()).unwrap();
+        assert_eq!(plan.action, Action::Create);
+        assert_eq!(properties(&plan), ["uid", "group", "home", "shell", "comment", "groups", "home directory"]);
+        assert_eq!(tree.text("/home/app/.profile"), "# hello\n");
+        assert!(tree.text("/etc/group").contains("staff:x:50:ann,app"));
+        assert!(converge(&tree.node, "user", declared()).unwrap().is_empty());
+        let home = json!({"path": "/home/app", "owner": "app", "group": "app", "mode": "0750"});
+        assert!(converge(&tree.node, "directory", home).unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_is_made_with_an_account_is_foreseen() {
+        let node = imagined(&[make_directory("/home"), make_directory("/etc/skel"), write("/etc/skel/.profile", "# hello\n")]);
+        converge(&node, "group", json!({"name": "readers", "gid": 2000})).unwrap();
+        converge(&node, "user", json!({"name": "app", "groups": ["readers"]})).unwrap();
+        for (kind, declared) in [
+            ("directory", json!({"path": "/home/app", "owner": "app", "group": "app", "mode": "0755"})),
+            ("file", json!({"path": "/home/app/.profile", "content": "# hello\n", "owner": "app"})),
+            ("group", json!({"name": "app"})),
+        ] {
+            assert!(converge(&node, kind, declared.clone()).unwrap().is_empty(), "{declared}");
+        }
+    }
+
+    #[test]
+    fn an_account_that_is_there_is_changed_where_it_is_declared() {
+        let (tree, node) = (offline(&[make_directory("/home/ann")]), imagined(&[]));
+        assert!(converge(&tree.node, "user", json!({"name": "ann"})).unwrap().is_empty());
+        converge(&node, "group", json!({"name": "staff"})).unwrap();
+        converge(&node, "user", json!({"name": "ann", "uid": 1042, "create_home": false})).unwrap();
+        for declared in [
+            json!({"name": "ann", "uid": 1043, "shell": "/bin/zsh", "comment": "Ann B.", "create_home": false}),
+            json!({"name": "ann", "group": "staff", "home": "/srv/ann", "create_home": false}),
+        ] {
+            for node in [&tree.node as &dyn System, &node] {
+                let plan = converge(node, "user", declared.clone()).unwrap();
+                assert_eq!(plan.action, Action::Update, "{declared}");
+            }
+        }
+        assert!(tree.text("/etc/passwd").contains("ann:x:1043:50:Ann B.:/srv/ann:/bin/zsh"));
+    }
+
+    #[test]
+    fn a_home_that_an_interrupted_run_left_out_is_made() {
+        let tree = offline(&[]);
+        let plan = converge(&tree.node, "user", json!({"name": "ann"})).unwrap();
+        assert_eq!(properties(&plan), ["home directory"]);
+        assert!(matches!(plan.ops[..], [Op::MakeDirectory { .. }]));
+    }
+
+    #[test]
+    fn a_removed_account_leaves_its_home() {
+        let tree = offline(&[]);
+        converge(&tree.node, "user", json!({"name": "app"})).unwrap();
+        tree.node.execute(&write("/home/app/work", "mine")).unwrap();
+        let gone = || json!({"name": "app", "state": "absent"});
+        converge(&tree.node, "user", gone()).unwrap();
+        assert_eq!(tree.text("/home/app/work"), "mine");
+        assert!(!tree.text("/etc/passwd").contains("app") && !tree.text("/etc/group").contains("app"));
+        assert!(tree.text("/etc/passwd").contains("ann"));
+        assert!(converge(&tree.node, "user", gone()).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_system_account_has_no_home_and_no_login() {
+        let tree = offline(&[]);
+        converge(&tree.node, "user", json!({"name": "db", "system": true, "uid": 777})).unwrap();
+        assert!(tree.text("/etc/passwd").contains("::/nonexistent:/usr/sbin/nologin"));
+    }
+
+    #[test]
+    fn groups_have_to_be_there() {
+        let tree = offline(&[]);
+        let declared = json!({"name": "app", "groups": ["wheel"]});
+        assert!(error(converge(&tree.node, "user", declared)).contains("there is no group wheel"));
+        let nowhere = json!({"name": "app", "home": "/opt/apps/app"});
+        assert!(error(converge(&tree.node, "user", nowhere)).contains("there is no directory /opt/apps"));
     }
 }

@@ -10,6 +10,10 @@ use crate::value::{AbsPath, DevicePath, UnitName};
 pub enum Fact {
     /// A file, directory or link of this path.
     Path(AbsPath),
+    /// All that the file of this path holds.
+    Whole(AbsPath),
+    /// A part of what the file of this path holds; others may provide other parts, but nobody the whole.
+    Part(AbsPath),
     /// A filesystem is mounted here.
     Mounted(AbsPath),
     /// A block device of this path.

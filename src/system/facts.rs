@@ -22,7 +22,7 @@ pub const NAMES: [&str; 10] = [
 ];
 
 /// Where facts come from. `get` is called once for each fact that a run needs.
-pub trait Facts {
+pub trait Facts: Sync {
     /// A fact of `NAMES`.
     fn get(&self, name: &str) -> Result<Value>;
 }

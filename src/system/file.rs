@@ -39,8 +39,8 @@ pub enum FileType {
     Other,
 }
 
-/// Ownership and permission to set; what is `None` stays as it is, and is root, root and the kind's usual mode on
-/// something new.
+/// Ownership and permission to set; what is `None` stays as it is, and is root, root (or the group of a setgid directory) and
+/// the kind's usual mode on something new.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Meta {
     /// Permission bits.

@@ -5,8 +5,13 @@ use std::{
     sync::{PoisonError, RwLock},
 };
 
+use serde_json::Value;
+
 /// What stands in a secret's place.
 pub const SHOWN: &str = "‹secret›";
+
+/// What stands in the place of what a secret replaces.
+const FORMER: &str = "‹former secret›";
 
 /// Lines shorter than this are not secrets by themselves, only as a part of a longer one: the `}` of a key in JSON.
 const LONG_LINE: usize = 8;
@@ -48,6 +53,58 @@ pub fn redact(text: &str) -> Cow<'_, str> {
     redacted
 }
 
+/// Every secret in the strings of a JSON value replaced. They are looked for before the strings are quoted: quoting would hide a
+/// secret of several lines.
+pub fn redact_json(value: &mut Value) {
+    match value {
+        Value::String(text) => {
+            if let Cow::Owned(redacted) = redact(text) {
+                *text = redacted;
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(redact_json),
+        Value::Object(members) => members.values_mut().for_each(redact_json),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// A text that is about to give way to `after`, without what gives way to a secret there: last year's password is no more for
+/// showing than this year's, and no role knows it any more. Such a line is known by what stands around the secret in the new text;
+/// where nothing stands around it, all of the old text may be secret.
+pub fn redact_former<'t>(before: &'t str, after: &str) -> Cow<'t, str> {
+    let squeezed = |text: &str| text.split_whitespace().collect::<String>();
+    let mut frames = Vec::new();
+    for line in after.lines() {
+        let redacted = redact(line);
+        if let (Cow::Owned(_), Some((head, _)), Some((_, tail))) =
+            (&redacted, redacted.split_once(SHOWN), redacted.rsplit_once(SHOWN))
+        {
+            frames.push((head.to_owned(), tail.to_owned(), squeezed(head), squeezed(tail)));
+        }
+    }
+    if frames.is_empty() || before == after {
+        return Cow::Borrowed(before);
+    }
+    if frames.iter().any(|(.., head, tail)| head.is_empty() && tail.is_empty()) {
+        return Cow::Borrowed(FORMER);
+    }
+    let mut redacted = String::with_capacity(before.len());
+    for line in before.split_inclusive('\n') {
+        let bare = squeezed(line);
+        let frame = frames
+            .iter()
+            .find(|(.., head, tail)| bare.starts_with(&**head) && bare.ends_with(&**tail));
+        match frame {
+            Some((head, tail, ..)) if !after.lines().any(|kept| kept == line.trim_end_matches('\n')) => {
+                let end = if line.ends_with('\n') { "\n" } else { "" };
+                redacted.extend([head, FORMER, tail, end]);
+            }
+            _ => redacted.push_str(line),
+        }
+    }
+    Cow::Owned(redacted)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,6 +138,34 @@ mod tests {
         register("pass\"word\\1");
         let line = serde_json::to_string("is pass\"word\\1").expect("texts are JSON");
         assert_eq!(redact(&line), "\"is ‹secret›\"");
+    }
+
+    #[test]
+    fn hides_it_in_json_values() {
+        register("line one of it\nline two of it");
+        let mut value = serde_json::json!({ "a": ["is line one of it\nline two of it", 1] });
+        redact_json(&mut value);
+        assert_eq!(value, serde_json::json!({ "a": ["is ‹secret›", 1] }));
+    }
+
+    #[test]
+    fn hides_what_a_secret_replaces() {
+        register("new-password-7");
+        let after = "user = a\npassword = \"new-password-7\"\nport = 1\n";
+        for (before, shown) in [
+            (
+                "user = a\npassword = \"old\"\nport = 2\n",
+                "user = a\npassword = \"‹former secret›\"\nport = 2\n",
+            ),
+            ("password=\"old\"", "password = \"‹former secret›\""),
+            ("nothing of it\n", "nothing of it\n"),
+            (after, after),
+            ("password = \"new-password-7\"\n", "password = \"new-password-7\"\n"),
+        ] {
+            assert_eq!(redact_former(before, after), shown);
+        }
+        assert_eq!(redact_former("an old key\nof two lines\n", "new-password-7\n"), FORMER);
+        assert_eq!(redact_former("old\n", "no secret\n"), "old\n");
     }
 
     #[test]

@@ -23,30 +23,25 @@ use node::CaseNode;
 use state::State;
 
 /// One case.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 struct Case {
     /// What it shows, in a sentence.
     #[expect(dead_code, reason = "for readers")]
     about: String,
     /// The node before.
-    #[serde(default)]
     before: State,
     /// What packages bring when they are installed.
-    #[serde(default)]
     brings: BTreeMap<String, State>,
     /// Files beside the role: `templates/motd.hbs`, `files/motd`.
-    #[serde(default)]
     beside: BTreeMap<String, String>,
     /// The role, without its first line.
     role: String,
     /// What the dry run says, one line a resource that is not unchanged: see `line`.
-    #[serde(default)]
     plan: Vec<String>,
     /// What converging did, where it is not what was planned: what was unknown is known now.
     converge: Option<Vec<String>>,
     /// The node after.
-    #[serde(default)]
     after: State,
 }
 
@@ -56,7 +51,7 @@ fn every_case() {
     let mut files = Vec::new();
     collect(&directory, &mut files);
     files.sort();
-    assert!(files.len() > 10, "cases were found in {}", directory.display());
+    assert!(!files.is_empty(), "no case in {}", directory.display());
     let only = std::env::var("GLRL_CASE").unwrap_or_default();
     let mut wrong = Vec::new();
     let mut run = 0;
@@ -67,13 +62,20 @@ fn every_case() {
             wrong.push(format!("{name}: {problem}"));
         }
     }
-    assert!(wrong.is_empty(), "{} of {run} cases:\n\n{}", wrong.len(), wrong.join("\n\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {run} cases:\n\n{}",
+        wrong.len(),
+        wrong.join("\n\n")
+    );
 }
 
 #[test]
 fn every_kind_has_cases() {
     for kind in glrl::resource::KINDS {
-        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases").join(kind.name);
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/cases")
+            .join(kind.name);
         assert!(directory.is_dir(), "{} has no folder in tests/cases", kind.name);
     }
 }
@@ -91,8 +93,7 @@ fn collect(directory: &Path, files: &mut Vec<PathBuf>) {
 
 /// Runs one case; an error says in what it differs.
 fn check(file: &Path) -> Result<(), String> {
-    let text = fs::read_to_string(file).map_err(|error| error.to_string())?;
-    let case: Case = crate::support::yaml(&file.display().to_string(), &text)?;
+    let case: Case = crate::support::read(file)?;
     let beside = tempfile::tempdir().expect("a directory");
     for (name, contents) in &case.beside {
         let path = beside.path().join(name);
@@ -136,7 +137,11 @@ fn check(file: &Path) -> Result<(), String> {
 
     let mut left = Vec::new();
     engine::plan(&run, &node, &[], &mut |event| left.extend(line(&event))).map_err(|error| format!("{error:#}"))?;
-    left.retain(|line| !["skip ", "fail ", "refuse "].iter().any(|start| line.starts_with(start)));
+    left.retain(|line| {
+        !["skip ", "fail ", "refuse "]
+            .iter()
+            .any(|start| line.starts_with(start))
+    });
     expect("a second plan", &Vec::new(), &left)?;
     case.after.compare(&node)
 }
@@ -151,7 +156,13 @@ fn expect(what: &str, expected: &Vec<String>, found: &Vec<String>) -> Result<(),
 
 /// A resource's outcome in one line, `None` where it stays as it is: `update file:/etc/motd: contents, mode`.
 fn line(event: &Event) -> Option<String> {
-    let (Event::Planned { id, outcome, warnings, .. } | Event::Applied { id, outcome, warnings, .. }) = event else {
+    let (Event::Planned {
+        id, outcome, warnings, ..
+    }
+    | Event::Applied {
+        id, outcome, warnings, ..
+    }) = event
+    else {
         return None;
     };
     let mut line = match outcome {
@@ -162,7 +173,7 @@ fn line(event: &Event) -> Option<String> {
             format!("{action} {id}: {}", properties.join(", "))
         }
         Outcome::Unknown { after, .. } => format!("unknown {id} after {after}"),
-        Outcome::Skipped { because } => format!("skip {id}: {because}"),
+        Outcome::Skipped { because, .. } => format!("skip {id}: {because}"),
         Outcome::Failed { error } => format!("fail {id}: {error}"),
         Outcome::Refused { error, .. } => format!("refuse {id}: {error}"),
     };

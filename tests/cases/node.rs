@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, path::Path, path::PathBuf, sync::Arc};
 use anyhow::Result;
 use glrl::{
     system::{
-        BlockDevice, Bytes, Entry, Group, Guard, Lvm, Mount, Op, Package, Probe, Reading, System, Unit, Usage, User,
+        BlockDevice, Bytes, Entry, Export, Group, Guard, Lvm, Mount, Op, Package, Probe, Reading, System, Unit, Usage,
+        User,
         overlay::{Bare, Overlay},
     },
     value::{DevicePath, UnitName},
@@ -25,7 +26,10 @@ pub(super) struct CaseNode<'a> {
 
 impl<'a> CaseNode<'a> {
     pub(super) fn new(base: &'a Disks, before: &State, brings: &'a BTreeMap<String, State>) -> Self {
-        let node = Self { overlay: Overlay::new(base), brings };
+        let node = Self {
+            overlay: Overlay::new(base),
+            brings,
+        };
         before.establish(&node.overlay);
         node
     }
@@ -58,7 +62,7 @@ macro_rules! probe_by {
             fn usage(&$self, mount_point: &Path) -> Result<Reading<Usage>> { $inner.usage(mount_point) }
             fn block(&$self, device: &DevicePath) -> Result<Reading<Option<BlockDevice>>> { $self.disk(device) }
             fn lvm(&$self) -> Result<Reading<Arc<Lvm>>> { $inner.lvm() }
-            fn exports(&$self) -> Result<Reading<Arc<Vec<(String, String)>>>> { $inner.exports() }
+            fn exports(&$self) -> Result<Reading<Arc<Vec<Export>>>> { $inner.exports() }
             fn guard(&$self, guard: &Guard) -> Result<Reading<bool>> { $inner.guard(guard) }
         }
     };

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use glrl::{
     system::{
-        Active, BlockDevice, Command, Contents, Effect, Enablement, FileType, Group, Meta, Mount, Op, Package, Probe, Reading,
-        Signature, System, Unit, User,
+        Active, BlockDevice, Command, Contents, Effect, Enablement, FileType, Group, Meta, Mount, Op, Package, Probe,
+        Reading, Signature, System, Unit, User,
     },
     value::{AbsPath, DevicePath, Mode, Owner, Size, UnitName},
 };
@@ -103,9 +103,22 @@ impl State {
             let contents = match disk.contents.split_once(": ") {
                 Some(("unsure", why)) => Contents::Unsure { why: why.to_owned() },
                 _ if disk.contents == "empty" => Contents::Empty,
-                _ => Contents::Known(Signature { what: disk.contents.clone(), uuid: disk.uuid.clone(), label: None }),
+                _ => Contents::Known(Signature {
+                    what: disk.contents.clone(),
+                    uuid: disk.uuid.clone(),
+                    ..Signature::default()
+                }),
             };
-            (path.to_path_buf(), BlockDevice { path: path.to_path_buf(), size: disk.size.get(), contents })
+            (
+                path.to_path_buf(),
+                BlockDevice {
+                    path: path.to_path_buf(),
+                    size: disk.size.get(),
+                    read_only: false,
+                    in_use: None,
+                    contents,
+                },
+            )
         };
         Disks(self.devices.iter().map(device).collect())
     }
@@ -115,28 +128,51 @@ impl State {
         let execute = |op: Op| node.execute(&op).expect("an overlay takes any operation");
         let effects = |effects: Vec<Effect>| execute(Op::Run(Command::new(["case"]).makes(effects)));
         for path in &self.directories {
-            execute(Op::MakeDirectory { path: path.clone(), meta: Meta::default() });
+            execute(Op::MakeDirectory {
+                path: path.clone(),
+                meta: Meta::default(),
+            });
         }
         for (path, file) in &self.files {
             let contents = file.content.as_deref().unwrap_or_default().as_bytes().into();
-            let meta = Meta { mode: file.mode, owner: file.owner.clone(), group: file.group.clone() };
-            execute(Op::WriteFile { path: path.clone(), contents, meta, validate: None });
+            let meta = Meta {
+                mode: file.mode,
+                owner: file.owner.clone(),
+                group: file.group.clone(),
+            };
+            execute(Op::WriteFile {
+                path: path.clone(),
+                contents,
+                meta,
+                validate: None,
+            });
         }
         for (path, target) in &self.links {
-            execute(Op::MakeLink { path: path.clone(), target: target.into() });
+            execute(Op::MakeLink {
+                path: path.clone(),
+                target: target.into(),
+            });
         }
         for path in &self.absent {
             execute(Op::Remove { path: path.clone() });
         }
         for name in &self.packages {
-            let package = Package { version: "1.0".to_owned(), hold: false, configured: true };
+            let package = Package {
+                version: "1.0".to_owned(),
+                hold: false,
+                configured: true,
+            };
             effects(vec![Effect::Package(name.clone(), Some(package))]);
         }
         for (name, unit) in &self.units {
             effects(vec![Effect::Unit(name.clone(), Some(unit.unit()))]);
         }
         for (name, gid) in &self.groups {
-            let group = Group { name: name.clone(), gid: Some(*gid), members: Vec::new() };
+            let group = Group {
+                name: name.clone(),
+                gid: Some(*gid),
+                members: Vec::new(),
+            };
             effects(vec![Effect::Group(name.clone(), Some(group))]);
         }
         for (name, account) in &self.users {
@@ -183,7 +219,7 @@ impl State {
                 options: mounted.options.clone(),
                 device: String::new(),
             };
-            effects(vec![Effect::Mounted { mount, empty: true }]);
+            effects(vec![Effect::Mounted(mount)]);
         }
     }
 
@@ -211,7 +247,12 @@ impl State {
         }
         for (path, target) in &self.links {
             let entry = known(node.entry(path))?.ok_or_else(|| format!("{path} is missing"))?;
-            same(path, "type", &entry.file_type, &FileType::Link { target: target.into() })?;
+            same(
+                path,
+                "type",
+                &entry.file_type,
+                &FileType::Link { target: target.into() },
+            )?;
         }
         for path in &self.absent {
             same(path, "entry", &known(node.entry(path))?, &None)?;
@@ -241,7 +282,10 @@ impl State {
         }
         let lvm = || known(node.lvm());
         for (name, group) in &self.volume_groups {
-            let found = lvm()?.volume_group(name).cloned().ok_or_else(|| format!("volume group {name} is missing"))?;
+            let found = lvm()?
+                .volume_group(name)
+                .cloned()
+                .ok_or_else(|| format!("volume group {name} is missing"))?;
             same(name, "extents", &found.extents, &group.extents)?;
         }
         for (name, size) in &self.logical_volumes {
@@ -284,5 +328,9 @@ fn same<T: PartialEq + std::fmt::Debug>(
     found: &T,
     wanted: &T,
 ) -> Result<(), String> {
-    if found == wanted { Ok(()) } else { Err(format!("{what} of {of} is {found:?} and should be {wanted:?}")) }
+    if found == wanted {
+        Ok(())
+    } else {
+        Err(format!("{what} of {of} is {found:?} and should be {wanted:?}"))
+    }
 }

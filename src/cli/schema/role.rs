@@ -127,10 +127,12 @@ fn include() -> Value {
 fn input() -> Value {
     let words: Vec<_> = type_names().collect();
     let declared = json!({
-        "description": "What a value must be: a word, 'list of WORD', 'map of WORD' or 'one of [a, b]'.",
-        "type": "string",
+        "description": "What a value must be: a word, 'list of WORD', 'map of WORD', or the choices as a list.",
         "examples": words,
-        "pattern": format!("^(list of |map of )*({}|one of .+)$", words.join("|")),
+        "anyOf": [
+            { "type": "string", "pattern": format!("^(list of |map of )*({}|one of .+)$", words.join("|")) },
+            { "type": "array", "minItems": 1, "items": { "type": ["string", "integer", "boolean"] } },
+        ],
     });
     let keys = json!({
         "type": "object",

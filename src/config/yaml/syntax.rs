@@ -16,8 +16,8 @@ pub(super) fn explain(file: FileId, text: &str, error: &ScanError) -> Diagnostic
         hint
     } else if has_bare_expression(line) {
         Some("an expression that holds ': ' or ' #', or stands inside { } or [ ], has to be quoted: '${…}'")
-    } else if line.contains("one of [") && !line.contains("\"one of") {
-        Some("quote it: \"one of [a, b]\"")
+    } else if line.contains("one of [") {
+        Some("write the choices as a list: { type: [a, b] }")
     } else {
         hint
     };

@@ -83,7 +83,7 @@ impl Human {
             return String::new();
         }
         let word = words::outcome(outcome);
-        let mut text = head(word, word.planned, id);
+        let mut text = head(word, word.planned, id.as_str());
         note(&mut text, outcome);
         text.push('\n');
         self.details(&mut text, outcome, warnings);
@@ -96,7 +96,7 @@ impl Human {
             return String::new();
         }
         let word = words::outcome(outcome);
-        let mut text = head(word, word.done, id);
+        let mut text = head(word, word.done, id.as_str());
         if matches!(outcome, Outcome::Changed { .. } | Outcome::Failed { .. }) {
             let pad = self.width.saturating_sub(id.as_str().chars().count());
             let _ = write!(
@@ -232,22 +232,19 @@ impl Renderer for Human {
                 said.err = self.quiet_warnings(id, warnings);
             }
             Event::Drift { id, message } => {
-                said.err = format!(
-                    "{} {} has changed since it was planned: {}\n",
-                    paint(WARNING, "drift:"),
-                    line(id.as_str()),
-                    line(message)
+                let text = format!(
+                    "{}  {}\n",
+                    head(words::DRIFT, "drift", id.as_str()),
+                    paint(DIM, line(message))
                 );
+                if quiet { said.err = text } else { said.out = text }
             }
             Event::Waiting { id, message } => {
-                let of = id
-                    .as_ref()
-                    .map(|id| format!("{}: ", line(id.as_str())))
-                    .unwrap_or_default();
-                let message = format!("{of}{}", line(message));
-                said.progress = self.progress(message.clone());
+                let what = id.as_ref().map_or("", Id::as_str);
+                said.progress = self.progress(format!("waiting {}", line(what)));
                 if !quiet {
-                    said.err = format!("{} {message}\n", paint(DIM, "waiting:"));
+                    let head = head(words::WAITING, "waiting", what);
+                    said.err = format!("{head}  {}\n", paint(DIM, line(message)));
                 }
             }
             Event::RunFinished { summary, milliseconds } => {
@@ -284,14 +281,14 @@ impl Human {
 }
 
 /// `  + create    volume_group:mysql`
-fn head(word: words::Word, verb: &str, id: &Id) -> String {
+fn head(word: words::Word, verb: &str, what: &str) -> String {
     format!(
         "  {} {}",
         paint(
             word.style,
             format_args!("{} {verb:width$}", word.sign, width = words::WIDTH)
         ),
-        line(id.as_str())
+        line(what)
     )
 }
 

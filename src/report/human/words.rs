@@ -2,7 +2,7 @@
 
 use anstyle::Style;
 
-use super::super::style::{CREATE, DIM, ERROR, LATER, REMOVE, RUN, UPDATE};
+use super::super::style::{CREATE, DIM, ERROR, LATER, REMOVE, RUN, UPDATE, WARNING};
 use crate::{report::event::Outcome, resource::Action};
 
 /// How an outcome begins its line: `+ create`.
@@ -27,6 +27,11 @@ const fn word(sign: char, planned: &'static str, done: &'static str, style: Styl
         style,
     }
 }
+
+/// The node has moved since it was planned.
+pub(super) const DRIFT: Word = word('!', "drift", "drift", WARNING);
+/// For something outside.
+pub(super) const WAITING: Word = word(' ', "waiting", "waiting", LATER);
 
 pub(super) fn action(action: Action) -> Word {
     match action {

@@ -1,5 +1,5 @@
-//! Running a guard where it cannot write: in a mount namespace of its own in which every mount is read-only, and without the
-//! capabilities that could undo that.
+//! Running a guard where it cannot write: in a mount namespace of its own in which every mount is read-only, without the
+//! capabilities that could undo that, and with no device to write to. What it says to a service over a socket is its own.
 
 use std::io;
 
@@ -9,6 +9,7 @@ use nix::{
     sched::{CloneFlags, unshare},
 };
 
+use super::devices;
 use crate::system::{Guard, programs::Program};
 
 pub(super) fn passes(guard: &Guard) -> Result<bool> {
@@ -58,6 +59,7 @@ fn confine() -> io::Result<()> {
         )
     };
     Errno::result(result)?;
+    devices::deny_writes()?;
     drop_capabilities()
 }
 
@@ -78,4 +80,61 @@ fn drop_capabilities() -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn guard(script: &str) -> Result<bool> {
+        passes(&Guard {
+            argv: ["sh", "-c", script].map(str::to_owned).to_vec(),
+            timeout: Duration::from_secs(5),
+        })
+    }
+
+    #[test]
+    fn a_guard_answers_by_its_status() {
+        assert!(guard("true").unwrap());
+        assert!(guard("test -e /etc/passwd && grep -q root /etc/passwd > /dev/null").unwrap());
+        assert!(!guard("exit 3").unwrap());
+        assert!(guard("sleep 60").is_err(), "one that takes too long has not answered");
+    }
+
+    #[test]
+    fn a_guard_cannot_write() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().display();
+        let device = directory.path().join("device");
+        let null = nix::sys::stat::makedev(1, 3);
+        let mode = nix::sys::stat::Mode::S_IRWXU;
+        nix::sys::stat::mknod(&device, nix::sys::stat::SFlag::S_IFCHR, mode, null).unwrap();
+        for attack in [
+            format!("echo x > {path}/device"),
+            format!("echo x > {path}/a"),
+            format!("mkdir {path}/a"),
+            format!("chmod 700 {path}/."),
+            format!("touch {path}"),
+            format!("mount -o remount,rw,bind / && touch {path}/a"),
+            format!("mount -o remount,rw {path}; touch {path}/a"),
+            format!("mount -t tmpfs none {path}"),
+            format!("unshare -m sh -c 'mount -o remount,rw,bind /; touch {path}/a'"),
+            format!("nsenter -t 1 -m touch {path}/a"),
+            "echo 1 > /proc/sys/kernel/panic".to_owned(),
+            format!("mknod {path}/a b 1 0"),
+        ] {
+            assert!(!guard(&attack).unwrap(), "{attack}");
+        }
+        assert_eq!(directory.path().read_dir().unwrap().count(), 1);
+        assert!(guard(&format!("head -c1 {path}/device && echo x > /dev/null")).unwrap());
+    }
+
+    #[test]
+    fn the_run_itself_can_still_write() {
+        let directory = tempfile::tempdir().unwrap();
+        assert!(guard("true").unwrap());
+        assert!(tempfile::NamedTempFile::new_in(directory.path()).is_ok());
+    }
 }

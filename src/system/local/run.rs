@@ -45,6 +45,7 @@ pub(super) fn run(command: &Command, root: &Path, live: bool, accounts: &Account
     let until = Instant::now() + command.patience;
     let error = loop {
         match program.stdout() {
+            Ok(_) if !live && name == "userdel" => return remove_group(command, root),
             Ok(_) => return Ok(()),
             Err(error) if error.is::<Missing>() || Instant::now() >= until => break error,
             Err(error) => tracing::info!("{name} is run again in {} s: {error:#}", PAUSE.as_secs()),
@@ -56,6 +57,17 @@ pub(super) fn run(command: &Command, root: &Path, live: bool, accounts: &Account
 
 /// Between two tries of a command that has patience.
 const PAUSE: Duration = Duration::from_secs(2);
+
+/// With `--prefix`, userdel leaves the account's own group (shadow 4.13), which it removes from a live node.
+fn remove_group(command: &Command, root: &Path) -> Result<()> {
+    for effect in &command.makes {
+        if let Effect::Group(group, None) = effect {
+            let program = Program::new("groupdel").args([Path::new("--prefix"), root, Path::new(group)]);
+            program.stdout()?;
+        }
+    }
+    Ok(())
+}
 
 /// runuser(1), with the variables that a login would set (environ(7)): a program that looks for its files in root's home finds
 /// nothing it may read.

@@ -236,7 +236,12 @@ impl Tree {
         let doing = || format!("setting owner and mode of {}", path.display());
         let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
         let file = fcntl::openat(&parent, name, flags, Bits::empty()).with_context(doing)?;
-        set_numbers(&file, numbers.mode, numbers.uid, numbers.gid).with_context(doing)?;
+        // chown(2) takes the setuid bits from a program; who does not speak of the mode wants it kept.
+        let mode = match numbers.mode {
+            Some(mode) => mode,
+            None => Mode::of(stat::fstat(&file).with_context(doing)?.st_mode),
+        };
+        set_numbers(&file, Some(mode), numbers.uid, numbers.gid).with_context(doing)?;
         unistd::fsync(&file).with_context(doing)
     }
 

@@ -114,7 +114,7 @@ impl Applying<'_> {
         let unknown = || Planned::Unknown(self.author.clone());
         for fact in facts {
             match fact {
-                Fact::Path(path) => self.insert(path, Planned::Unknown(self.author.clone()))?,
+                Fact::Path(path) | Fact::Part(path) => self.insert(path, Planned::Unknown(self.author.clone()))?,
                 Fact::Mounted(path) => self.cover(path, Cover::Unseen(self.author.clone()))?,
                 Fact::Device(device) | Fact::Filesystem(device) => {
                     self.layer
@@ -137,8 +137,9 @@ impl Applying<'_> {
                         .packages
                         .insert(name.clone(), Planned::Unknown(self.author.clone()));
                 }
-                // Whoever needs the group needs its author, and is unknown with it by its own reading of the device.
-                Fact::VolumeGroup(_) => {}
+                // Whoever needs the group needs its author, and is unknown with it by its own reading of the device; and who provides
+                // all that a file holds provides the file.
+                Fact::VolumeGroup(_) | Fact::Whole(_) => {}
             }
         }
         Ok(())
@@ -152,15 +153,21 @@ impl Applying<'_> {
         meta: &Meta,
         contents: Option<Bytes>,
     ) -> Result<()> {
+        // Only a file that replaces a file takes over what is not said.
+        let is_file = |file_type: &FileType| matches!(file_type, FileType::File { .. });
         let before = match self.layer.entry(self.base, path)? {
-            Reading::Known(before) => before,
-            Reading::Unknown { .. } => None,
+            Reading::Known(before) if is_file(&file_type) => before.filter(|entry| is_file(&entry.file_type)),
+            _ => None,
+        };
+        let group = match (&meta.group, &before) {
+            (None, None) => self.inherited_group(path)?,
+            _ => self.group(meta, before.as_ref())?,
         };
         let entry = Entry {
             file_type,
             mode: meta.mode.or(before.as_ref().map(|entry| entry.mode)).unwrap_or(mode),
             owner: self.owner(meta, before.as_ref())?,
-            group: self.group(meta, before.as_ref())?,
+            group,
         };
         let node = Node {
             entry,
@@ -168,6 +175,19 @@ impl Applying<'_> {
             fresh: true,
         };
         self.insert(path, Planned::Known(Some(node)))
+    }
+
+    /// The group that something new gets of the kernel: root's, or that of a directory with the setgid bit (mkdir(2)).
+    fn inherited_group(&self, path: &Path) -> Result<Owner> {
+        let place = self.layer.place(self.base, path)?;
+        let parent = place
+            .parent()
+            .map(|parent| self.layer.entry(self.base, parent))
+            .transpose()?;
+        Ok(match parent {
+            Some(Reading::Known(Some(parent))) if parent.mode.bits() & 0o2000 != 0 => parent.group,
+            _ => Owner::ROOT,
+        })
     }
 
     fn set_meta(&mut self, path: &Path, meta: &Meta) -> Result<()> {
@@ -304,11 +324,7 @@ impl Applying<'_> {
                 };
                 self.insert(path, Planned::Known(Some(node)))?;
             }
-            Effect::Unsure(path) => {
-                self.layer
-                    .files
-                    .insert(path.clone(), Planned::Unknown(self.author.clone()));
-            }
+            Effect::Unsure(path) => self.insert(path, Planned::Unknown(self.author.clone()))?,
             Effect::User(name, user) => drop(self.layer.users.insert(name.clone(), Planned::Known(user.clone()))),
             Effect::Group(name, group) => drop(self.layer.groups.insert(name.clone(), Planned::Known(group.clone()))),
             Effect::Package(name, package) => {

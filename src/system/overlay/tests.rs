@@ -25,7 +25,7 @@ fn a_path() -> impl Strategy<Value = AbsPath> {
 
 fn a_meta() -> impl Strategy<Value = Meta> {
     (
-        prop::option::of(prop::sample::select(vec!["0600", "0755", "4711"])),
+        prop::option::of(prop::sample::select(vec!["0600", "0755", "4711", "2770"])),
         prop::option::of(0_u32..3),
     )
         .prop_map(|(mode, owner)| Meta {

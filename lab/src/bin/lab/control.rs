@@ -15,12 +15,30 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Request {
     Status,
-    Ssh { node: String },
-    Put { node: String, local: PathBuf, remote: String },
-    Get { node: String, remote: String, local: PathBuf },
-    Cut { node: String },
-    Boot { node: String },
-    Grow { node: String, serial: String, size: u64 },
+    Ssh {
+        node: String,
+    },
+    Put {
+        node: String,
+        local: PathBuf,
+        remote: String,
+    },
+    Get {
+        node: String,
+        remote: String,
+        local: PathBuf,
+    },
+    Cut {
+        node: String,
+    },
+    Boot {
+        node: String,
+    },
+    Grow {
+        node: String,
+        serial: String,
+        size: u64,
+    },
     Down,
 }
 
@@ -49,7 +67,9 @@ pub(crate) struct Place {
 impl Place {
     pub(crate) fn new(folder: &Path) -> Result<Self> {
         fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
-        Ok(Self { folder: folder.canonicalize()? })
+        Ok(Self {
+            folder: folder.canonicalize()?,
+        })
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -96,8 +116,7 @@ impl Place {
 
     /// A socket's path is limited to 107 bytes, a folder's is not: so it is named from inside.
     fn enter(&self) -> Result<()> {
-        std::env::set_current_dir(&self.folder)
-            .with_context(|| format!("entering {}", self.folder.display()))
+        std::env::set_current_dir(&self.folder).with_context(|| format!("entering {}", self.folder.display()))
     }
 }
 

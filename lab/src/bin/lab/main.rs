@@ -43,9 +43,17 @@ enum Verb {
         command: Vec<String>,
     },
     /// Copy a file, or what a folder holds, to a node
-    Put { node: String, local: PathBuf, remote: String },
+    Put {
+        node: String,
+        local: PathBuf,
+        remote: String,
+    },
     /// Copy a file of a node here
-    Get { node: String, remote: String, local: PathBuf },
+    Get {
+        node: String,
+        remote: String,
+        local: PathBuf,
+    },
     /// Cut a node's power: its QEMU is killed, its disks are kept
     Cut { node: String },
     /// Boot a node whose power was cut
@@ -107,7 +115,8 @@ fn done(place: &Place, request: &Request) -> Result<()> {
 }
 
 fn existing(path: &Path) -> Result<PathBuf> {
-    path.canonicalize().with_context(|| format!("reading {}", path.display()))
+    path.canonicalize()
+        .with_context(|| format!("reading {}", path.display()))
 }
 
 /// Becomes ssh: a terminal, signals and the exit status are its own.

@@ -68,7 +68,10 @@ pub(crate) fn bytes(text: &str) -> Result<u64> {
 
 pub(crate) fn up(place: &Place, options: &Options) -> Result<()> {
     if place.is_up() {
-        bail!("a lab is up already in {} (see `lab status`, `lab down`)", place.folder().display());
+        bail!(
+            "a lab is up already in {} (see `lab status`, `lab down`)",
+            place.folder().display()
+        );
     }
     let log = File::create(place.log())?;
     let mut server = Command::new(std::env::current_exe()?)

@@ -1,0 +1,137 @@
+//! glrl on a node of the lab, and what it says as data.
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use anyhow::{Context, Result, ensure};
+use glrl_lab::{Node, Output};
+use serde_json::Value;
+
+/// The disk that every node of the lab has.
+pub(super) const DISK: &str = "--set data_device=/dev/disk/by-id/virtio-data";
+/// Longer than a converge takes on a busy machine without virtualisation.
+const LIMIT: Duration = Duration::from_secs(1500);
+
+/// The binary under test: the one that `make` has built, else cargo's.
+#[expect(clippy::disallowed_methods, reason = "the tests are told by make")]
+fn binary() -> PathBuf {
+    std::env::var_os("GLRL_BINARY").map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_glrl")), PathBuf::from)
+}
+
+/// Puts glrl where the provisioner puts it.
+pub(super) fn install(node: &Node) -> Result<()> {
+    node.put(&binary(), "/usr/local/bin/glrl")
+}
+
+/// Runs glrl and says how it ended.
+pub(super) fn glrl(node: &Node, arguments: &str) -> Result<Output> {
+    let output = node.ssh_within(&format!("glrl {arguments}"), LIMIT)?;
+    println!("{}# glrl {arguments}\n{}{}", node.name(), output.stdout, output.stderr);
+    Ok(output)
+}
+
+/// A plan or a converge, by what it says in JSON.
+#[derive(Debug)]
+pub(super) struct Said {
+    pub(super) status: i32,
+    events: Vec<Value>,
+}
+
+/// Runs `plan` or `converge` with `--json`.
+pub(super) fn said(node: &Node, arguments: &str) -> Result<Said> {
+    let output = node.ssh_within(&format!("glrl {arguments} --json"), LIMIT)?;
+    let events: Vec<Value> = output
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).with_context(|| format!("{arguments} said {line}")))
+        .collect::<Result<_>>()?;
+    ensure!(!events.is_empty(), "glrl {arguments} said nothing: {}", output.stderr);
+    let said = Said {
+        status: output.status,
+        events,
+    };
+    println!(
+        "{}# glrl {arguments}: {}: {:?}",
+        node.name(),
+        said.status,
+        said.summary()
+    );
+    for event in said
+        .events
+        .iter()
+        .filter(|event| event["outcome"] == "failed" || event["outcome"] == "refused")
+    {
+        println!("{event}");
+    }
+    Ok(said)
+}
+
+impl Said {
+    /// Outcomes by resource, of the dry run (`planned`) or of the real one (`applied`).
+    pub(super) fn outcomes(&self, event: &str) -> BTreeMap<String, Value> {
+        let of = self.events.iter().filter(|one| one["event"] == event);
+        of.map(|one| (one["id"].as_str().unwrap_or_default().to_owned(), one.clone()))
+            .collect()
+    }
+
+    /// The resources with this outcome.
+    pub(super) fn with(&self, event: &str, outcome: &str) -> Vec<String> {
+        let of = self
+            .events
+            .iter()
+            .filter(|one| one["event"] == event && one["outcome"] == outcome);
+        of.filter_map(|one| one["id"].as_str()).map(str::to_owned).collect()
+    }
+
+    /// What turned out otherwise than planned.
+    pub(super) fn drift(&self) -> Vec<&Value> {
+        self.events.iter().filter(|one| one["event"] == "drift").collect()
+    }
+
+    fn summary(&self) -> Option<&Value> {
+        self.events.iter().find(|one| one["event"] == "run_finished")
+    }
+}
+
+/// The laws of a plan and the converge that followed it: every resource that changed was named, nothing else changed, and nothing that
+/// was shown as known turned out otherwise.
+pub(super) fn plan_is_what_happened(plan: &Said, converge: &Said) -> Result<()> {
+    ensure!(converge.drift().is_empty(), "drift: {:?}", converge.drift());
+    let (planned, applied) = (plan.outcomes("planned"), converge.outcomes("applied"));
+    ensure!(
+        planned.keys().eq(applied.keys()),
+        "other resources: {:?} and {:?}",
+        planned.keys(),
+        applied.keys()
+    );
+    for (id, before) in &planned {
+        let after = &applied[id];
+        match before["outcome"].as_str() {
+            Some("unknown") => {}
+            Some("changed") => {
+                for part in ["outcome", "action", "changes"] {
+                    ensure!(
+                        before[part] == after[part],
+                        "{id} was planned {before} and became {after}"
+                    );
+                }
+            }
+            _ => ensure!(
+                before["outcome"] == after["outcome"],
+                "{id} was planned {before} and became {after}"
+            ),
+        }
+    }
+    Ok(())
+}
+
+/// Converges and asserts that nothing was left to do.
+pub(super) fn nothing_left(node: &Node, role: &str) -> Result<()> {
+    let again = said(node, &format!("converge --role {role} --detailed-exitcode"))?;
+    ensure!(again.status == 0, "the second run ended with {}", again.status);
+    ensure!(
+        again.with("applied", "changed").is_empty(),
+        "it changed {:?}",
+        again.with("applied", "changed")
+    );
+    Ok(())
+}

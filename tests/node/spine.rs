@@ -1,0 +1,130 @@
+//! The two machines of the mission: a backup server and a MySQL server from YAML, a backup taken under writes, a verdict; then the node is
+//! broken, and then runs are killed.
+
+use anyhow::{Context, Result, ensure};
+use glrl_lab::{Disk, Lab, Node, NodeSpec};
+
+use super::glrl::{DISK, glrl, install, nothing_left, plan_is_what_happened, said};
+
+#[test]
+fn backup_and_mysql_converge_and_restore() -> Result<()> {
+    let lab = Lab::start([
+        NodeSpec::new("backup").disk(Disk::empty("data")),
+        NodeSpec::new("mysql").memory(1024).disk(Disk::empty("data")),
+    ])?;
+    let (backup, mysql) = (&lab["backup"], &lab["mysql"]);
+    converge(backup, "backup")?;
+    converge(mysql, "mysql")?;
+    back_up_under_writes(backup, mysql)?;
+    verdicts_name_the_cause(backup, mysql)?;
+    what_is_broken_is_repaired(mysql)
+}
+
+/// A plan, the converge it announces, and a second converge that has nothing to do.
+fn converge(node: &Node, role: &str) -> Result<()> {
+    install(node)?;
+    let role = format!("{role} {DISK}");
+    let plan = said(node, &format!("plan --role {role}"))?;
+    let converge = said(node, &format!("converge --role {role}"))?;
+    ensure!(converge.status == 0, "converge ended with {}", converge.status);
+    plan_is_what_happened(&plan, &converge)?;
+    nothing_left(node, &role)
+}
+
+fn back_up_under_writes(backup: &Node, mysql: &Node) -> Result<()> {
+    mysql.run(
+        "mysql -e 'CREATE DATABASE shop; CREATE TABLE shop.sale (id INT PRIMARY KEY AUTO_INCREMENT, what TEXT)'",
+    )?;
+    // It ends by itself, whatever becomes of the test.
+    mysql.run(
+        "nohup sh -c 'for i in $(seq 400); do mysql -e \"INSERT INTO shop.sale (what) VALUES (REPEAT(MD5(RAND()), 30))\"; done' \
+         > /tmp/writer.log 2>&1 < /dev/null & sleep 3",
+    )?;
+    let run = glrl(mysql, "backup run")?;
+    ensure!(run.success(), "the backup ended with {}: {}", run.status, run.stderr);
+    let listed = backup.run("ls /backup")?;
+    ensure!(
+        listed.lines().any(|name| name.ends_with(".tar.zst")),
+        "no archive in {listed}"
+    );
+    ensure!(!listed.contains(".partial"), "a partial archive is left in {listed}");
+    ensure!(
+        mysql
+            .run("lvs --noheadings -o lv_name mysql")?
+            .split_whitespace()
+            .eq(["data"]),
+        "a snapshot is left"
+    );
+    let verdict = glrl(mysql, "verify")?;
+    ensure!(
+        verdict.success(),
+        "the verdict is {}: {}",
+        verdict.status,
+        verdict.stdout
+    );
+    ensure!(
+        mysql.run("crontab -l")?.contains("/root/mysql_backup.sh"),
+        "the job is not in root's table"
+    );
+    Ok(())
+}
+
+/// A flipped byte, a cut archive, and damage that was there before the archive was made.
+fn verdicts_name_the_cause(backup: &Node, mysql: &Node) -> Result<()> {
+    let archive = backup.run("ls /backup/*.tar.zst | tail -1")?.trim().to_owned();
+    backup.run(&format!("cp --sparse=never {archive} /backup/kept"))?;
+    let corrupt = |what: &str, cause: &[&str]| -> Result<()> {
+        let verdict = glrl(mysql, "verify")?;
+        let text = format!("{}{}", verdict.stdout, verdict.stderr);
+        ensure!(verdict.status == 16, "{what}: exit status {}", verdict.status);
+        ensure!(
+            cause.iter().any(|word| text.contains(word)),
+            "{what}: the verdict does not name {cause:?}: {text}"
+        );
+        Ok(())
+    };
+    backup.run(&format!(
+        "printf x | dd of={archive} bs=1 seek=100000 conv=notrunc status=none; sync"
+    ))?;
+    corrupt("a flipped byte", &["hash"])?;
+    backup.run(&format!("cp /backup/kept {archive}; truncate -s -1000 {archive}; sync"))?;
+    corrupt("a truncated archive", &["size", "truncated", "bytes"])?;
+    backup.run(&format!("mv /backup/kept {archive}; sync"))?;
+
+    mysql.run(
+        "systemctl stop mariadb && \
+         printf 'damaged' | dd of=/var/lib/mysql/shop/sale.ibd bs=1 seek=$((16384 * 3 + 200)) conv=notrunc status=none && \
+         systemctl start mariadb",
+    )?;
+    let run = glrl(mysql, "backup run")?;
+    ensure!(run.success(), "the backup of damaged data ended with {}", run.status);
+    corrupt("a damaged table", &["shop"])?;
+    mysql.run("mysql -e 'DROP DATABASE shop' || true")?;
+    Ok(())
+}
+
+/// The next plan names exactly what was broken, the next converge repairs exactly that.
+fn what_is_broken_is_repaired(mysql: &Node) -> Result<()> {
+    mysql.run("systemctl stop mariadb")?;
+    mysql.run("echo 'max_connections = 7' >> /etc/mysql/mariadb.conf.d/60-glrl.cnf")?;
+    mysql.run("crontab -r")?;
+    mysql.run("umount /backup")?;
+    let role = format!("mysql {DISK}");
+    let broken = [
+        "cron:mysql_backup",
+        "mount:/backup",
+        "service:server",
+        "template:settings",
+    ];
+    let mut planned = said(mysql, &format!("plan --role {role}"))?.with("planned", "changed");
+    planned.sort();
+    ensure!(planned == broken, "the plan names {planned:?}");
+    let mut applied = said(mysql, &format!("converge --role {role}"))?.with("applied", "changed");
+    applied.sort();
+    ensure!(applied == broken, "the converge changed {applied:?}");
+    nothing_left(mysql, &role)?;
+    mysql
+        .run("mysql -e 'SELECT 1' && mountpoint /backup && crontab -l")
+        .context("what was repaired does not work")?;
+    Ok(())
+}
