@@ -68,7 +68,11 @@ mod tests {
         let error = explain(&command, Error::msg(said));
         let refused = error.downcast_ref::<Refused>().unwrap();
         assert!(refused.what.contains("an ext4 signature"), "{}", refused.what);
-        assert!(refused.hint.ends_with("lvcreate --yes --extents 50 --name b data"), "{}", refused.hint);
+        assert!(
+            refused.hint.ends_with("lvcreate --yes --extents 50 --name b data"),
+            "{}",
+            refused.hint
+        );
         assert!(!explain(&command, Error::msg("insufficient free space")).is::<Refused>());
     }
 }
