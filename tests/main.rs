@@ -1,6 +1,7 @@
-//! The one integration binary: cases as data, the built program from the outside, and real machines.
+//! The one integration binary: cases as data, the built program from the outside, real devices and real machines.
 
 mod cases;
 mod cli;
+mod devices;
 mod node;
 mod support;

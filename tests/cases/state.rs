@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use glrl::{
     system::{
-        Active, BlockDevice, Command, Contents, Effect, Enablement, FileType, Group, Meta, Mount, Op, Package, Probe,
-        Reading, Signature, System, Unit, User,
+        Active, BlockDevice, Command, Contents, Effect, Enablement, Export, FileType, Geometry, Group, Meta, Mount, Op,
+        Package, Probe, Reading, Signature, System, Unit, User,
     },
     value::{AbsPath, DevicePath, Mode, Owner, Size, UnitName},
 };
@@ -30,6 +30,8 @@ pub(super) struct State {
     volume_groups: BTreeMap<String, VolumeGroup>,
     logical_volumes: BTreeMap<String, Size>,
     mounts: BTreeMap<AbsPath, Mounted>,
+    /// What the NFS server exports: options by directory and client.
+    exports: BTreeMap<String, BTreeMap<String, Vec<String>>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -71,6 +73,12 @@ struct Disk {
     size: Size,
     contents: String,
     uuid: Option<String>,
+    label: Option<String>,
+    /// How much of the disk its filesystem spans; all of it where nothing is said.
+    spans: Option<Size>,
+    #[serde(default)]
+    read_only: bool,
+    in_use: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -106,7 +114,14 @@ impl State {
                 _ => Contents::Known(Signature {
                     what: disk.contents.clone(),
                     uuid: disk.uuid.clone(),
-                    ..Signature::default()
+                    label: disk.label.clone(),
+                    geometry: disk.spans.map(|size| Geometry {
+                        block: 4096,
+                        blocks: size.get() / 4096,
+                        first: 0,
+                        group: 0,
+                        least: 0,
+                    }),
                 }),
             };
             (
@@ -114,8 +129,8 @@ impl State {
                 BlockDevice {
                     path: path.to_path_buf(),
                     size: disk.size.get(),
-                    read_only: false,
-                    in_use: None,
+                    read_only: disk.read_only,
+                    in_use: disk.in_use.clone(),
                     contents,
                 },
             )
@@ -221,6 +236,21 @@ impl State {
             };
             effects(vec![Effect::Mounted(mount)]);
         }
+        if !self.exports.is_empty() {
+            effects(vec![Effect::Exported(self.exports())]);
+        }
+    }
+
+    fn exports(&self) -> Vec<Export> {
+        let of = |(path, clients): (&String, &BTreeMap<String, Vec<String>>)| -> Vec<Export> {
+            let export = |(client, options): (&String, &Vec<String>)| Export {
+                path: path.clone(),
+                client: client.clone(),
+                options: options.clone(),
+            };
+            clients.iter().map(export).collect()
+        };
+        self.exports.iter().flat_map(of).collect()
     }
 
     /// An error says in what the node differs from it.
@@ -298,6 +328,17 @@ impl State {
             let found = mounts.iter().rev().find(|mount| mount.target == **target);
             let found = found.ok_or_else(|| format!("nothing is mounted at {target}"))?;
             same(target, "source", &found.source, &mounted.source)?;
+            same(target, "options", &found.options, &mounted.options)?;
+        }
+        let exported = known(node.exports())?;
+        for wanted in self.exports() {
+            let found = exported
+                .iter()
+                .find(|export| export.path == wanted.path && export.client == wanted.client)
+                .ok_or_else(|| format!("{} is not exported to {}", wanted.path, wanted.client))?;
+            for option in &wanted.options {
+                same(&wanted.path, option, &found.options.contains(option), &true)?;
+            }
         }
         Ok(())
     }

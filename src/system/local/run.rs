@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 
 use super::{accounts::Accounts, explain};
 use crate::system::{
-    Command,
+    Command, Effect,
     programs::{Missing, Program},
 };
 
