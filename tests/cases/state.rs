@@ -118,6 +118,7 @@ impl State {
                     geometry: disk.spans.map(|size| Geometry {
                         block: 4096,
                         blocks: size.get() / 4096,
+                        step: 1,
                         first: 0,
                         group: 0,
                         least: 0,

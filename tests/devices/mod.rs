@@ -68,6 +68,7 @@ fn programs(plan: &Plan) -> Vec<String> {
         .iter()
         .map(|op| match op {
             Op::Run(command) => command.argv.join(" "),
+            Op::MakeDirectory { path, .. } => format!("mkdir {path}"),
             other => format!("{other:?}"),
         })
         .collect()
