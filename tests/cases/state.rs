@@ -79,6 +79,12 @@ struct Disk {
     size: Size,
     contents: String,
     uuid: Option<String>,
+    label: Option<String>,
+    /// How much of the disk its filesystem spans; all of it where nothing is said.
+    spans: Option<Size>,
+    #[serde(default)]
+    read_only: bool,
+    in_use: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
