@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use glrl::{
     system::{
-        Active, BlockDevice, Command, Contents, Effect, Enablement, Export, FileType, Group, Meta, Mount, Op, Package,
-        Probe, Reading, Signature, System, Unit, User,
+        Active, BlockDevice, Command, Contents, Effect, Enablement, Export, FileType, Geometry, Group, Meta, Mount, Op,
+        Package, Probe, Reading, Signature, System, Unit, User,
     },
     value::{AbsPath, DevicePath, Mode, Owner, Size, UnitName},
 };
@@ -119,8 +119,8 @@ impl State {
                 BlockDevice {
                     path: path.to_path_buf(),
                     size: disk.size.get(),
-                    read_only: false,
-                    in_use: None,
+                    read_only: disk.read_only,
+                    in_use: disk.in_use.clone(),
                     contents: disk.contents(),
                 },
             )
@@ -362,7 +362,15 @@ impl Disk {
             _ => Contents::Known(Signature {
                 what: self.contents.clone(),
                 uuid: self.uuid.clone(),
-                ..Signature::default()
+                label: self.label.clone(),
+                geometry: self.spans.map(|size| Geometry {
+                    block: 4096,
+                    blocks: size.get() / 4096,
+                    step: 1,
+                    first: 0,
+                    group: 0,
+                    least: 0,
+                }),
             }),
         }
     }
