@@ -238,11 +238,7 @@ impl<'n, 's> Deserializer<'n, 's> {
             return;
         }
         for pair in pairs.iter().filter(|pair| !fields.contains(&&*pair.key)) {
-            let diagnostic = Diagnostic::at(pair.key_place, format!("there is no property '{}'", &*pair.key));
-            let diagnostic = match suggest(&pair.key, fields.iter().copied()) {
-                Some(name) => diagnostic.hint(format!("did you mean '{name}'?")),
-                None => diagnostic.hint(format!("there are: {}", fields.join(", "))),
-            };
+            let diagnostic = pair.unknown(format!("there is no property '{}'", &*pair.key), fields);
             self.session.mistakes.borrow_mut().push(diagnostic);
         }
     }

@@ -9,7 +9,7 @@ use super::{
     instance::{Instance, Work},
     made_up,
     node::{Data, Node, Pair},
-    role::{take, unknown},
+    role::take,
     role_context::{RoleContext, Wrong},
     scope::{Each, Scope},
 };
@@ -219,7 +219,7 @@ fn take_apart<'n>(node: &'n Node, mistakes: &mut Diagnostics) -> Option<Entry<'n
             Diagnostic::at(other.key_place, message)
                 .hint(format!("indent it, so that it stands below '{}:'", kind.name))
         } else {
-            unknown(&other.key, other.key_place, "a resource", &ENVELOPE)
+            other.unknown(format!("a resource has no '{}'", &*other.key), &ENVELOPE)
         });
     }
     Some(Entry {

@@ -599,3 +599,30 @@ resources:
         "{errors}"
     );
 }
+
+/// The guide's roles are right.
+#[test]
+fn the_guide_is_right() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/guides/roles.md");
+    let text = crate::system::texts::read(&path)
+        .expect("it can be read")
+        .expect("it is there");
+    let blocks: Vec<_> = text
+        .split("```yaml\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .collect();
+    assert!(blocks.len() >= 4, "{}", blocks.len());
+    for block in blocks {
+        let site = Site::role(block)
+            .file(
+                "roles/backup-client.yml",
+                "inputs: { server: host }\nresources: [ { directory: '/mnt/${inputs.server}' } ]",
+            )
+            .samples();
+        let loaded = site
+            .load()
+            .unwrap_or_else(|failure| panic!("{block}\n{}", site.plain(&failure)));
+        assert!(!block.contains("for_each") || loaded.declarations.len() > 1, "{block}");
+    }
+}
