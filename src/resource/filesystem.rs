@@ -152,22 +152,22 @@ impl Filesystem {
                 "give the device its size back before anything is written to it",
             ));
         }
-        let Some(size) = geometry.grown(block.size).filter(|_| self.grow) else {
+        if !self.grow || geometry.grown(block.size).is_none() {
             return Ok(Plan::none());
-        };
+        }
         let Some(mount_point) = mount_point else {
             return Ok(Plan::none().warn(format!(
                 "the {} on {} can grow to {} when it is mounted: run again then",
                 self.r#type.name(),
                 self.device,
-                Size::bytes(size)
+                Size::bytes(block.size)
             )));
         };
         let Some(argv) = self.r#type.grow(&self.device, mount_point) else {
             return Ok(Plan::none());
         };
         Ok(Plan::to(Action::Update)
-            .change(Change::of("size", Size::bytes(geometry.size()), Size::bytes(size)))
+            .change(Change::of("size", Size::bytes(geometry.size()), Size::bytes(block.size)))
             .op(Op::Run(Command::new(argv).makes([Effect::Grown(self.device.clone())]))))
     }
 }

@@ -75,22 +75,40 @@ impl NfsExport {
         Ok(Reading::Known(found))
     }
 
-    /// The live exports of this directory.
-    fn mine<'a>(&self, live: &'a [Export]) -> impl Iterator<Item = &'a Export> {
-        live.iter().filter(|export| export.path == self.path.as_str())
-    }
-
-    /// Whether the server exports exactly this. Clients of other files' lines are theirs.
-    fn in_effect(&self, current: &State) -> bool {
-        let all_wanted = self.clients.iter().all(|(client, options)| {
-            self.mine(&current.live)
-                .any(|export| export.client == client.as_str() && file::in_effect(&export.options, options))
-        });
-        let none_else = self.mine(&current.live).all(|export| {
-            self.clients.keys().any(|client| client.as_str() == export.client)
-                || current.others.iter().any(|(_, entry)| entry.client == export.client)
-        });
-        all_wanted && none_else
+    /// Which live export is which declared client's, and those that are nobody's. A host that is declared by its name is shown by
+    /// another one that it has, so it may take any host that no line names otherwise and that has its options.
+    fn matched<'a>(&'a self, current: &'a State) -> Matched<'a> {
+        let mut left: Vec<&Export> = current
+            .live
+            .iter()
+            .filter(|export| export.path == self.path.as_str())
+            .collect();
+        let mut take = |is: &dyn Fn(&Export) -> bool| {
+            let at = left.iter().position(|export| is(export))?;
+            Some(left.remove(at))
+        };
+        let mut own: Vec<_> = self
+            .clients
+            .iter()
+            .map(|(client, options)| (client, options, take(&|export| export.client == client.as_str())))
+            .collect();
+        let mut named: Vec<&Entry> = Vec::new();
+        for (_, entry) in &current.others {
+            if take(&|export| export.client == entry.client).is_none() {
+                named.push(entry);
+            }
+        }
+        for (client, options, export) in &mut own {
+            if export.is_none() && client.is_host_name() {
+                *export = take(&|export| is_host(&export.client) && file::in_effect(&export.options, options));
+            }
+        }
+        for entry in named {
+            if entry.client.parse().is_ok_and(|client: NfsClient| client.is_host_name()) {
+                take(&|export| is_host(&export.client));
+            }
+        }
+        Matched { own, left }
     }
 
     /// What is exported once exportfs has read the files.
@@ -172,7 +190,8 @@ impl Provider for NfsExport {
         let wanted = file::render(&self.path, &self.clients);
         let written = current.own.as_deref() == Some(wanted.as_bytes());
         let mut plan = Plan::none();
-        if !written || !self.in_effect(current) {
+        let matched = self.matched(current);
+        if !written || !matched.in_effect() {
             plan = Plan::to(if current.own.is_some() { Action::Update } else { Action::Create });
             if !written && !current.directory {
                 plan = plan.op(Op::MakeDirectory {
@@ -190,7 +209,7 @@ impl Provider for NfsExport {
                 });
                 export.otherwise = take_back(own, current.own.as_ref());
             }
-            plan.changes = self.changes(&current.live);
+            plan.changes = matched.changes();
             if plan.changes.is_empty() {
                 plan = plan.change(Change::of("file", "other text", "as declared"));
             }
@@ -222,36 +241,59 @@ impl NfsExport {
     }
 
     fn to_nobody(&self, current: &State, own: AbsPath) -> Plan {
-        if current.own.is_none() && self.in_effect(current) {
+        let matched = self.matched(current);
+        if current.own.is_none() && matched.in_effect() {
             return Plan::none();
         }
         let mut plan = Plan::to(Action::Remove);
-        plan.changes = self.changes(&current.live);
+        plan.changes = matched.changes();
         if current.own.is_some() {
             plan = plan.op(Op::Remove { path: own });
         }
         plan.op(Op::Run(self.export(current)))
     }
+}
+
+/// See `NfsExport::matched`.
+struct Matched<'a> {
+    own: Vec<(&'a NfsClient, &'a Vec<String>, Option<&'a Export>)>,
+    left: Vec<&'a Export>,
+}
+
+impl Matched<'_> {
+    /// Whether the server exports exactly what is declared.
+    fn in_effect(&self) -> bool {
+        let right = |(_, options, export): &(_, &Vec<String>, Option<&Export>)| {
+            export.is_some_and(|export| file::in_effect(&export.options, options))
+        };
+        self.left.is_empty() && self.own.iter().all(right)
+    }
 
     /// Client by client, before and after.
-    fn changes(&self, live: &[Export]) -> Vec<Change> {
+    fn changes(&self) -> Vec<Change> {
         let property = |client: &str| format!("client {client}");
         let mut changes = Vec::new();
-        for (client, options) in &self.clients {
-            let after = if options.is_empty() { "default options".to_owned() } else { options.join(",") };
-            match self.mine(live).find(|export| export.client == client.as_str()) {
+        for (client, options, export) in &self.own {
+            let after = if options.is_empty() {
+                "default options".to_owned()
+            } else {
+                options.join(",")
+            };
+            match export {
                 None => changes.push(Change::new(property(client.as_str()), after)),
                 Some(export) if file::in_effect(&export.options, options) => {}
                 Some(export) => changes.push(Change::of(property(client.as_str()), export.options.join(","), after)),
             }
         }
-        for export in self.mine(live) {
-            if !self.clients.keys().any(|client| client.as_str() == export.client) {
-                changes.push(Change::gone(property(&export.client), export.options.join(",")));
-            }
-        }
+        let gone = |export: &&Export| Change::gone(property(&export.client), export.options.join(","));
+        changes.extend(self.left.iter().map(gone));
         changes
     }
+}
+
+/// Whether a client that the server shows is one host.
+fn is_host(client: &str) -> bool {
+    !client.contains(['*', '?', '[', '/']) && !client.starts_with('@')
 }
 
 /// Puts the file back as it was, and has the server read it again.

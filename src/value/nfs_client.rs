@@ -15,6 +15,12 @@ impl NfsClient {
         &self.0
     }
 
+    /// Whether it is one host by a name, not by an address.
+    pub fn is_host_name(&self) -> bool {
+        let pattern = self.0.contains(['*', '?', '[', '/', ':']) || self.0.starts_with('@');
+        !pattern && self.0.parse::<std::net::IpAddr>().is_err()
+    }
+
     /// Whether every machine is meant.
     pub fn is_everybody(&self) -> bool {
         matches!(self.0.as_str(), "*" | "0.0.0.0/0" | "::/0")
@@ -51,6 +57,15 @@ string_value!(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_told_from_addresses_and_patterns() {
+        let named = |text: &str| text.parse::<NfsClient>().unwrap().is_host_name();
+        assert!(named("db1") && named("db1.example.org"));
+        for other in ["192.168.56.11", "10.0.0.0/24", "fe80::1", "@trusted", "*.example.org", "*"] {
+            assert!(!named(other), "{other}");
+        }
+    }
 
     #[test]
     fn nothing_breaks_out_of_its_field() {

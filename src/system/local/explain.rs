@@ -19,13 +19,17 @@ pub(super) fn explain(command: &Command, error: Error) -> Error {
             Effect::LogicalVolume { volume_group, name, .. } if declined_to_wipe(&error) => {
                 return unwiped(command, volume_group, name, &error);
             }
+            Effect::Mounted(mount) if !command.patience.is_zero() => {
+                return error.context(format!(
+                    "{} could not be mounted within {} s: its server does not answer, or does not export it yet",
+                    mount.source,
+                    command.patience.as_secs()
+                ));
+            }
             _ => {}
         }
     }
-    if command.patience.is_zero() {
-        return error;
-    }
-    error.context(format!("it did not work for {} s", command.patience.as_secs()))
+    error
 }
 
 /// lvcreate found an old signature in the extents it was to use, asked, and got no answer (lvm2 2.03, `wipe_lv`).
