@@ -1,4 +1,4 @@
-//! The one integration binary: cases as data, the examples, the built program from the outside, and real machines.
+//! The one integration binary: cases as data, the examples, the built program from the outside, real devices and real machines.
 
 #![expect(
     clippy::disallowed_methods,
@@ -8,6 +8,7 @@
 
 mod cases;
 mod cli;
+mod devices;
 mod examples;
 mod node;
 mod support;

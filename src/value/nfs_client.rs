@@ -62,7 +62,14 @@ mod tests {
     fn names_are_told_from_addresses_and_patterns() {
         let named = |text: &str| text.parse::<NfsClient>().unwrap().is_host_name();
         assert!(named("db1") && named("db1.example.org"));
-        for other in ["192.168.56.11", "10.0.0.0/24", "fe80::1", "@trusted", "*.example.org", "*"] {
+        for other in [
+            "192.168.56.11",
+            "10.0.0.0/24",
+            "fe80::1",
+            "@trusted",
+            "*.example.org",
+            "*",
+        ] {
             assert!(!named(other), "{other}");
         }
     }

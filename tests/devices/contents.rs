@@ -39,11 +39,14 @@ const fn case(name: &'static str, make: fn(&Loop) -> Option<Guard>) -> Case {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "it is a list")]
 pub(super) fn cases() -> Vec<Case> {
     vec![
         case("empty", |_| None),
         case("noise without a signature", |disk| {
-            let noise: Vec<u8> = (0..1u32 << 18).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+            let noise: Vec<u8> = (0..1u32 << 18)
+                .flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes())
+                .collect();
             disk.write(0, &noise);
             None
         }),
@@ -56,7 +59,10 @@ pub(super) fn cases() -> Vec<Case> {
             let mounted = Mounted::of(&disk.path);
             std::fs::write(mounted.path().join("precious"), "data").expect("written");
             // As after a power cut: the log is on the disk, and nothing else is.
-            sh("xfs_io", &["-x", "-c", "shutdown -f", mounted.path().to_str().expect("UTF-8")]);
+            sh(
+                "xfs_io",
+                &["-x", "-c", "shutdown -f", mounted.path().to_str().expect("UTF-8")],
+            );
             None
         }),
         case("xfs, mounted", |disk| {
@@ -90,7 +96,13 @@ pub(super) fn cases() -> Vec<Case> {
             Some(Guard::Swap(disk.path.clone()))
         }),
         case("MBR", |disk| {
-            sh("sh", &["-c", &format!("echo 'label: dos\n,,L' | sfdisk --quiet --no-reread {}", disk.path)]);
+            sh(
+                "sh",
+                &[
+                    "-c",
+                    &format!("echo 'label: dos\n,,L' | sfdisk --quiet --no-reread {}", disk.path),
+                ],
+            );
             None
         }),
         case("GPT", |disk| {
@@ -108,7 +120,8 @@ pub(super) fn cases() -> Vec<Case> {
             None
         }),
         case("LUKS", |disk| {
-            let format = "printf secret | cryptsetup -q luksFormat --type luks1 --pbkdf-force-iterations 1000 --disable-locks";
+            let format =
+                "printf secret | cryptsetup -q luksFormat --type luks1 --pbkdf-force-iterations 1000 --disable-locks";
             sh("sh", &["-c", &format!("{format} {} -", disk.path)]);
             None
         }),

@@ -14,7 +14,9 @@ struct Group(&'static str);
 
 impl Drop for Group {
     fn drop(&mut self) {
-        let _ = std::process::Command::new("vgremove").args(["--yes", "--quiet", self.0]).status();
+        let _ = std::process::Command::new("vgremove")
+            .args(["--yes", "--quiet", self.0])
+            .status();
     }
 }
 
@@ -29,7 +31,11 @@ fn extents(group: &str) -> Option<u64> {
 fn a_group_is_made_grows_and_takes_in_disks() {
     let _alone = alone();
     // Odd sizes: the number of extents has to be foreseen exactly.
-    let disks = [Loop::new((100 << 20) + 512 * 3), Loop::new((64 << 20) - 512), Loop::new(36 << 20)];
+    let disks = [
+        Loop::new((100 << 20) + 512 * 3),
+        Loop::new((64 << 20) - 512),
+        Loop::new(36 << 20),
+    ];
     let group = Group("glrltest");
     let wish = |count: usize| {
         let devices: Vec<&str> = disks[..count].iter().map(|disk| disk.path.as_str()).collect();
@@ -42,7 +48,10 @@ fn a_group_is_made_grows_and_takes_in_disks() {
 
     // One that is not named is kept, and told about.
     let fewer = plan_of(1);
-    assert!(fewer.is_empty() && fewer.warnings.iter().any(|warning| warning.contains(&disks[1].path)), "{fewer:?}");
+    assert!(
+        fewer.is_empty() && fewer.warnings.iter().any(|warning| warning.contains(&disks[1].path)),
+        "{fewer:?}"
+    );
 
     converge(&*wish(3)).expect("taken in");
     assert_eq!(extents("glrltest"), Some(24 + 15 + 8));
@@ -105,7 +114,10 @@ fn a_group_with_a_missing_or_a_cut_disk_is_told_about() {
     disks[1].write(0, &vec![0; 1 << 20]);
     let one = resource("volume_group", json!({"name": "glrltest", "devices": [paths[0]]})).expect("right");
     let plan = plan(&*one).expect("a plan");
-    assert!(plan.is_empty() && plan.warnings.iter().any(|warning| warning.contains("missing")), "{plan:?}");
+    assert!(
+        plan.is_empty() && plan.warnings.iter().any(|warning| warning.contains("missing")),
+        "{plan:?}"
+    );
     disks[1].write(0, &label);
     drop(group);
 }

@@ -22,16 +22,31 @@ fn signature(disk: &Loop) -> Signature {
 }
 
 /// Steps that end within a block, within and just behind an allocation group, and at odd places.
-const STEPS: [u64; 7] = [4096 + 512, 15 << 20, 16 << 20, (17 << 20) + 4096, 70 << 20, 128 << 20, (333 << 20) + 1536];
+const STEPS: [u64; 7] = [
+    4096 + 512,
+    15 << 20,
+    16 << 20,
+    (17 << 20) + 4096,
+    70 << 20,
+    128 << 20,
+    (333 << 20) + 1536,
+];
 
 fn grows(fs_type: &str, size: u64, options: &[&str]) {
     let disk = Loop::new(size);
-    let wish = resource("filesystem", json!({"device": disk.path, "type": fs_type, "options": options})).expect("right");
+    let wish = resource(
+        "filesystem",
+        json!({"device": disk.path, "type": fs_type, "options": options}),
+    )
+    .expect("right");
     converge(&*wish).expect("made");
     // A fresh filesystem has nothing to grow, mounted or not.
     assert!(plan(&*wish).expect("a plan").warnings.is_empty(), "{fs_type} of {size}");
     let mounted = Mounted::of(&disk.path);
-    assert!(plan(&*wish).expect("a plan").is_empty(), "{fs_type} of {size} wants to grow at once");
+    assert!(
+        plan(&*wish).expect("a plan").is_empty(),
+        "{fs_type} of {size} wants to grow at once"
+    );
     let mut now = size;
     for step in STEPS {
         now += step;
@@ -39,11 +54,13 @@ fn grows(fs_type: &str, size: u64, options: &[&str]) {
         converge(&*wish).unwrap_or_else(|error| panic!("{fs_type} of {size} to {now}: {error:#}"));
         let geometry = signature(&disk).geometry.expect("a size");
         // No more than a group's minimum is left unused.
-        assert!(now - geometry.size() < 64 << 20, "{fs_type} of {size} at {now}: {geometry:?}");
+        assert!(
+            now - geometry.size() < 64 << 20,
+            "{fs_type} of {size} at {now}: {geometry:?}"
+        );
     }
     drop(mounted);
-    sh("mount", &[&disk.path, "/mnt"]);
-    sh("umount", &["/mnt"]);
+    drop(Mounted::of(&disk.path));
 }
 
 #[test]
@@ -75,7 +92,10 @@ fn what_has_grown_is_as_declared_on_ext4() {
 /// The kernel wants `CAP_SYS_RESOURCE` for it (capabilities(7)), the 24th.
 fn may_grow_ext4() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").expect("procfs");
-    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:")).expect("capabilities");
+    let effective = status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:"))
+        .expect("capabilities");
     u64::from_str_radix(effective.trim(), 16).expect("a number") & 1 << 24 != 0
 }
 
@@ -91,7 +111,11 @@ fn an_unmounted_filesystem_says_that_it_can_grow() {
         let plan = plan(&*wish).expect("a plan");
         assert!(plan.is_empty() && plan.warnings.len() == 1, "{fs_type}: {plan:?}");
         assert_eq!(disk.hash(), before);
-        let kept = resource("filesystem", json!({"device": disk.path, "type": fs_type, "grow": false})).expect("right");
+        let kept = resource(
+            "filesystem",
+            json!({"device": disk.path, "type": fs_type, "grow": false}),
+        )
+        .expect("right");
         assert!(super::plan(&*kept).expect("a plan").warnings.is_empty());
     }
 }
@@ -117,13 +141,16 @@ fn superblocks_say_what_the_tools_say() {
         let awake = signature(&disk);
         assert_eq!(asleep, awake, "{program}");
         assert_eq!(Some(asleep.what.as_str()), program.strip_prefix("mkfs."));
-        let tag = |name: &str| sh_output("blkid", &["-p", "-o", "value", "-s", name, &disk.path]).trim_end().to_owned();
+        let tag = |name: &str| {
+            sh_output("blkid", &["-p", "-o", "value", "-s", name, &disk.path])
+                .trim_end()
+                .to_owned()
+        };
         assert_eq!(awake.uuid.as_deref(), Some(tag("UUID").as_str()), "{program}");
         let label = (awake.label.is_some()).then(|| tag("LABEL"));
         assert_eq!(awake.label, label, "{program}");
         drop(mounted);
     }
-    sh("swapoff", &["--all"]);
     disk.write(0, &vec![0; 1 << 20]);
     sh("mkswap", &["-L", "four", &disk.path]);
     let asleep = signature(&disk);

@@ -29,7 +29,9 @@ impl Loop {
     pub(super) fn with(size: u64, options: &[&str]) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let file = directory.path().join("disk");
-        File::create(&file).and_then(|file| file.set_len(size)).expect("a sparse file");
+        File::create(&file)
+            .and_then(|file| file.set_len(size))
+            .expect("a sparse file");
         let mut arguments = vec!["--find", "--show"];
         arguments.extend(options);
         arguments.push(file.to_str().expect("UTF-8"));
@@ -60,13 +62,18 @@ impl Loop {
     /// Writes bytes at a place.
     pub(super) fn write(&self, at: u64, bytes: &[u8]) {
         let mut file = OpenOptions::new().write(true).open(&self.path).expect("a device");
-        file.seek(SeekFrom::Start(at)).and_then(|_| file.write_all(bytes)).and_then(|()| file.sync_all()).expect("written");
+        file.seek(SeekFrom::Start(at))
+            .and_then(|_| file.write_all(bytes))
+            .and_then(|()| file.sync_all())
+            .expect("written");
     }
 
     pub(super) fn read(&self, at: u64, length: usize) -> Vec<u8> {
         let mut bytes = vec![0; length];
         let mut file = File::open(&self.path).expect("a device");
-        file.seek(SeekFrom::Start(at)).and_then(|_| file.read_exact(&mut bytes)).expect("read");
+        file.seek(SeekFrom::Start(at))
+            .and_then(|_| file.read_exact(&mut bytes))
+            .expect("read");
         bytes
     }
 
@@ -83,7 +90,10 @@ impl Loop {
             let place = data / BLOCK * BLOCK;
             file.seek(SeekFrom::Start(place.unsigned_abs())).expect("a place");
             block.clear();
-            (&file).take(BLOCK.unsigned_abs()).read_to_end(&mut block).expect("read");
+            (&file)
+                .take(BLOCK.unsigned_abs())
+                .read_to_end(&mut block)
+                .expect("read");
             if block.iter().any(|&byte| byte != 0) {
                 hasher.update(&place.to_le_bytes()).update(&block);
             }

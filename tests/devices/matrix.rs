@@ -39,8 +39,12 @@ fn wishes(device: &str) -> Vec<(&'static str, &'static str, Value)> {
 
 /// The UUID of a physical volume, empty if it is none.
 fn physical_volume(device: &str) -> String {
-    let output = std::process::Command::new("blkid").args(["-p", "-o", "value", "-s", "UUID", device]).output();
-    String::from_utf8_lossy(&output.expect("blkid").stdout).trim().to_owned()
+    let output = std::process::Command::new("blkid")
+        .args(["-p", "-o", "value", "-s", "UUID", device])
+        .output();
+    String::from_utf8_lossy(&output.expect("blkid").stdout)
+        .trim()
+        .to_owned()
 }
 
 #[test]

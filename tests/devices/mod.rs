@@ -2,8 +2,8 @@
 //! `lab/packages.txt`; what needs device-mapper or NFS is in `node/`.
 
 mod contents;
-mod growth;
 mod groups;
+mod growth;
 mod loops;
 mod matrix;
 mod mounts;

@@ -24,7 +24,9 @@ impl Target {
 
 impl Drop for Target {
     fn drop(&mut self) {
-        let _ = std::process::Command::new("umount").args(["--quiet", "--recursive", &self.path()]).status();
+        let _ = std::process::Command::new("umount")
+            .args(["--quiet", "--recursive", &self.path()])
+            .status();
     }
 }
 
@@ -37,7 +39,8 @@ fn a_mount_follows_its_options() {
     let _alone = alone();
     for fs_type in ["xfs", "ext4", "btrfs"] {
         let disk = Loop::new(SIZE);
-        converge(&*resource("filesystem", json!({"device": disk.path, "type": fs_type})).expect("right")).expect("made");
+        converge(&*resource("filesystem", json!({"device": disk.path, "type": fs_type})).expect("right"))
+            .expect("made");
         let target = Target::new();
         let path = target.path();
         let wish = |options: &[&str]| {
@@ -52,7 +55,11 @@ fn a_mount_follows_its_options() {
             (&["noexec", "nodiratime", "strictatime"][..], "rw,noexec,nodiratime"),
         ] {
             converge(&*wish(given)).unwrap_or_else(|error| panic!("{fs_type} {given:?}: {error:#}"));
-            assert!(options(&path).starts_with(shown), "{fs_type} {given:?}: {}", options(&path));
+            assert!(
+                options(&path).starts_with(shown),
+                "{fs_type} {given:?}: {}",
+                options(&path)
+            );
             assert!(plan(&*wish(given)).expect("a plan").is_empty());
         }
         let absent = json!({"path": path, "device": disk.path, "state": "absent"});
@@ -73,15 +80,25 @@ fn nothing_is_mounted_over() {
     let target = Target::new();
     let path = target.path();
     let wish = |device: &str, hide: bool| {
-        resource("mount", json!({"path": path, "device": device, "persist": false, "hide": hide})).expect("right")
+        resource(
+            "mount",
+            json!({"path": path, "device": device, "persist": false, "hide": hide}),
+        )
+        .expect("right")
     };
     std::fs::create_dir_all(&path).expect("a directory");
     std::fs::write(format!("{path}/precious"), "data").expect("a file");
     let error = plan(&*wish(&disk.path, false)).expect_err("files");
-    assert!(error.is::<Refused>() && error.to_string().contains("precious"), "{error:#}");
+    assert!(
+        error.is::<Refused>() && error.to_string().contains("precious"),
+        "{error:#}"
+    );
     converge(&*wish(&disk.path, true)).expect("hidden");
     let error = plan(&*wish(&other.path, true)).expect_err("another mount");
-    assert!(error.is::<Refused>() && error.to_string().contains(&disk.path), "{error:#}");
+    assert!(
+        error.is::<Refused>() && error.to_string().contains(&disk.path),
+        "{error:#}"
+    );
     assert!(plan(&*wish(&disk.path, false)).expect("a plan").is_empty());
 }
 
@@ -94,7 +111,11 @@ fn who_keeps_it_busy_is_named() {
     let path = target.path();
     let properties = json!({"path": path, "device": disk.path, "persist": false});
     converge(&*resource("mount", properties).expect("right")).expect("mounted");
-    let mut sleeper = std::process::Command::new("sleep").arg("60").current_dir(&path).spawn().expect("a process");
+    let mut sleeper = std::process::Command::new("sleep")
+        .arg("60")
+        .current_dir(&path)
+        .spawn()
+        .expect("a process");
     let absent = resource("mount", json!({"path": path, "device": disk.path, "state": "absent"})).expect("right");
     let error = format!("{:#}", converge(&*absent).expect_err("busy"));
     let pid = sleeper.id();
