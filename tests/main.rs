@@ -1,4 +1,4 @@
-//! The one integration binary: cases as data, the built program from the outside, and real machines.
+//! The one integration binary: cases as data, the examples, the built program from the outside, and real machines.
 
 #![expect(
     clippy::disallowed_methods,
@@ -8,5 +8,6 @@
 
 mod cases;
 mod cli;
+mod examples;
 mod node;
 mod support;

@@ -56,16 +56,10 @@ impl Exit {
         match self {
             Self::Done => (0, "done"),
             Self::Failed => (1, "something failed"),
-            Self::Changed => (
-                2,
-                "with --detailed-exitcode: plan has changes, converge has changed something",
-            ),
+            Self::Changed => (2, "--detailed-exitcode: there are changes, or were"),
             Self::Refused => (3, "refused, to protect data"),
-            Self::DetailedFailed => (4, "with --detailed-exitcode: converge failed and changed nothing"),
-            Self::ChangedAndFailed => (
-                6,
-                "with --detailed-exitcode: converge changed something, and something failed",
-            ),
+            Self::DetailedFailed => (4, "--detailed-exitcode: something failed, nothing has changed"),
+            Self::ChangedAndFailed => (6, "--detailed-exitcode: something failed, something has changed"),
             Self::Locked => (11, "another run holds the lock"),
             Self::LockBudget => (12, "backup: the database's lock was not had within its budget"),
             Self::Snapshot => (13, "backup: the snapshot cannot be trusted"),

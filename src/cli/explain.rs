@@ -14,7 +14,7 @@ use crate::{
     source::Sources,
 };
 
-/// Show what a role takes, with which value and where that comes from
+/// Show what a role takes, and where its values come from
 #[derive(Debug, clap::Args)]
 #[command(after_help = examples(&[
     ("glrl explain --role mysql", "all inputs"),

@@ -12,7 +12,7 @@ use crate::{
     system::facts::{Facts, NAMES, NodeFacts},
 };
 
-/// Print what is known about the node, as expressions in roles see it
+/// Print what expressions in roles can ask about the node
 #[derive(Debug, clap::Args)]
 #[command(after_help = examples(&[
     ("glrl facts", "all of them"),

@@ -82,6 +82,7 @@ pub(super) fn xfs_geometry(block: u64, blocks: u64, group: u64) -> Geometry {
     Geometry {
         block,
         blocks,
+        step: 1,
         first: 0,
         group,
         least: xfs_least(block),
@@ -138,6 +139,8 @@ fn ext(head: &Head) -> Option<Signature> {
         geometry: Some(Geometry {
             block,
             blocks,
+            // resize2fs(8) rounds down to pages of memory, which are of 64 KiB at most.
+            step: (64 << 10) / block.min(64 << 10),
             first,
             group,
             // mke2fs wants 50 blocks beside the metadata of a last group (lib/ext2fs/initialize.c); the kernel a little less
@@ -157,6 +160,7 @@ fn btrfs(head: &Head) -> Option<Signature> {
     let geometry = (head.le64(AT + 0x88) == 1).then(|| Geometry {
         block: sector,
         blocks: head.le64(AT + 0xD1) / sector,
+        step: 1,
         first: 0,
         group: 0,
         least: 0,

@@ -30,16 +30,21 @@ pub(super) fn index() -> String {
 /// Description, example, properties.
 pub(super) fn page(kind: &Kind) -> String {
     let schema = properties(kind);
-    let example = kind.example.trim_end().replace('\n', "\n      ");
     let mut text = format!(
-        "{MADE}# {}\n\n{}\n\n```yaml\nresources:\n  - {}:\n      {example}\n```\n\n## Properties\n\n| property | type | default | |\n|---|---|---|---|\n",
+        "{MADE}# {}\n\n{}\n\n```yaml\n{}\n```\n\n## Properties\n\n| property | type | default | |\n|---|---|---|---|\n",
         kind.name,
         description(&schema),
-        kind.name
+        example(kind)
     );
     rows(&mut text, "", &schema);
     text += "\nEvery kind also has the [keys of every kind](README.md#keys-of-every-kind).\n";
     text
+}
+
+/// The kind's example as a role has it.
+pub(super) fn example(kind: &Kind) -> String {
+    let properties = kind.example.trim_end().replace('\n', "\n      ");
+    format!("resources:\n  - {}:\n      {properties}", kind.name)
 }
 
 fn description(schema: &Value) -> &str {

@@ -106,6 +106,34 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::config::{self, Request, SampleFacts};
+
+    /// What the pages show is a role that loads.
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "it makes a role to be read")]
+    fn examples_load() {
+        for kind in KINDS {
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("example.yml");
+            // What an example takes from beside its role is there, and empty.
+            for source in kind.example.lines().filter_map(|line| line.strip_prefix("source: ")) {
+                for beside in ["files", "templates"] {
+                    let path = directory.path().join(beside).join(source);
+                    fs::create_dir_all(path.parent().unwrap()).unwrap();
+                    fs::write(path, "").unwrap();
+                }
+            }
+            fs::write(&path, format!("role: example\n{}", kind::example(kind))).unwrap();
+            let loaded = config::load(&Request {
+                samples: true,
+                ..Request::new([path.display().to_string()], &SampleFacts)
+            });
+            match loaded {
+                Ok(loaded) => assert_eq!(loaded.declarations[0].id.kind(), kind.name),
+                Err(failure) => panic!("{}: {:?}", kind.name, failure.diagnostics),
+            }
+        }
+    }
 
     #[test]
     #[expect(clippy::disallowed_methods, reason = "it reads a checkout of glrl, not a node")]

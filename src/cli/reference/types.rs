@@ -25,7 +25,12 @@ pub(super) fn name(schema: &Map<String, Value>) -> String {
     match schema.get("type").and_then(Value::as_str) {
         Some("array") => of("items").map_or_else(|| "list".to_owned(), |items| format!("list of {items}")),
         Some("object") => {
-            of("additionalProperties").map_or_else(|| "map".to_owned(), |values| format!("map of {values}"))
+            let pattern = schema.get("patternProperties").and_then(Value::as_object);
+            let pattern = pattern
+                .and_then(|patterns| patterns.values().next()?.as_object())
+                .map(name);
+            let values = pattern.or_else(|| of("additionalProperties"));
+            values.map_or_else(|| "map".to_owned(), |values| format!("map of {values}"))
         }
         Some(name) => name.to_owned(),
         None => "any value".to_owned(),
@@ -83,6 +88,10 @@ mod tests {
                 "`restart` or `reload`",
             ),
             (json!({ "type": "object", "additionalProperties": true }), "map"),
+            (
+                json!({ "type": "object", "patternProperties": { "^a": { "type": "integer" } } }),
+                "map of integer",
+            ),
             (
                 json!({ "anyOf": [{ "type": "integer" }, { "type": "string" }] }),
                 "integer or string",

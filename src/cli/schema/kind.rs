@@ -30,6 +30,9 @@ fn tidy(schema: &mut Value, definitions: &Map<String, Value>, depth: usize) {
     match schema {
         Value::Array(items) => items.iter_mut().for_each(|item| tidy(item, definitions, depth)),
         Value::Object(members) => {
+            if let Some(Value::String(description)) = members.get_mut("description") {
+                *description = unwrapped(description);
+            }
             drop_null(members);
             inline(members, definitions, depth);
             for member in members.values_mut() {
@@ -38,6 +41,15 @@ fn tidy(schema: &mut Value, definitions: &Map<String, Value>, depth: usize) {
         }
         _ => {}
     }
+}
+
+/// Doc comments are wrapped where the source is; paragraphs stay apart.
+fn unwrapped(text: &str) -> String {
+    let paragraphs: Vec<_> = text
+        .split("\n\n")
+        .map(|paragraph| paragraph.replace('\n', " "))
+        .collect();
+    paragraphs.join("\n\n")
 }
 
 /// Puts what `$ref` names in its place. What stands beside it, a property's own description, counts.
@@ -94,6 +106,13 @@ pub(super) fn with_expressions(schema: &mut Value) {
     let Value::Object(members) = schema else { return };
     if let Some(Value::Object(properties)) = members.get_mut("properties") {
         properties.values_mut().for_each(or_expression);
+    }
+    if let Some(Value::Object(patterns)) = members.get_mut("patternProperties") {
+        patterns.values_mut().for_each(or_expression);
+        // A key may be an expression as well.
+        if let Some(value) = patterns.values().next().cloned() {
+            patterns.insert("\\$\\{".to_owned(), value);
+        }
     }
     for member in ["items", "additionalProperties"] {
         if let Some(value @ Value::Object(_)) = members.get_mut(member) {

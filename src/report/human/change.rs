@@ -18,16 +18,21 @@ pub(super) struct Limits {
 
 /// The lines below a resource, not indented: short values in one column, then texts with their diffs.
 pub(super) fn lines(changes: &[Change], limits: Limits) -> Vec<String> {
-    let width = changes.iter().map(|c| c.property.chars().count()).max().unwrap_or(0);
+    let (texts, values): (Vec<_>, Vec<_>) = changes.iter().partition(|change| is_text(change));
+    let width = values
+        .iter()
+        .map(|change| change.property.chars().count())
+        .max()
+        .unwrap_or(0);
     let mut lines = Vec::new();
-    for change in changes.iter().filter(|change| !is_text(change)) {
+    for change in values {
         lines.push(format!(
             "{:width$}  {}",
             line(&change.property),
             short(&change.before, &change.after)
         ));
     }
-    for change in changes.iter().filter(|change| is_text(change)) {
+    for change in texts {
         lines.push(line(&change.property));
         let (before, after, limit) = match (&change.before, &change.after) {
             (Shown::Text(before), Shown::Text(after)) => (before.as_str(), after.as_str(), limits.diff),

@@ -167,14 +167,11 @@ impl Human {
         })
     }
 
-    /// What went wrong, in full. A blank line before it, one between two.
+    /// What went wrong, in full, each apart from what comes before it.
     fn problems(&self) -> String {
-        let mut text = String::new();
-        for problem in &self.problems {
-            text += "\n";
-            text += &problem.block();
-        }
-        text
+        let blocks: Vec<String> = self.problems.iter().map(Problem::block).collect();
+        let gap = if self.shown && !blocks.is_empty() { "\n" } else { "" };
+        format!("{gap}{}", blocks.join("\n"))
     }
 }
 

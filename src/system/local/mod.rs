@@ -5,6 +5,7 @@ mod accounts;
 mod apt;
 mod block;
 mod devices;
+mod explain;
 mod exports;
 mod guard;
 mod kernel;
