@@ -3,3 +3,4 @@
 mod glrl;
 mod refusal;
 mod spine;
+mod storage;

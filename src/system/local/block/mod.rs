@@ -16,13 +16,19 @@ use anyhow::{Context, Result, bail};
 pub(super) use self::disk::path_of_number;
 use self::{disk::Disk, signatures::Found};
 use crate::{
-    system::{BlockDevice, Contents, Mount, Signature, superblock},
+    system::{BlockDevice, Contents, Mount, Signature, programs::Program, superblock},
     value::DevicePath,
 };
 
 /// The device and what is on it; `None` where there is none of that name.
 pub(super) fn read(device: &DevicePath, mounts: &[Mount]) -> Result<Option<BlockDevice>> {
-    let stat = match Path::new(&**device).metadata() {
+    let mut stat = device.metadata();
+    // These names are udev's, which may not have seen yet what the last program made.
+    if device.starts_with("/dev/disk") && stat.as_ref().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+        let _ = Program::new("udevadm").args(["settle", "--timeout=10"]).output();
+        stat = device.metadata();
+    }
+    let stat = match stat {
         Ok(stat) => stat,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error).with_context(|| format!("looking at {device}")),
