@@ -86,7 +86,7 @@ fn killed_after_each_program(node: &Node) -> Result<()> {
     Ok(())
 }
 
-/// pvresize, lvextend, xfs_growfs: each killed once, each taken up, and the data is what it was.
+/// pvresize, lvextend and `xfs_growfs`: each killed once, each taken up, and the data is what it was.
 fn grows_with_its_disk(node: &Node) -> Result<()> {
     let before = node.run("sha256sum /srv/files/in/kept")?;
     node.grow_disk("data", 3 << 30)?;
