@@ -14,9 +14,7 @@ use super::{
     fstab::{self, Entry},
 };
 use crate::{
-    system::{
-        BlockDevice, Contents, Fact, FileType, Mount as Live, Probe, Reading, Refused, known,
-    },
+    system::{BlockDevice, Contents, Fact, FileType, Mount as Live, Probe, Reading, Refused, known},
     value::{AbsPath, DevicePath, Duration, Id, MountSource},
 };
 
