@@ -1,6 +1,13 @@
-//! The one integration binary: cases as data, the built program from the outside, and real machines.
+//! The one integration binary: cases as data, the examples, the built program from the outside, and real machines.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "tests make what they look at, and tell what they see"
+)]
 
 mod cases;
 mod cli;
+mod examples;
 mod node;
 mod support;

@@ -73,6 +73,11 @@ impl Image {
 }
 
 fn build(folder: &Path) -> Result<()> {
+    if !nix::unistd::geteuid().is_root() {
+        bail!(
+            "building the node image needs root (it holds files of many owners): run the lab as root, for example by sudo"
+        );
+    }
     say("building the node image (once, a minute or two)");
     let started = Instant::now();
     let mirror = Mirror::of_host(SUITE)?;

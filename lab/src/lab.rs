@@ -6,9 +6,10 @@ use anyhow::{Context, Result, bail};
 
 use crate::{
     logs::Logs,
-    node::{Node, NodeSpec, Shared},
+    node::{Node, Shared},
     run_folder::RunFolder,
     segment::Segment,
+    spec::NodeSpec,
     state::{State, Workshop},
 };
 

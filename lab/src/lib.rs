@@ -37,6 +37,7 @@ mod qmp;
 mod run_folder;
 mod segment;
 mod spawn;
+mod spec;
 mod ssh;
 mod state;
 
@@ -50,5 +51,6 @@ pub fn cache_folder() -> anyhow::Result<std::path::PathBuf> {
 
 pub use disk::Disk;
 pub use lab::Lab;
-pub use node::{Checkpoint, Node, NodeSpec};
+pub use node::{Checkpoint, Node};
+pub use spec::NodeSpec;
 pub use ssh::Output;

@@ -169,7 +169,7 @@ impl Machine {
     /// Stops the machine for good and writes its devices' state to a file. Its memory stays in the
     /// file it was started with ([`Memory::File`]).
     pub(crate) fn save(mut self, state: &Path) -> Result<()> {
-        memory_is_a_file(&mut self.qmp)?;
+        leave_memory_out(&mut self.qmp, true)?;
         self.qmp.execute("stop", &json!({}))?;
         let uri = format!("exec:cat >{}", crate::ssh::quote_path(state));
         self.qmp.execute("migrate", &json!({ "uri": uri }))?;
@@ -214,22 +214,24 @@ fn free_port() -> Result<u16> {
     Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 
-/// Leaves the memory out of what is saved or restored: it is in a file, which a restored machine
-/// maps. Ready at once, and machines of one state share the pages they do not change.
-fn memory_is_a_file(qmp: &mut Qmp) -> Result<()> {
-    let capability = json!({ "capability": "x-ignore-shared", "state": true });
+/// Whether the memory is left out of what is saved or restored: it is in a file, which a restored
+/// machine maps. Ready at once, and machines of one state share the pages they do not change.
+fn leave_memory_out(qmp: &mut Qmp, leave: bool) -> Result<()> {
+    let capability = json!({ "capability": "x-ignore-shared", "state": leave });
     let arguments = json!({ "capabilities": [capability] });
     qmp.execute("migrate-set-capabilities", &arguments).map(drop)
 }
 
 fn resume(qmp: &mut Qmp, state: &Path) -> Result<()> {
-    memory_is_a_file(qmp)?;
+    leave_memory_out(qmp, true)?;
     let uri = format!("exec:cat {}", crate::ssh::quote_path(state));
     qmp.execute("migrate-incoming", &json!({ "uri": uri }))?;
     qmp.poll("the restored state", |qmp| {
         let status = qmp.execute("query-status", &json!({}))?;
         Ok((status["status"] != "inmigrate").then_some(()))
     })?;
+    // A snapshot of this machine holds its memory, and says so to whoever restores it.
+    leave_memory_out(qmp, false)?;
     qmp.execute("cont", &json!({})).map(drop)
 }
 

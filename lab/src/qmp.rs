@@ -38,7 +38,10 @@ impl Qmp {
     /// Executes a command and returns what it returns.
     pub(crate) fn execute(&mut self, command: &str, arguments: &Value) -> Result<Value> {
         let message = json!({ "execute": command, "arguments": arguments });
-        writeln!(self.writer, "{message}").with_context(|| format!("telling QEMU to {command}"))?;
+        // In one write: QEMU acts on the last brace, and may be gone before the end of the line.
+        self.writer
+            .write_all(format!("{message}\n").as_bytes())
+            .with_context(|| format!("telling QEMU to {command}"))?;
         loop {
             let mut answer = self.receive().with_context(|| format!("QEMU on {command}"))?;
             if let Some(error) = answer.get("error") {

@@ -4,7 +4,7 @@
 //! that process is gone.
 
 use std::{
-    fs,
+    fs::{self, File},
     os::unix::fs::{DirBuilderExt, MetadataExt},
     path::{Path, PathBuf},
     thread::sleep,
@@ -12,18 +12,20 @@ use std::{
 };
 
 use anyhow::{Context, Result as Anyhow, bail};
-use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::{
+    mount::{MntFlags, MsFlags, mount, umount2},
+    unistd::syncfs,
+};
 use serde::Deserialize;
 
 use super::{
     config::Settings,
     error::{Error, Kind, OfKind, Result},
-    manifest,
-    mounts::{self, Mount},
+    manifest, mounts,
     name::BackupId,
     volume::{Snapshot, Volume},
 };
-use crate::system::programs::Program;
+use crate::system::{Mount, programs::Program};
 
 /// The tag of all of glrl's snapshots.
 const TAG: &str = "glrl_backup";
@@ -201,6 +203,10 @@ impl Volume for LvmVolume {
                 ),
             ));
         }
+        // lvcreate freezes the filesystem, which writes out all that is dirty: most of that can be done while nobody waits for it.
+        File::open(&self.mount.target)
+            .and_then(|root| Ok(syncfs(root)?))
+            .with_context(|| format!("writing out {}", self.mount.target.display()))?;
         Ok(Box::new(LvmSnapshot {
             group: self.group.clone(),
             origin: self.name.clone(),
@@ -251,6 +257,8 @@ impl Snapshot for LvmSnapshot {
         self.taken = true;
         Program::new("lvcreate")
             .args(["--snapshot", "--permission", "rw", "--name", &self.name])
+            // What only takes time under the lock: glrl watches the snapshot itself, and its metadata is not worth a copy in /etc/lvm.
+            .args(["--monitor", "n", "--autobackup", "n"])
             .args(["--size", &format!("{}b", self.bytes)])
             .args(self.tags.iter().flat_map(|tag| ["--addtag", tag]))
             .args([format!("{}/{}", self.group, self.origin)])
@@ -288,10 +296,30 @@ impl Snapshot for LvmSnapshot {
         fill(&line).of_kind(Kind::Snapshot)
     }
 
+    fn grow(&self) -> Result<Option<u64>> {
+        let Some(line) = self.line()? else { return Ok(None) };
+        let (free, extent) = (Line::bytes(&line.vg_free)?, Line::bytes(&line.vg_extent_size)?.max(1));
+        let more = self.bytes.min(free) / extent * extent;
+        if more < LEAST {
+            return Ok(None);
+        }
+        Program::new("lvextend")
+            .args(["--size", &format!("+{more}b"), &self.full()])
+            .timeout(Duration::from_mins(1))
+            .stdout()
+            .with_context(|| format!("giving the snapshot {} more room", self.full()))?;
+        Ok(Some(Line::bytes(&line.lv_size)? + more))
+    }
+
     fn record(&self) -> manifest::Snapshot {
+        let grown = self
+            .line()
+            .ok()
+            .flatten()
+            .and_then(|line| Line::bytes(&line.lv_size).ok());
         manifest::Snapshot {
             name: self.full(),
-            bytes: self.bytes,
+            bytes: grown.unwrap_or(self.bytes),
             fill_percent: 0.0,
         }
     }

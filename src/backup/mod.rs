@@ -38,6 +38,7 @@ mod step;
 mod target;
 mod verify;
 mod volume;
+mod watch;
 
 pub use config::Settings;
 pub use error::{Error, Kind};

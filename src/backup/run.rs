@@ -5,10 +5,7 @@ use std::{
     fs::File,
     io::Write,
     path::{Path, PathBuf},
-    sync::{
-        Mutex, PoisonError,
-        mpsc::{Receiver, RecvTimeoutError, channel},
-    },
+    sync::mpsc::channel,
     time::{Duration, Instant},
 };
 
@@ -18,7 +15,7 @@ use super::{
     alone::alone,
     archive::{Packed, pack},
     config::Settings,
-    error::{Error, Kind, OfKind, Result},
+    error::{Kind, OfKind, Result},
     files,
     hash::Hashing,
     interrupt::Interrupt,
@@ -32,13 +29,10 @@ use super::{
     step::{Report, Step},
     target::{self, ARCHIVE, Draft, FILES, MANIFEST},
     volume::{Snapshot, Volume},
+    watch::watch,
 };
 use crate::system::clock;
 
-/// How often the snapshot's fill is looked at while it is copied.
-const LOOK: Duration = Duration::from_secs(5);
-/// The fill at which a run gives up, before the snapshot does.
-const TOO_FULL: f64 = 95.0;
 /// How often progress is told.
 const TELL: Duration = Duration::from_millis(500);
 
@@ -173,12 +167,11 @@ fn copy(
     interrupt: &Interrupt,
     report: &mut Report<'_>,
 ) -> Result<(Packed, f64)> {
-    let spoiled: Mutex<Option<Error>> = Mutex::new(None);
-    let (done, watched) = channel::<()>();
-    let (packed, fullest) = std::thread::scope(|scope| {
-        let spoiled = &spoiled;
-        let watch = scope.spawn(move || watch(snapshot, &watched, spoiled));
-        let mut told = Instant::now();
+    let (done, until_done) = channel::<()>();
+    let (tell, told) = channel();
+    std::thread::scope(|scope| {
+        let watch = scope.spawn(move || watch(snapshot, &until_done, &tell));
+        let mut last = Instant::now();
         let packed = pack(
             root,
             left_out,
@@ -186,11 +179,11 @@ fn copy(
             &settings.archive,
             interrupt,
             &mut |files, bytes, archived| {
-                if let Some(error) = spoiled.lock().unwrap_or_else(PoisonError::into_inner).take() {
-                    return Err(error);
+                while let Ok(step) = told.try_recv() {
+                    report(step?);
                 }
-                if told.elapsed() >= TELL {
-                    told = Instant::now();
+                if last.elapsed() >= TELL {
+                    last = Instant::now();
                     report(Step::Copying {
                         files,
                         bytes,
@@ -202,40 +195,11 @@ fn copy(
             },
         );
         drop(done);
-        (packed, watch.join().unwrap_or(100.0))
-    });
-    // A snapshot that ran out gives read errors: the cause is what the operator must know.
-    match spoiled.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        Some(error) => Err(error),
-        None => Ok((packed?, fullest)),
-    }
-}
-
-/// Looks at the snapshot until the other end of `watched` is closed. Returns the highest fill.
-fn watch(snapshot: &dyn Snapshot, watched: &Receiver<()>, spoiled: &Mutex<Option<Error>>) -> f64 {
-    let mut fullest: f64 = 0.0;
-    let spoil = |error| {
-        *spoiled.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-    };
-    while watched.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
-        match snapshot.fill() {
-            Ok(fill) => {
-                fullest = fullest.max(fill);
-                if fill >= TOO_FULL {
-                    spoil(Error::new(
-                        Kind::Snapshot,
-                        format!(
-                            "the snapshot is {fill} % full and was given up before it lost contents: make it larger"
-                        ),
-                    ));
-                    break;
-                }
-            }
-            Err(error) => {
-                spoil(error);
-                break;
-            }
+        let fullest = watch.join().unwrap_or(100.0);
+        // A snapshot that ran out gives read errors: the cause is what the operator must know.
+        while let Ok(step) = told.try_recv() {
+            report(step?);
         }
-    }
-    fullest
+        Ok((packed?, fullest))
+    })
 }

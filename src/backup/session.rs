@@ -61,15 +61,19 @@ impl Session {
             .map(|path| path.as_str().to_owned())
             .or(file.socket);
         let user = settings.user.clone().or(file.user).unwrap_or_else(|| "root".to_owned());
-        Self::connect(
-            &socket.unwrap_or_else(|| SOCKET.to_owned()),
-            &user,
-            file.password.as_deref(),
-        )
+        // Whatever it is asked in a backup, a server that is well has answered by then.
+        let patience = Some(Duration::from_mins(2));
+        let socket = socket.unwrap_or_else(|| SOCKET.to_owned());
+        Self::connect(&socket, &user, file.password.as_deref(), patience)
     }
 
-    /// Logs in over this socket.
-    pub(super) fn connect(socket: &str, user: &str, password: Option<&str>) -> Result<Self> {
+    /// Logs in over this socket. A statement that is not answered within `patience` fails; without it, there is no limit.
+    pub(super) fn connect(
+        socket: &str,
+        user: &str,
+        password: Option<&str>,
+        patience: Option<Duration>,
+    ) -> Result<Self> {
         let options = || {
             OptsBuilder::new()
                 .socket(Some(socket))
@@ -81,7 +85,7 @@ impl Session {
         let log_in =
             |options| Conn::new(options).with_context(|| format!("logging in to the server at {socket} as {user}"));
         Ok(Self {
-            conn: log_in(options())?,
+            conn: log_in(options().read_timeout(patience))?,
             // What the guard asks is answered at once, or the server is in no state to be asked.
             guard: log_in(options().read_timeout(Some(Duration::from_secs(10))))?,
         })

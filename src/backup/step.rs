@@ -30,9 +30,18 @@ pub enum Step {
     /// The snapshot is made and the lock given back.
     Frozen {
         /// How long it took to get the lock.
+        #[serde(rename = "wait_ms", serialize_with = "milliseconds")]
         wait: Duration,
         /// How long it was kept.
+        #[serde(rename = "hold_ms", serialize_with = "milliseconds")]
         hold: Duration,
+    },
+    /// The snapshot was filling up and was given more room.
+    Grown {
+        /// How full it was, in percent.
+        fill: f64,
+        /// Its room now, in bytes.
+        bytes: u64,
     },
     /// Files are being read into the archive, or out of it.
     Copying {
@@ -52,6 +61,7 @@ pub enum Step {
         /// Bytes of the archive.
         bytes: u64,
         /// How long the whole run took.
+        #[serde(rename = "took_ms", serialize_with = "milliseconds")]
         took: Duration,
     },
     /// A backup's verification begins.
@@ -66,6 +76,10 @@ pub enum Step {
         /// What it is.
         message: String,
     },
+}
+
+fn milliseconds<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64((time.as_secs_f64() * 1e6).round() / 1e3)
 }
 
 /// Where steps go.

@@ -14,10 +14,10 @@ use nix::sys::statvfs::statvfs;
 use super::{
     config::TargetSettings,
     error::{Error, Kind, OfKind, Result},
-    list,
-    mounts::{self, Mount},
+    list, mounts,
     name::{BackupId, Instance},
 };
+use crate::system::Mount;
 
 /// What a file is called while it is written.
 const PARTIAL: &str = ".partial";
@@ -72,9 +72,9 @@ fn check_mount(settings: &TargetSettings) -> Result<()> {
     let Some(mount_point) = settings.must_be_mounted() else {
         return Ok(());
     };
-    let found = mounts::all()?.into_iter().rfind(|mount| mount.target == **mount_point);
-    let wrong = match found {
-        Some(mount) => soft(&mount),
+    let mounts = mounts::all()?;
+    let wrong = match mounts.iter().rfind(|mount| mount.target == **mount_point) {
+        Some(mount) => soft(mount),
         None => Some(format!(
             "{mount_point} is not mounted: what is written there would fill this node's own disk"
         )),
@@ -317,6 +317,7 @@ mod tests {
     #[test]
     fn a_soft_nfs_mount_is_refused() {
         let mount = |fs_type: &str, option: &str| Mount {
+            source: "host:/backup".to_owned(),
             device: "0:1".to_owned(),
             root: "/".into(),
             target: "/backup".into(),

@@ -27,6 +27,8 @@ pub(super) trait Snapshot: Send + Sync {
     fn open(&mut self) -> Result<PathBuf>;
     /// How full its space is, in percent; an error of kind `Snapshot` once it has lost contents.
     fn fill(&self) -> Result<f64>;
+    /// Gives it more room. Returns how many bytes it has then; `None` where there is no more to be had.
+    fn grow(&self) -> Result<Option<u64>>;
     /// What the manifest says about it.
     fn record(&self) -> manifest::Snapshot;
     /// Removes it.

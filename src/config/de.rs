@@ -167,11 +167,14 @@ impl de::Error for Error {
     }
 }
 
+/// How a hint begins that names all that can be written.
+pub(super) const CHOICES: &str = "write one of: ";
+
 /// With the nearest of the names, or all of them, as hint.
 fn one_of(diagnostic: Diagnostic, written: &str, names: &[&str]) -> Diagnostic {
     match suggest(written, names.iter().copied()) {
         Some(name) => diagnostic.hint(format!("did you mean '{name}'?")),
-        None => diagnostic.hint(format!("write one of: {}", names.join(", "))),
+        None => diagnostic.hint(format!("{CHOICES}{}", names.join(", "))),
     }
 }
 
@@ -235,11 +238,7 @@ impl<'n, 's> Deserializer<'n, 's> {
             return;
         }
         for pair in pairs.iter().filter(|pair| !fields.contains(&&*pair.key)) {
-            let diagnostic = Diagnostic::at(pair.key_place, format!("there is no property '{}'", &*pair.key));
-            let diagnostic = match suggest(&pair.key, fields.iter().copied()) {
-                Some(name) => diagnostic.hint(format!("did you mean '{name}'?")),
-                None => diagnostic.hint(format!("there are: {}", fields.join(", "))),
-            };
+            let diagnostic = pair.unknown(format!("there is no property '{}'", &*pair.key), fields);
             self.session.mistakes.borrow_mut().push(diagnostic);
         }
     }

@@ -1,14 +1,15 @@
 //! A resource in a role: `KIND: {properties}` and the keys beside it that mean the same for every kind.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use serde::Deserialize;
 
 use super::{
     de,
     instance::{Instance, Work},
+    made_up,
     node::{Data, Node, Pair},
-    role::{take, unknown},
+    role::take,
     role_context::{RoleContext, Wrong},
     scope::{Each, Scope},
 };
@@ -79,7 +80,13 @@ impl Work<'_> {
         let envelope = self.envelope(entry, &scope);
         let properties = self.evaluate(entry.properties, &scope);
         let properties = with_key_property(&properties, entry.kind);
-        let mut resource = match parse(entry, &properties) {
+        let made_up = made_up::places(entry.properties, &scope);
+        let resource = if made_up.is_empty() {
+            parse(entry, &properties)
+        } else {
+            made_up::read(&properties, &made_up, |properties| parse(entry, properties))
+        };
+        let mut resource = match resource {
             Ok(resource) => resource,
             Err(wrong) => {
                 self.mistakes.extend(wrong);
@@ -87,7 +94,10 @@ impl Work<'_> {
             }
         };
         if skipped.is_none() {
-            self.prepare(entry, &properties, resource.as_mut(), instance, &scope);
+            let mistake = self.prepare(entry, &properties, resource.as_mut(), instance, &scope);
+            // A name that is made up is the name of nothing.
+            let counts = |mistake: &Diagnostic| mistake.place.is_none_or(|place| !made_up.contains(&place));
+            self.mistakes.0.extend(mistake.filter(counts));
         }
         Some(Declaration {
             id: self.id(envelope.id, entry.kind, resource.as_ref())?,
@@ -131,11 +141,11 @@ impl Work<'_> {
         resource: &mut dyn Resource,
         instance: &Instance,
         scope: &Scope<'_>,
-    ) {
+    ) -> Option<Diagnostic> {
         let context = RoleContext::new(&instance.file, *scope, &self.templates, self.samples);
-        let Err(error) = resource.prepare(&context) else { return };
+        let error = resource.prepare(&context).err()?;
         let at_property = |name: &str| properties.get(name).map_or(entry.kind_place, |node| node.place);
-        let diagnostic = if let Some(error) = error.downcast_ref::<PropertyError>() {
+        Some(if let Some(error) = error.downcast_ref::<PropertyError>() {
             Diagnostic {
                 hint: error.hint.clone(),
                 ..Diagnostic::at(at_property(&error.property), error.message.clone())
@@ -144,8 +154,7 @@ impl Work<'_> {
             wrong.diagnostic(at_property("source"), &mut self.sources)
         } else {
             Diagnostic::at(entry.kind_place, format!("{error:#}"))
-        };
-        self.mistakes.push(diagnostic);
+        })
     }
 
     fn envelope(&mut self, entry: &Entry<'_>, scope: &Scope<'_>) -> Envelope {
@@ -154,6 +163,7 @@ impl Work<'_> {
             if matches!(&*pair.key, "when" | "for_each" | "comment") {
                 continue;
             }
+            let made_up = made_up::places(&pair.value, scope);
             let pair = Pair {
                 value: self.evaluate(&pair.value, scope).into_owned(),
                 ..(*pair).clone()
@@ -161,9 +171,9 @@ impl Work<'_> {
             let mistakes = &mut self.mistakes;
             match &*pair.key {
                 "id" => envelope.id = take(&pair, mistakes).map(|id| (id, pair.value.place)),
-                "needs" => envelope.needs = references(&pair.value, mistakes),
-                "before" => envelope.before = references(&pair.value, mistakes),
-                "notify" => envelope.notify = references(&pair.value, mistakes),
+                "needs" => envelope.needs = references(&pair.value, &made_up, mistakes),
+                "before" => envelope.before = references(&pair.value, &made_up, mistakes),
+                "notify" => envelope.notify = references(&pair.value, &made_up, mistakes),
                 "retry" => envelope.retry = retry(&pair, mistakes).unwrap_or_default(),
                 "timeout" => envelope.timeout = take::<Length>(&pair, mistakes).map(|length| length.0.get()),
                 "protect" => envelope.protect = take(&pair, mistakes).unwrap_or_default(),
@@ -209,7 +219,7 @@ fn take_apart<'n>(node: &'n Node, mistakes: &mut Diagnostics) -> Option<Entry<'n
             Diagnostic::at(other.key_place, message)
                 .hint(format!("indent it, so that it stands below '{}:'", kind.name))
         } else {
-            unknown(&other.key, other.key_place, "a resource", &ENVELOPE)
+            other.unknown(format!("a resource has no '{}'", &*other.key), &ENVELOPE)
         });
     }
     Some(Entry {
@@ -304,8 +314,8 @@ fn example(kind: &Kind) -> String {
     format!("for example {}: {{ {} }}", kind.name, lines.join(", "))
 }
 
-/// `[package:lvm2, …]`, or one alone.
-fn references(node: &Node, mistakes: &mut Diagnostics) -> Vec<Reference> {
+/// `[package:lvm2, …]`, or one alone. What is made up names nothing that is there.
+fn references(node: &Node, made_up: &HashSet<Place>, mistakes: &mut Diagnostics) -> Vec<Reference> {
     let items = match &node.data {
         Data::Null => return Vec::new(),
         Data::Sequence(items) => items.as_slice(),
@@ -321,7 +331,7 @@ fn references(node: &Node, mistakes: &mut Diagnostics) -> Vec<Reference> {
             mistakes.push(item.is_not("a resource, kind:name,").hint(hint));
             continue;
         }
-        if item.is_null() || matches!(item.data, Data::Failed) {
+        if item.is_null() || matches!(item.data, Data::Failed) || made_up.contains(&item.place) {
             continue;
         }
         match item.to_text().map(|text| text.parse::<Id>()) {

@@ -39,7 +39,8 @@ enum Part {
 }
 
 impl Expressions {
-    /// The tree with its expressions evaluated. What fails is `Failed`, with a diagnostic.
+    /// The tree with its expressions evaluated. What fails is `Failed`, with a diagnostic, unless it failed only because a
+    /// value is made up.
     pub(super) fn evaluate<'n>(
         &self,
         node: &'n Node,
@@ -49,10 +50,8 @@ impl Expressions {
     ) -> Cow<'n, Node> {
         match &node.data {
             Data::Plain(text) | Data::Text(text) if text.contains("${") => {
-                Cow::Owned(self.scalar(text, node.place, scope, sources).unwrap_or_else(|mistake| {
-                    mistakes.push(mistake);
-                    Node::new(node.place, Data::Failed)
-                }))
+                let evaluated = self.scalar(text, node.place, scope, sources, mistakes);
+                Cow::Owned(evaluated.unwrap_or(Node::new(node.place, Data::Failed)))
             }
             Data::Sequence(items) if items.iter().any(has_expression) => {
                 let items = items
@@ -64,9 +63,14 @@ impl Expressions {
                 let mut evaluated: Vec<Pair> = Vec::with_capacity(pairs.len());
                 for pair in pairs {
                     let value = self.evaluate(&pair.value, scope, sources, mistakes).into_owned();
-                    match self.key(pair, scope, sources, &evaluated) {
-                        Ok(key) => evaluated.push(Pair { key, value, ..*pair }),
-                        Err(mistake) => mistakes.push(mistake),
+                    let Some(key) = self.key(pair, scope, sources, mistakes) else {
+                        continue;
+                    };
+                    if let Some(first) = evaluated.iter().find(|other| other.key == key) {
+                        let message = format!("this gives '{}', which is there already", &*key);
+                        mistakes.push(Diagnostic::at(pair.key_place, message).note(first.key_place, "first here"));
+                    } else {
+                        evaluated.push(Pair { key, value, ..*pair });
                     }
                 }
                 Cow::Owned(Node::new(node.place, Data::Mapping(evaluated)))
@@ -75,28 +79,46 @@ impl Expressions {
         }
     }
 
-    /// A key, which may be text with expressions; what it becomes must not be there already.
-    fn key(&self, pair: &Pair, scope: &Scope<'_>, sources: &Sources, before: &[Pair]) -> Result<Text, Diagnostic> {
+    /// A key, which may be text with expressions.
+    fn key(&self, pair: &Pair, scope: &Scope<'_>, sources: &Sources, mistakes: &mut Diagnostics) -> Option<Text> {
         if !pair.key.contains("${") {
-            return Ok(pair.key.clone());
+            return Some(pair.key.clone());
         }
-        let node = self.scalar(&pair.key, pair.key_place, scope, sources)?;
-        let key: Text = (*node.to_text()?).into();
-        match before.iter().find(|other| other.key == key) {
-            None => Ok(key),
-            Some(first) => Err(Diagnostic::at(
-                pair.key_place,
-                format!("this gives '{}', which is there already", &*key),
-            )
-            .note(first.key_place, "first here")),
+        let node = self.scalar(&pair.key, pair.key_place, scope, sources, mistakes)?;
+        match node.to_text() {
+            Ok(text) => Some((*text).into()),
+            Err(mistake) => {
+                mistakes.push(mistake);
+                None
+            }
         }
     }
 
-    fn scalar(&self, text: &Text, place: Place, scope: &Scope<'_>, sources: &Sources) -> Result<Node, Diagnostic> {
-        let spot = Spot { text, place, sources };
-        let parts = split(text).map_err(|(range, message)| spot.diagnostic(range, &Problem::new(message)))?;
+    fn scalar(
+        &self,
+        text: &Text,
+        place: Place,
+        scope: &Scope<'_>,
+        sources: &Sources,
+        mistakes: &mut Diagnostics,
+    ) -> Option<Node> {
+        match self.render(text, place, scope) {
+            Ok(node) => Some(node),
+            Err((range, problem)) => {
+                if !(problem.of_values && scope.is_made_up(text)) {
+                    mistakes.push(Spot { text, place, sources }.diagnostic(range, &problem));
+                }
+                None
+            }
+        }
+    }
+
+    /// The scalar's value, or what is wrong in which part of it.
+    fn render(&self, text: &str, place: Place, scope: &Scope<'_>) -> Result<Node, (Range<usize>, Problem)> {
+        let parts = split(text).map_err(|(range, message)| (range, Problem::new(message)))?;
         if let [Part::Expression(range)] = parts.as_slice() {
-            let value = self.value(range.clone(), &spot, scope)?;
+            let value = self.value(&text[range.clone()], scope);
+            let value = value.map_err(|problem| (range.clone(), problem))?;
             return Ok(Node::of_value(place, &value));
         }
         let mut rendered = String::with_capacity(text.len());
@@ -104,22 +126,21 @@ impl Expressions {
             match part {
                 Part::Literal(range) => rendered.push_str(&text[range]),
                 Part::Expression(range) => {
-                    let value = self.value(range.clone(), &spot, scope)?;
-                    render(&value, &text[range.clone()], &mut rendered)
-                        .map_err(|problem| spot.diagnostic(range, &problem))?;
+                    let expression = &text[range.clone()];
+                    self.value(expression, scope)
+                        .and_then(|value| render(&value, expression, &mut rendered))
+                        .map_err(|problem| (range, problem))?;
                 }
             }
         }
         Ok(Node::new(place, Data::Text(rendered.as_str().into())))
     }
 
-    fn value(&self, range: Range<usize>, spot: &Spot<'_>, scope: &Scope<'_>) -> Result<Value, Diagnostic> {
-        let text = &spot.text[range.clone()];
-        let wrong = |problem: &Problem| spot.diagnostic(range.clone(), problem);
-        match &*self.compile(text) {
-            Ok(Compiled::Path(path)) => follow(path, scope).map_err(|problem| wrong(&problem)),
-            Ok(Compiled::Program(program)) => program.execute(scope).map_err(|problem| wrong(&problem)),
-            Err(problem) => Err(wrong(problem)),
+    fn value(&self, expression: &str, scope: &Scope<'_>) -> Result<Value, Problem> {
+        match &*self.compile(expression) {
+            Ok(Compiled::Path(path)) => follow(path, scope),
+            Ok(Compiled::Program(program)) => program.execute(scope),
+            Err(problem) => Err(problem.clone()),
         }
     }
 
@@ -201,15 +222,21 @@ fn render(value: &Value, expression: &str, into: &mut String) -> Result<(), Prob
         Value::String(text) => into.push_str(text),
         Value::Null => {
             return Err(
-                Problem::new(format!("{expression} has no value that this text could hold"))
+                Problem::of_values(format!("{expression} has no value that this text could hold"))
                     .hint("give it a default, or leave the resource out with 'when: ${… != null}'"),
             );
         }
         Value::Array(_) => {
-            return Err(Problem::new(format!("{expression} is a list, which text cannot hold"))
-                .hint(format!("join it: ${{{expression}.join(',')}}")));
+            return Err(
+                Problem::of_values(format!("{expression} is a list, which text cannot hold"))
+                    .hint(format!("join it: ${{{expression}.join(',')}}")),
+            );
         }
-        Value::Object(_) => return Err(Problem::new(format!("{expression} is a map, which text cannot hold"))),
+        Value::Object(_) => {
+            return Err(Problem::of_values(format!(
+                "{expression} is a map, which text cannot hold"
+            )));
+        }
         scalar => into.push_str(&scalar.to_string()),
     }
     Ok(())

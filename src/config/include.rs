@@ -64,11 +64,12 @@ impl Roles {
             None => Diagnostic::general(message),
         };
         let found = match reader.library.find(request) {
-            Ok(found) => found,
-            Err(error) => {
-                let diagnostic = at(format!("{error:#}")).hint(reader.library.hint(request));
-                return reader.mistakes.push(diagnostic);
+            Ok(Some(found)) => found,
+            Ok(None) => {
+                let (message, hint) = reader.library.not_found(request);
+                return reader.mistakes.push(at(message).hint(hint));
             }
+            Err(error) => return reader.mistakes.push(at(format!("{error:#}"))),
         };
         let Found {
             name,

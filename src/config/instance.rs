@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use super::{
     expression::Expressions,
     include::Roles,
+    made_up::{self, MadeUp},
     merge::{Explained, Layer, Layers},
-    node::{Data, Node},
+    node::{Data, Node, Pair},
     role::{Include, RoleFile},
     scope::{Each, FactTable, Scope, Values},
     templates::Templates,
@@ -39,12 +40,26 @@ pub(super) struct Work<'w> {
 pub(super) struct Instance {
     pub(super) file: Rc<RoleFile>,
     role: Value,
-    inputs: Values,
-    /// The inputs with made-up values for those that have none, to read resources with that are left out.
-    sampled: Values,
-    vars: Values,
+    given: View,
+    /// The same with made-up values for inputs that have none, to read what is left out with; nothing where all have one.
+    complete: Option<View>,
     /// Why all of it is left out.
     pub(super) skipped: Option<String>,
+}
+
+/// What the expressions of a role see of it.
+#[derive(Default, Clone)]
+struct View {
+    inputs: Values,
+    vars: Values,
+    made_up: MadeUp,
+}
+
+/// What the including role gives to an input.
+pub(super) struct Passed {
+    name: String,
+    node: Node,
+    made_up: bool,
 }
 
 impl<'w> Work<'w> {
@@ -71,14 +86,14 @@ impl<'w> Work<'w> {
         }
     }
 
-    /// Declares what a role and its includes have. `given`: inputs from the including role.
-    pub(super) fn role(&mut self, file: &Rc<RoleFile>, asked: bool, given: &[(String, Node)], skipped: Option<String>) {
-        let instance = self.instance(file, asked, given, skipped);
-        let inputs = Value::Object(instance.inputs.clone()).to_string();
-        if !self
+    /// Declares what a role and its includes have. `passed`: inputs from the including role.
+    pub(super) fn role(&mut self, file: &Rc<RoleFile>, asked: bool, passed: &[Passed], skipped: Option<String>) {
+        let instance = self.instance(file, asked, passed, skipped);
+        let inputs = Value::Object(instance.given.inputs.clone()).to_string();
+        let is_new = self
             .done
-            .insert((file.path.clone(), inputs, instance.skipped.is_some()))
-        {
+            .insert((file.path.clone(), inputs, instance.skipped.is_some()));
+        if !is_new {
             return;
         }
         for include in &file.includes {
@@ -89,54 +104,79 @@ impl<'w> Work<'w> {
         }
     }
 
-    fn instance(
-        &mut self,
-        file: &Rc<RoleFile>,
-        asked: bool,
-        given: &[(String, Node)],
-        skipped: Option<String>,
-    ) -> Instance {
+    fn instance(&mut self, file: &Rc<RoleFile>, asked: bool, passed: &[Passed], skipped: Option<String>) -> Instance {
         let mut instance = Instance {
             file: Rc::clone(file),
             role: json!({ "name": file.name }),
-            inputs: Values::new(),
-            sampled: Values::new(),
-            vars: Values::new(),
+            given: View::default(),
+            complete: None,
             skipped,
         };
         for input in &file.inputs {
             let mut inside = Vec::new();
             if let Some(default) = &input.default {
                 // A default may use facts, and inputs declared before it.
-                inside.push((
-                    Layer::Default,
-                    self.evaluate(default, &instance.scope(self.facts, None)).into_owned(),
-                ));
+                let scope = instance.scope(self.facts, None);
+                let node = self.evaluate(default, &scope).into_owned();
+                inside.push((Layer::Default, node, made_up::is_made_up(default, &scope)));
             }
-            let given = given.iter().filter(|(name, _)| *name == input.name);
-            inside.extend(given.map(|(_, node)| (Layer::Include, node.clone())));
-            let explained = self
-                .layers
-                .resolve(&file.name, asked, input, inside, self.samples, &mut self.mistakes);
-            let sampled = match &explained.value {
-                Value::Null => input.declared.sample(&input.name),
-                value => value.clone(),
-            };
-            instance.sampled.insert(input.name.clone(), sampled);
-            instance.inputs.insert(input.name.clone(), explained.value.clone());
+            let passed = passed.iter().filter(|passed| passed.name == input.name);
+            inside.extend(passed.map(|passed| (Layer::Include, passed.node.clone(), passed.made_up)));
+            let (explained, is_made_up) =
+                self.layers
+                    .resolve(&file.name, asked, input, inside, self.samples, &mut self.mistakes);
+            if is_made_up {
+                instance.given.made_up.add("inputs", &input.name);
+            }
+            instance
+                .given
+                .inputs
+                .insert(input.name.clone(), explained.value.clone());
             self.explained.push(explained);
         }
+        let without: Vec<_> = file
+            .inputs
+            .iter()
+            .filter(|input| instance.given.inputs[&input.name].is_null())
+            .collect();
+        if !without.is_empty() {
+            let mut complete = instance.given.clone();
+            for input in without {
+                complete.made_up.add("inputs", &input.name);
+                complete
+                    .inputs
+                    .insert(input.name.clone(), input.declared.sample(&input.name));
+            }
+            instance.complete = Some(complete);
+        }
         for pair in &file.vars {
-            let node = self
-                .evaluate(&pair.value, &instance.scope(self.facts, None))
-                .into_owned();
-            let value = node.to_value().unwrap_or_else(|mistake| {
-                self.mistakes.push(mistake);
-                Value::Null
-            });
-            instance.vars.insert(pair.key.to_string(), value);
+            self.var(pair, &mut instance, false);
+            if instance.complete.is_some() {
+                // What is wrong has been said of the values that were given.
+                let said = std::mem::take(&mut self.mistakes);
+                self.var(pair, &mut instance, true);
+                self.mistakes = said;
+            }
         }
         instance
+    }
+
+    fn var(&mut self, pair: &Pair, instance: &mut Instance, complete: bool) {
+        let scope = instance.scope_for(complete, self.facts, None);
+        let is_made_up = made_up::is_made_up(&pair.value, &scope);
+        let value = self.evaluate(&pair.value, &scope).to_value();
+        let value = value.unwrap_or_else(|mistake| {
+            self.mistakes.push(mistake);
+            Value::Null
+        });
+        let view = match &mut instance.complete {
+            Some(view) if complete => view,
+            _ => &mut instance.given,
+        };
+        if is_made_up {
+            view.made_up.add("vars", &pair.key);
+        }
+        view.vars.insert(pair.key.to_string(), value);
     }
 
     fn include(&mut self, include: &Include, instance: &Instance) {
@@ -150,10 +190,14 @@ impl<'w> Work<'w> {
                 None => instance.skipped.clone(),
             };
             let scope = instance.scope_for(skipped.is_some(), self.facts, each.as_ref());
-            let mut given = Vec::with_capacity(include.inputs.len());
+            let mut passed = Vec::with_capacity(include.inputs.len());
             for pair in &include.inputs {
                 if file.inputs.iter().any(|input| input.name == *pair.key) {
-                    given.push((pair.key.to_string(), self.evaluate(&pair.value, &scope).into_owned()));
+                    passed.push(Passed {
+                        name: pair.key.to_string(),
+                        node: self.evaluate(&pair.value, &scope).into_owned(),
+                        made_up: made_up::is_made_up(&pair.value, &scope),
+                    });
                     continue;
                 }
                 let message = format!("role {} has no input '{}'", file.name, &*pair.key);
@@ -162,7 +206,7 @@ impl<'w> Work<'w> {
                     .push(Diagnostic::at(pair.key_place, message).did_you_mean(&pair.key, names));
             }
             let before = self.mistakes.0.len();
-            self.role(&file, false, &given, skipped);
+            self.role(&file, false, &passed, skipped);
             if self.mistakes.0.len() > before {
                 // The other elements would only say it again.
                 break;
@@ -187,7 +231,8 @@ impl<'w> Work<'w> {
                 return Vec::new();
             }
         };
-        let each = |key: Value, value: Value| Some(Each { key, value });
+        let made_up = made_up::is_made_up(for_each, &scope);
+        let each = |key: Value, value: Value| Some(Each { key, value, made_up });
         match value {
             Value::Array(items) => items
                 .into_iter()
@@ -244,12 +289,14 @@ impl Instance {
         facts: &'s FactTable<'s>,
         each: Option<&'s Each>,
     ) -> Scope<'s> {
+        let view = self.complete.as_ref().filter(|_| left_out).unwrap_or(&self.given);
         Scope {
             role: &self.role,
-            inputs: if left_out { &self.sampled } else { &self.inputs },
-            vars: &self.vars,
+            inputs: &view.inputs,
+            vars: &view.vars,
             facts,
             each,
+            made_up: &view.made_up,
         }
     }
 }

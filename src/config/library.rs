@@ -55,40 +55,42 @@ impl Library {
         }
     }
 
-    /// A role by name or path; a path has a slash or a suffix of YAML.
-    pub(super) fn find(&self, role: &str) -> Result<Found> {
+    /// A role by name or path; a path has a slash or a suffix of YAML. `None` where there is none.
+    pub(super) fn find(&self, role: &str) -> Result<Option<Found>> {
         if is_path(role) {
             let path = Path::new(role);
-            let text = texts::read(path)?.with_context(|| format!("there is no file {role}"))?;
+            let Some(text) = texts::read(path)? else {
+                return Ok(None);
+            };
             let directory = path.parent().unwrap_or(Path::new(""));
-            return Ok(Found {
+            return Ok(Some(Found {
                 name: role.to_owned(),
                 identity: identity(path),
                 text: text.into(),
                 home: home_of(directory),
-            });
+            }));
         }
         for directory in &self.directories {
             let path = directory.join(format!("{role}.yml"));
             if let Some(text) = texts::read(&path)? {
-                return Ok(Found {
+                return Ok(Some(Found {
                     name: path.display().to_string(),
                     identity: identity(&path),
                     text: text.into(),
                     home: home_of(directory),
-                });
+                }));
             }
         }
         let bundled = format!("roles/{role}.yml");
         if let Some((path, bytes)) = self.bundled.iter().find(|(path, _)| *path == bundled) {
-            return Ok(Found {
+            return Ok(Some(Found {
                 name: format!("builtin:{path}"),
                 identity: PathBuf::from(format!("builtin:{path}")),
                 text: std::str::from_utf8(bytes).context("a bundled role is text")?.into(),
                 home: Home::Bundled(self.bundled),
-            });
+            }));
         }
-        bail!("there is no role '{role}'");
+        Ok(None)
     }
 
     /// Whether there is a role of this name.
@@ -112,8 +114,17 @@ impl Library {
         names
     }
 
-    /// What to do about a role that was not found.
-    pub(super) fn hint(&self, role: &str) -> String {
+    /// What is wrong with a role that was not found, and what to do.
+    pub(super) fn not_found(&self, role: &str) -> (String, String) {
+        let what = if is_path(role) {
+            format!("there is no file {role}")
+        } else {
+            format!("there is no role '{role}'")
+        };
+        (what, self.hint(role))
+    }
+
+    fn hint(&self, role: &str) -> String {
         let names = self.names();
         if let Some(name) = suggest(role, names.iter().map(String::as_str)) {
             return format!("did you mean '{name}'?");

@@ -241,22 +241,26 @@ impl Layers {
         })
     }
 
-    /// Finds the value of an input among its default, what the including role gives, and the layers from outside.
+    /// Finds the value of an input among its default, what the including role gives, and the layers from outside. `inside`
+    /// says of each whether it is made up; the answer says it of the value.
     pub(super) fn resolve(
         &self,
         role: &str,
         asked: bool,
         input: &Input,
-        inside: Vec<(Layer, Node)>,
+        inside: Vec<(Layer, Node, bool)>,
         sample: bool,
         mistakes: &mut Diagnostics,
-    ) -> Explained {
+    ) -> (Explained, bool) {
         let before = mistakes.0.len();
-        let mut candidates: Vec<(Layer, Node, Written)> = inside
-            .into_iter()
-            .map(|(layer, node)| (layer, node, Written::Yaml))
-            .collect();
+        let mut candidates = Vec::with_capacity(inside.len());
+        let mut is_made_up = false;
+        for (layer, node, made_up) in inside.into_iter().filter(|(_, node, _)| !node.is_null()) {
+            candidates.push((layer, node, Written::Yaml));
+            is_made_up = made_up;
+        }
         for given in self.of(role, asked, &input.name) {
+            is_made_up = false;
             match &given.value {
                 Raw::Yaml(node) => candidates.push((given.layer, node.clone(), Written::Yaml)),
                 Raw::Argument(text, place) => {
@@ -286,7 +290,7 @@ impl Layers {
         };
         let Some((layer, node, written)) = candidates.pop() else {
             if input.optional {
-                return explained;
+                return (explained, false);
             }
             let is_said = input.faulty || mistakes.0.len() > before;
             explained.value = input.declared.sample(&input.name);
@@ -299,12 +303,13 @@ impl Layers {
             } else if !is_said {
                 mistakes.push(missing(role, input));
             }
-            return explained;
+            return (explained, true);
         };
         explained.value = match input.declared.check(&node, &input.bounds, written) {
             Ok(value) => value,
-            Err(_) if input.faulty => input.declared.sample(&input.name),
+            Err(_) if input.faulty || is_made_up => input.declared.sample(&input.name),
             Err(wrong) => {
+                is_made_up = true;
                 mistakes.extend(Diagnostics(
                     wrong
                         .0
@@ -328,7 +333,7 @@ impl Layers {
             place: node.place,
             value: explained.value.clone(),
         });
-        explained
+        (explained, is_made_up)
     }
 }
 

@@ -11,6 +11,7 @@ mod include;
 mod input;
 mod instance;
 mod library;
+mod made_up;
 mod merge;
 mod node;
 mod program;

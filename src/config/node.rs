@@ -11,7 +11,7 @@ use std::{
 use serde_json::{Number, Value};
 
 use super::scalar::{self, Plain};
-use crate::source::{Diagnostic, Place};
+use crate::source::{Diagnostic, Place, suggest};
 
 /// A piece of text that is shared with the file it stands in, as most scalars are word for word what the file says.
 #[derive(Debug, Clone)]
@@ -106,6 +106,21 @@ pub(super) struct Pair {
     pub(super) key: Text,
     pub(super) key_place: Place,
     pub(super) value: Node,
+}
+
+impl Pair {
+    /// The mistake of a key that is none of those there are.
+    pub(super) fn unknown(&self, message: String, known: &[&str]) -> Diagnostic {
+        let diagnostic = Diagnostic::at(self.key_place, message);
+        match suggest(&self.key, known.iter().copied()) {
+            Some(name) => diagnostic.hint(format!("did you mean '{name}'?")),
+            // What stands behind a comma in `{ description: one, two }`.
+            None if self.value.is_null() && self.key.contains(' ') => {
+                diagnostic.hint("inside { }, a text with a comma is quoted")
+            }
+            None => diagnostic.hint(format!("there are: {}", known.join(", "))),
+        }
+    }
 }
 
 impl Node {

@@ -234,7 +234,7 @@ impl Names {
 /// An error of execution, in words without Rust in them.
 fn explain(error: ExecutionError) -> Problem {
     match error {
-        ExecutionError::NoSuchKey(key) => Problem::new(format!("there is no '{key}'")).part(&**key),
+        ExecutionError::NoSuchKey(key) => Problem::of_values(format!("there is no '{key}'")).part(&**key),
         ExecutionError::UndeclaredReference(name) => {
             Problem::new(format!("there is no function '{name}'")).part(&**name)
         }
@@ -243,17 +243,20 @@ fn explain(error: ExecutionError) -> Problem {
             not_for(name, &error.argument_types().join(" and "))
         }
         ExecutionError::ValuesNotComparable(left, right) => {
-            Problem::new(format!("{} and {} cannot be compared", left.type_of(), right.type_of()))
+            Problem::of_values(format!("{} and {} cannot be compared", left.type_of(), right.type_of()))
         }
         ExecutionError::UnsupportedBinaryOperator(operator, left, right) => {
             not_for(operator, &format!("{} and {}", left.type_of(), right.type_of()))
         }
-        ExecutionError::DivisionByZero(_) | ExecutionError::RemainderByZero(_) => Problem::new("this divides by zero"),
-        ExecutionError::IndexOutOfBounds(index) => Problem::new(format!(
+        ExecutionError::DivisionByZero(_) | ExecutionError::RemainderByZero(_) => {
+            Problem::of_values("this divides by zero")
+        }
+        ExecutionError::IndexOutOfBounds(index) => Problem::of_values(format!(
             "the list has no element {}",
             from_cel(&index).unwrap_or_default()
         )),
-        other => Problem::new(format!("this cannot be evaluated: {other}")),
+        ExecutionError::FunctionError { function, message } => Problem::of_values(format!("{function}(): {message}")),
+        other => Problem::of_values(format!("this cannot be evaluated: {other}")),
     }
 }
 
@@ -264,7 +267,7 @@ fn not_for(name: &str, types: &str) -> Problem {
         .iter()
         .find(|(word, _)| *word == name)
         .map_or(name, |(_, sign)| *sign);
-    let problem = Problem::new(format!("{name} cannot be applied to {types}"));
+    let problem = Problem::of_values(format!("{name} cannot be applied to {types}"));
     if types.contains("null") {
         return problem.hint("an optional input without a value is null: compare it with null first");
     }
@@ -301,7 +304,7 @@ fn from_cel(value: &Cel) -> Result<Value, Problem> {
         Cel::UInt(value) => Value::Number((*value).into()),
         Cel::Float(value) => Number::from_f64(*value)
             .map(Value::Number)
-            .ok_or_else(|| Problem::new(format!("this gives {value}, which is no number")))?,
+            .ok_or_else(|| Problem::of_values(format!("this gives {value}, which is no number")))?,
         Cel::String(text) => Value::String((**text).clone()),
         Cel::List(items) => Value::Array(items.iter().map(from_cel).collect::<Result<_, _>>()?),
         Cel::Map(map) => {
@@ -321,7 +324,7 @@ fn from_cel(value: &Cel) -> Result<Value, Problem> {
             )
         }
         other => {
-            return Err(Problem::new(format!(
+            return Err(Problem::of_values(format!(
                 "this gives a {}, which is no value of a role",
                 other.type_of()
             )));

@@ -9,7 +9,7 @@ use super::{
     library::Home,
     node::{Data, Node, Pair},
 };
-use crate::source::{Diagnostic, Diagnostics, Place, suggest};
+use crate::source::{Diagnostic, Diagnostics, Place};
 
 /// A role as its file has it, with nothing evaluated yet.
 #[derive(Debug)]
@@ -84,19 +84,10 @@ impl RoleFile {
                         .collect();
                 }
                 "resources" => role.resources = list(pair, mistakes),
-                key => mistakes.push(unknown(key, pair.key_place, "a role", &KEYS)),
+                key => mistakes.push(pair.unknown(format!("a role has no '{key}'"), &KEYS)),
             }
         }
         role
-    }
-}
-
-/// "A role has no 'resource'": with the nearest key, or all of them.
-pub(super) fn unknown(key: &str, place: Place, of: &str, known: &[&str]) -> Diagnostic {
-    let diagnostic = Diagnostic::at(place, format!("{of} has no '{key}'"));
-    match suggest(key, known.iter().copied()) {
-        Some(name) => diagnostic.hint(format!("did you mean '{name}'?")),
-        None => diagnostic.hint(format!("its keys are {}", known.join(", "))),
     }
 }
 
@@ -212,7 +203,7 @@ fn input(pair: &Pair, mistakes: &mut Diagnostics) -> Input {
             "min" => input.bounds.min = take(pair, mistakes),
             "max" => input.bounds.max = take(pair, mistakes),
             "pattern" => input.bounds.pattern = pattern(pair, mistakes),
-            key => mistakes.push(unknown(key, pair.key_place, "an input", &INPUT)),
+            key => mistakes.push(pair.unknown(format!("an input has no '{key}'"), &INPUT)),
         }
     }
     match declared {
@@ -296,7 +287,7 @@ fn include(node: &Node, mistakes: &mut Diagnostics) -> Option<Include> {
             "inputs" => include.inputs = map(pair, mistakes),
             "when" => include.when = Some(pair.value.clone()),
             "for_each" => include.for_each = Some(pair.value.clone()),
-            key => mistakes.push(unknown(key, pair.key_place, "an include", &INCLUDE)),
+            key => mistakes.push(pair.unknown(format!("an include has no '{key}'"), &INCLUDE)),
         }
     }
     if include.role.is_empty() {

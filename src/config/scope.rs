@@ -4,6 +4,7 @@ use std::cell::OnceCell;
 
 use serde_json::{Map, Value, json};
 
+use super::made_up::MadeUp;
 use crate::{
     source::suggest,
     system::facts::{self, Facts},
@@ -46,6 +47,8 @@ impl<'f> FactTable<'f> {
 pub(super) struct Each {
     pub(super) key: Value,
     pub(super) value: Value,
+    /// Whether what is repeated is made up.
+    pub(super) made_up: bool,
 }
 
 /// Everything that an expression sees.
@@ -57,9 +60,20 @@ pub(super) struct Scope<'s> {
     pub(super) vars: &'s Values,
     pub(super) facts: &'s FactTable<'s>,
     pub(super) each: Option<&'s Each>,
+    pub(super) made_up: &'s MadeUp,
 }
 
 impl<'s> Scope<'s> {
+    /// Whether an expression in this text depends on a value that is made up.
+    pub(super) fn is_made_up(&self, text: &str) -> bool {
+        self.made_up.is_in(text) || self.each.is_some_and(|each| each.made_up && text.contains("each."))
+    }
+
+    /// Whether anything is made up.
+    pub(super) fn has_made_up(&self) -> bool {
+        !self.made_up.is_empty() || self.each.is_some_and(|each| each.made_up)
+    }
+
     /// `inputs.NAME`, `facts.NAME`, `each.key`…
     pub(super) fn member(&self, root: &str, name: &str) -> Result<&'s Value, Problem> {
         let in_map = |map: &'s Values, what: &str| {
@@ -106,10 +120,10 @@ pub(super) fn member_of<'v>(value: &'v Value, path: &str, name: &str) -> Result<
     match value {
         Value::Object(map) => map.get(name).ok_or_else(|| {
             let message = format!("{path} has no '{name}'");
-            Problem::new(message).suggesting(name, map.keys().map(String::as_str))
+            Problem::of_values(message).suggesting(name, map.keys().map(String::as_str))
         }),
-        Value::Null => Err(Problem::new(format!("{path} has no value"))),
-        _ => Err(Problem::new(format!("{path} is not a map: it has no '{name}'"))),
+        Value::Null => Err(Problem::of_values(format!("{path} has no value"))),
+        _ => Err(Problem::of_values(format!("{path} is not a map: it has no '{name}'"))),
     }
 }
 
@@ -120,6 +134,8 @@ pub(super) struct Problem {
     pub(super) hint: Option<String>,
     /// The part of the expression that is meant, as it is written there.
     pub(super) part: Option<String>,
+    /// Whether other values would have done.
+    pub(super) of_values: bool,
 }
 
 impl Problem {
@@ -128,6 +144,15 @@ impl Problem {
             message: message.into(),
             hint: None,
             part: None,
+            of_values: false,
+        }
+    }
+
+    /// A problem that other values would not have.
+    pub(super) fn of_values(message: impl Into<String>) -> Self {
+        Self {
+            of_values: true,
+            ..Self::new(message)
         }
     }
 

@@ -14,7 +14,7 @@ use crate::{
 
 /// What a resource needs now, on the node as it is.
 pub(super) fn plan_now(node: &dyn System, declaration: &Declaration, notified: bool) -> Result<Plan> {
-    match declaration.resource.plan(node, notified)? {
+    match declaration.plan(node, notified)? {
         Reading::Known(plan) => Ok(plan),
         Reading::Unknown { after } => Err(anyhow!("a real node cannot know what {after} will do")),
     }

@@ -74,7 +74,7 @@ pub(super) fn foresee(
             }
         } else {
             let notified = owed.contains(id) || matches!(told[index], Told::Changed);
-            let answer = declaration.resource.plan(&overlay.view(&ancestry), notified);
+            let answer = declaration.plan(&overlay.view(&ancestry), notified);
             match answer {
                 Ok(Reading::Known(plan)) => {
                     warnings.clone_from(&plan.warnings);

@@ -2,7 +2,14 @@
 
 use std::time::Duration;
 
-use crate::{resource::Resource, source::Place, value::Id};
+use anyhow::Result;
+
+use crate::{
+    resource::{Action, Plan, Resource},
+    source::Place,
+    system::{Contents, Effect, Op, Probe, Reading, Refused},
+    value::Id,
+};
 
 /// A declared resource.
 #[derive(Debug)]
@@ -27,6 +34,30 @@ pub struct Declaration {
     pub timeout: Option<Duration>,
     /// Whether nothing may remove or reformat it.
     pub protect: bool,
+}
+
+impl Declaration {
+    /// What has to be done. A plan that would remove or reformat what is protected is refused.
+    pub fn plan(&self, node: &dyn Probe, notified: bool) -> Result<Reading<Plan>> {
+        let answer = self.resource.plan(node, notified)?;
+        match &answer {
+            Reading::Known(plan) if self.protect && destroys(plan) => Err(Refused::because(
+                format!("{} is protected, and is neither removed nor reformatted", self.id),
+                "leave out what destroys it; or, if it may really go, `protect`",
+            )),
+            _ => Ok(answer),
+        }
+    }
+}
+
+/// Whether a plan removes its resource, or erases what is on a device.
+fn destroys(plan: &Plan) -> bool {
+    let erases = |effect: &Effect| matches!(effect, Effect::Contents(_, Contents::Empty));
+    plan.action == Action::Remove
+        || plan
+            .ops
+            .iter()
+            .any(|op| matches!(op, Op::Run(command) if command.makes.iter().any(erases)))
 }
 
 /// A resource named by another.

@@ -46,6 +46,10 @@ impl Steps {
                     &format!("after waiting {}", milliseconds(*wait)),
                 );
             }
+            Step::Grown { fill, bytes: size } => {
+                let why = format!("it was {fill:.0} % full");
+                said.out = entry('~', "snapshot", RUN, &format!("has {} now", bytes(*size)), &why);
+            }
             Step::Copying {
                 files,
                 bytes: read,

@@ -1,6 +1,7 @@
 //! exports(5): who else exports a directory, and the file that glrl writes for one.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use crate::{
     system::octal,
@@ -97,7 +98,7 @@ pub(super) fn render(path: &AbsPath, clients: &BTreeMap<NfsClient, Vec<String>>)
     let mut text = format!("# Written by glrl for nfs_export:{path}: changes here are overwritten.\n");
     text.push_str(&field(path.as_str()));
     for (client, options) in clients {
-        text.push_str(&format!(" {client}({})", spelled(options).join(",")));
+        let _ = write!(text, " {client}({})", spelled(options).join(","));
     }
     text.push('\n');
     text
@@ -109,7 +110,7 @@ fn field(path: &str) -> String {
     for char in path.chars() {
         match char {
             ' ' | '\t' | '\n' | '\r' | '\\' | '"' | '#' | '(' | ')' => {
-                out.push_str(&format!("\\{:03o}", u32::from(char)))
+                let _ = write!(out, "\\{:03o}", u32::from(char));
             }
             char => out.push(char),
         }
@@ -211,7 +212,7 @@ pub(super) fn file_name(path: &AbsPath) -> String {
         match byte {
             b'/' => name.push('-'),
             byte if byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.') => name.push(char::from(byte)),
-            byte => name.push_str(&format!("\\x{byte:02x}")),
+            byte => drop(write!(name, "\\x{byte:02x}")),
         }
     }
     name.push_str(".exports");

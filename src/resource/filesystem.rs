@@ -86,9 +86,9 @@ impl Provider for Filesystem {
             Contents::Known(signature) if signature.what == self.r#type.name() && self.is_mine(signature) => {
                 self.update(block, signature, current.mount_point.as_deref())
             }
-            Contents::Known(signature) if self.wipe.is_none() => Err(Refused::because(
+            Contents::Known(signature) if self.wipe.is_none() && signature.what != "LVM2_member" => Err(Refused::because(
                 format!("{} carries {signature}, which is not the declared {}", self.device, self.wanted()),
-                "declare what is there, or another device",
+                format!("declare what is there, or another device; or, to destroy what is there, `{}`", wipe::consent_for(signature)),
             )),
             _ => self.create(block),
         }

@@ -227,6 +227,70 @@ mod tests {
         assert_eq!(entry.options, ["context=\"a,b\"", "ro"]);
     }
 
+    /// What findmnt(8), which is libmount, reads from the same text.
+    fn findmnt(text: &str) -> Vec<(String, String, String, Vec<String>)> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::io::Write::write_all(&mut file.as_file(), text.as_bytes()).unwrap();
+        let json = crate::system::programs::Program::new("findmnt")
+            .args([
+                "--json",
+                "--nocanonicalize",
+                "--output",
+                "SOURCE,TARGET,FSTYPE,OPTIONS",
+                "--tab-file",
+            ])
+            .args([file.path()])
+            .output()
+            .unwrap()
+            .stdout;
+        let json: serde_json::Value = serde_json::from_slice(&json).unwrap_or_default();
+        let field = |entry: &serde_json::Value, name: &str| entry[name].as_str().unwrap_or_default().to_owned();
+        let entries = json["filesystems"].as_array().cloned().unwrap_or_default();
+        entries
+            .iter()
+            .map(|entry| {
+                (
+                    field(entry, "source"),
+                    field(entry, "target"),
+                    field(entry, "fstype"),
+                    split(&field(entry, "options")),
+                )
+            })
+            .collect()
+    }
+
+    #[test]
+    fn libmount_reads_the_same() {
+        let texts = [
+            FSTAB,
+            "/dev/vdb /x xfs\n/dev/vdc /y\n \nnone /z tmpfs size=1G,mode=0700 0 0 # why\n",
+            "\t/dev/my\\040disk /a\\011b xfs context=\"system_u:object_r:tmp_t:s0:c127,c456\",noatime\n#/dev/x /x xfs\n",
+            "LABEL=\\134x /\\134y xfs defaults 0 0",
+        ];
+        for text in texts {
+            let own: Vec<_> = entries(text)
+                .into_iter()
+                .map(|entry| (entry.source, entry.target, entry.fs_type, entry.options))
+                .collect();
+            assert_eq!(own, findmnt(text), "{text}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+
+        #[test]
+        fn libmount_reads_what_is_written(
+            source in "/dev/[a-z \\t\\\\#\u{e4}]{1,8}", target in "/[a-z \\t\\\\#\u{e4}]{0,8}[a-z]", option in "[a-z]{1,4}=[a-z\\\\]{1,4}"
+        ) {
+            let options = vec![option];
+            let text = set(FSTAB, &wanted(&source, &target, &options));
+            let mut expected = findmnt(FSTAB);
+            expected.push((source, target, "xfs".to_owned(), options));
+            prop_assert_eq!(findmnt(&text), expected);
+        }
+    }
+
     fn field() -> impl Strategy<Value = String> {
         "[a-zA-Z0-9/=:_. \\\\-]{1,12}".prop_filter("a path", |text| !text.trim().is_empty())
     }
@@ -236,7 +300,7 @@ mod tests {
         fn lines_of_others_come_back(text in "([ \t#a-z/\\\\04,]*\n?){0,8}", target in "/[a-z]{1,3}", source in field()) {
             let others = |text: &str| -> Vec<String> {
                 text.split('\n')
-                    .filter(|line| !entry(0, line).is_some_and(|entry| entry.target == target))
+                    .filter(|line| entry(0, line).is_none_or(|entry| entry.target != target))
                     .map(str::to_owned)
                     .collect::<Vec<_>>()
             };

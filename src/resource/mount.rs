@@ -151,9 +151,8 @@ impl Mount {
         if found == wanted {
             return true;
         }
-        let signature = match block.map(|block| &block.contents) {
-            Some(Contents::Known(signature)) => signature,
-            _ => return false,
+        let Some(Contents::Known(signature)) = block.map(|block| &block.contents) else {
+            return false;
         };
         match found.split_once('=') {
             Some(("UUID", uuid)) => signature.uuid.as_deref() == Some(uuid.trim_matches('"')),
@@ -340,7 +339,7 @@ impl Mount {
             None => {
                 if let Some(stale) = stale {
                     // systemd's unit of the old line would unmount what is mounted here once the old device is missed.
-                    plan = self.write(plan, current, fstab::remove(&current.fstab, &stale.target));
+                    plan = Self::write(plan, current, fstab::remove(&current.fstab, &stale.target));
                 }
                 plan = self.mount(plan, current, &fs_type, &wanted)?;
             }
@@ -350,7 +349,7 @@ impl Mount {
             plan = self.persist(plan, current, stale.is_some(), &fs_type, &wanted);
         } else if entry.is_some() {
             plan = plan.change(Change::of("fstab", "yes", "no"));
-            plan = self.write(plan, current, fstab::remove(&current.fstab, self.target()));
+            plan = Self::write(plan, current, fstab::remove(&current.fstab, self.target()));
         }
         if plan.is_empty() {
             plan.action = Action::None;
@@ -483,7 +482,7 @@ impl Mount {
                 super::Shown::Text(text.clone()),
             )),
         };
-        self.write(plan, current, text)
+        Self::write(plan, current, text)
     }
 
     /// `nfs4` and `auto` in fstab say as much as what is mounted.
@@ -496,7 +495,7 @@ impl Mount {
     }
 
     /// Writes fstab, and has systemd make its units of it.
-    fn write(&self, mut plan: Plan, current: &State, text: String) -> Plan {
+    fn write(mut plan: Plan, current: &State, text: String) -> Plan {
         plan = plan.op(Op::WriteFile {
             path: FSTAB.parse().unwrap_or_else(|_| unreachable!("it is an absolute path")),
             contents: text.into_bytes().into(),
@@ -521,7 +520,7 @@ impl Mount {
         }
         if !current.entries.is_empty() {
             plan = plan.change(Change::of("fstab", "yes", "no"));
-            plan = self.write(plan, current, fstab::remove(&current.fstab, self.target()));
+            plan = Self::write(plan, current, fstab::remove(&current.fstab, self.target()));
         }
         if plan.is_empty() {
             plan.action = Action::None;

@@ -193,37 +193,34 @@ impl VolumeGroup {
         let mut more = 0;
         let mut joining = Vec::new();
         for (path, device) in devices {
-            match members.iter().find(|member| member.device == device.block.path) {
-                Some(member) => {
-                    let (now, possible) = (member.size / extent_size, member.room / extent_size);
-                    if possible < now {
-                        return Err(Refused::because(
-                            format!(
-                                "{path} has room for {} of data, but as a part of {} it holds {}: the disk has shrunk, or a part of it is cut off",
-                                Size::bytes(possible * extent_size),
-                                self.name,
-                                Size::bytes(now * extent_size)
-                            ),
-                            "give the disk its size back before anything is written to it",
-                        ));
-                    }
-                    if possible > now {
-                        let resize = Command::new(["pvresize", path.as_str()]);
-                        plan = plan
-                            .change(Change::of(
-                                format!("size of {path}"),
-                                Size::bytes(now * extent_size),
-                                Size::bytes(possible * extent_size),
-                            ))
-                            .op(Op::Run(resize.makes([self.effect(path, extent_size, possible)])));
-                        more += possible - now;
-                    }
+            if let Some(member) = members.iter().find(|member| member.device == device.block.path) {
+                let (now, possible) = (member.size / extent_size, member.room / extent_size);
+                if possible < now {
+                    return Err(Refused::because(
+                        format!(
+                            "{path} has room for {} of data, but as a part of {} it holds {}: the disk has shrunk, or a part of it is cut off",
+                            Size::bytes(possible * extent_size),
+                            self.name,
+                            Size::bytes(now * extent_size)
+                        ),
+                        "give the disk its size back before anything is written to it",
+                    ));
                 }
-                None => {
-                    let extents = self.joins(path, device, extent_size, &mut plan)?;
-                    joining.push((*path, extents));
-                    more += extents;
+                if possible > now {
+                    let resize = Command::new(["pvresize", path.as_str()]);
+                    plan = plan
+                        .change(Change::of(
+                            format!("size of {path}"),
+                            Size::bytes(now * extent_size),
+                            Size::bytes(possible * extent_size),
+                        ))
+                        .op(Op::Run(resize.makes([self.effect(path, extent_size, possible)])));
+                    more += possible - now;
                 }
+            } else {
+                let extents = self.joins(path, device, extent_size, &mut plan)?;
+                joining.push((*path, extents));
+                more += extents;
             }
         }
         if !joining.is_empty() {

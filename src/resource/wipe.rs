@@ -9,11 +9,11 @@ use crate::{
     value::DevicePath,
 };
 
-/// Consent to destroy what is on a device. With anything else on it, glrl refuses.
+/// Consent to destroy what is on a device: a permission, not an order. With anything else on it, glrl refuses.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Wipe {
-    /// What may be destroyed, as `blkid -p` names it: `ext4`, `gpt`, `LVM2_member`.
+    /// What may be destroyed, as `blkid -p` names it: `ext4`, `gpt`. A physical volume of LVM never may.
     pub(super) signature: String,
     /// Its UUID, as `blkid -p` shows it; left out only where it has none.
     pub(super) uuid: Option<String>,
@@ -39,6 +39,12 @@ pub(super) fn clear(device: &DevicePath, block: &BlockDevice, consent: Option<&W
         return Err(Refused::because(
             format!("{device} carries {found} and is in use: {user}"),
             "declare another device, or take this one out of use",
+        ));
+    }
+    if found.what == "LVM2_member" {
+        return Err(Refused::because(
+            format!("{device} carries {found}: what is on it only LVM can tell"),
+            format!("declare another device, or take it out of LVM yourself (vgreduce, pvremove {device})"),
         ));
     }
     let Some(consent) = consent else {
@@ -67,7 +73,7 @@ pub(super) fn clear(device: &DevicePath, block: &BlockDevice, consent: Option<&W
 }
 
 /// The property that would consent to destroying this.
-fn consent_for(found: &crate::system::Signature) -> String {
+pub(super) fn consent_for(found: &crate::system::Signature) -> String {
     match &found.uuid {
         Some(uuid) => format!("wipe: {{signature: {}, uuid: \"{uuid}\"}}", found.what),
         None => format!("wipe: {{signature: {}}}", found.what),

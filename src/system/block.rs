@@ -51,6 +51,8 @@ pub struct Geometry {
     pub block: u64,
     /// Blocks that it spans.
     pub blocks: u64,
+    /// It grows by so many blocks at least.
+    pub step: u64,
     /// The first block that belongs to a group.
     pub first: u64,
     /// Blocks of an allocation group; 0 if it grows by single blocks.
@@ -67,7 +69,8 @@ impl Geometry {
 
     /// The bytes it would span after growing to a device of this size; `None` if that is no more than now.
     pub fn grown(&self, device: u64) -> Option<u64> {
-        let mut blocks = device / self.block.max(1);
+        let step = self.step.max(1);
+        let mut blocks = device / self.block.max(1) / step * step;
         if self.group > 0 {
             let last = blocks.saturating_sub(self.first) % self.group;
             if last < self.least {
@@ -100,6 +103,7 @@ mod tests {
         let xfs = Geometry {
             block: 4096,
             blocks: 25_600,
+            step: 1,
             first: 0,
             group: 6_400,
             least: 4096,
@@ -113,9 +117,14 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn what_has_grown_grows_no_further(
-            blocks in 1u64..1 << 40, device in 0u64..1 << 52, group in 0u64..1 << 20, least in 0u64..5000, first in 0u64..2
+            blocks in 1u64..1 << 40,
+            device in 0u64..1 << 52,
+            step in 1u64..65,
+            group in 0u64..1 << 20,
+            least in 0u64..5000,
+            first in 0u64..2,
         ) {
-            let before = Geometry { block: 4096, blocks, first, group, least };
+            let before = Geometry { block: 4096, blocks, step, first, group, least };
             if let Some(size) = before.grown(device) {
                 proptest::prop_assert!(size <= device && size > before.size());
                 let after = Geometry { blocks: size / 4096, ..before };

@@ -1,8 +1,8 @@
 //! What the head of a device says of itself: identity and extent of the filesystems glrl makes, of physical volumes and of
 //! swap. libblkid knows many more; this is for what is in use, and for how far a filesystem reaches, without a process.
 //!
-//! Layouts: `xfs_dsb` (fs/xfs/libxfs/xfs_format.h), ext4's on-disk format (Documentation/filesystems/ext4/super.rst),
-//! `btrfs_super_block` (btrfs_tree.h), `label_header` (lvm2 lib/label/label.c), `swap_header` (include/linux/swap.h).
+//! Layouts: `xfs_dsb` (`fs/xfs/libxfs/xfs_format.h`), ext4's on-disk format (Documentation/filesystems/ext4/super.rst),
+//! `btrfs_super_block` (`btrfs_tree.h`), `label_header` (lvm2 lib/label/label.c), `swap_header` (include/linux/swap.h).
 
 use super::{Geometry, Signature};
 
@@ -72,7 +72,7 @@ impl<'a> Head<'a> {
     }
 }
 
-/// Fewer blocks than 16 MiB make no allocation group (`XFS_AG_MIN_BYTES`): mkfs.xfs leaves them, xfs_growfs would take 64.
+/// Fewer blocks than 16 MiB make no allocation group (`XFS_AG_MIN_BYTES`): mkfs.xfs leaves them, `xfs_growfs` would take 64.
 fn xfs_least(block: u64) -> u64 {
     (16 << 20) / block.max(1)
 }
@@ -82,6 +82,7 @@ pub(super) fn xfs_geometry(block: u64, blocks: u64, group: u64) -> Geometry {
     Geometry {
         block,
         blocks,
+        step: 1,
         first: 0,
         group,
         least: xfs_least(block),
@@ -138,6 +139,8 @@ fn ext(head: &Head) -> Option<Signature> {
         geometry: Some(Geometry {
             block,
             blocks,
+            // resize2fs(8) rounds down to pages of memory, which are of 64 KiB at most.
+            step: (64 << 10) / block.min(64 << 10),
             first,
             group,
             // mke2fs wants 50 blocks beside the metadata of a last group (lib/ext2fs/initialize.c); the kernel a little less
@@ -157,6 +160,7 @@ fn btrfs(head: &Head) -> Option<Signature> {
     let geometry = (head.le64(AT + 0x88) == 1).then(|| Geometry {
         block: sector,
         blocks: head.le64(AT + 0xD1) / sector,
+        step: 1,
         first: 0,
         group: 0,
         least: 0,

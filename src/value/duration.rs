@@ -49,7 +49,7 @@ impl fmt::Display for Duration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let milliseconds = self.0.as_millis();
         for (unit, factor) in UNITS.iter().rev() {
-            if milliseconds != 0 && milliseconds % u128::from(*factor) == 0 {
+            if milliseconds != 0 && milliseconds.is_multiple_of(u128::from(*factor)) {
                 return write!(f, "{}{unit}", milliseconds / u128::from(*factor));
             }
         }

@@ -1,6 +1,11 @@
-//! The node of a case: an overlay over a bare node with disks, on which installing a package brings what the case says it brings.
+//! The node of a case: an overlay over a bare node with disks, on which installing a package or running a program brings what the
+//! case says it brings.
 
-use std::{collections::BTreeMap, path::Path, path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use anyhow::Result;
 use glrl::{
@@ -16,12 +21,14 @@ use super::state::State;
 
 /// A bare node with these disks.
 #[derive(Debug)]
-pub(super) struct Disks(pub(super) BTreeMap<PathBuf, BlockDevice>);
+pub(crate) struct Disks(pub(crate) BTreeMap<PathBuf, BlockDevice>);
 
 /// The node of a case.
 pub(super) struct CaseNode<'a> {
     overlay: Overlay<'a>,
     brings: &'a BTreeMap<String, State>,
+    /// Programs that succeed as guards.
+    passes: Mutex<BTreeSet<String>>,
 }
 
 impl<'a> CaseNode<'a> {
@@ -29,19 +36,31 @@ impl<'a> CaseNode<'a> {
         let node = Self {
             overlay: Overlay::new(base),
             brings,
+            passes: Mutex::default(),
         };
-        before.establish(&node.overlay);
+        node.establish(before);
         node
+    }
+
+    fn establish(&self, state: &State) {
+        state.establish(&self.overlay);
+        let mut passes = self.passes.lock().unwrap_or_else(PoisonError::into_inner);
+        passes.extend(state.passes.iter().cloned());
+        passes.retain(|program| !state.fails.contains(program));
     }
 }
 
 impl System for CaseNode<'_> {
     fn execute(&self, op: &Op) -> Result<()> {
         self.overlay.execute(op)?;
-        if let Op::Install { packages } = op {
-            for brought in packages.iter().filter_map(|name| self.brings.get(name)) {
-                brought.establish(&self.overlay);
-            }
+        let causes = match op {
+            Op::Install { packages } => packages.clone(),
+            Op::Run(command) => vec![command.argv.join(" ")],
+            _ => Vec::new(),
+        };
+        for brought in causes.iter().filter_map(|cause| self.brings.get(cause)) {
+            self.establish(brought);
+            brought.fill_devices(&self.overlay);
         }
         Ok(())
     }
@@ -63,7 +82,7 @@ macro_rules! probe_by {
             fn block(&$self, device: &DevicePath) -> Result<Reading<Option<BlockDevice>>> { $self.disk(device) }
             fn lvm(&$self) -> Result<Reading<Arc<Lvm>>> { $inner.lvm() }
             fn exports(&$self) -> Result<Reading<Arc<Vec<Export>>>> { $inner.exports() }
-            fn guard(&$self, guard: &Guard) -> Result<Reading<bool>> { $inner.guard(guard) }
+            fn guard(&$self, guard: &Guard) -> Result<Reading<bool>> { $self.passes(guard) }
         }
     };
 }
@@ -76,10 +95,21 @@ impl Disks {
     fn disk(&self, device: &DevicePath) -> Result<Reading<Option<BlockDevice>>> {
         Ok(Reading::Known(self.0.get(&**device).cloned()))
     }
+
+    #[expect(clippy::unused_self, reason = "as the node of a case has it")]
+    fn passes(&self, guard: &Guard) -> Result<Reading<bool>> {
+        Bare.guard(guard)
+    }
 }
 
 impl CaseNode<'_> {
     fn disk(&self, device: &DevicePath) -> Result<Reading<Option<BlockDevice>>> {
         self.overlay.block(device)
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "as the trait has it")]
+    fn passes(&self, guard: &Guard) -> Result<Reading<bool>> {
+        let passes = self.passes.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(Reading::Known(passes.contains(&guard.argv.join(" "))))
     }
 }

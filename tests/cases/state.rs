@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use glrl::{
     system::{
-        Active, BlockDevice, Command, Contents, Effect, Enablement, FileType, Group, Meta, Mount, Op, Package, Probe,
-        Reading, Signature, System, Unit, User,
+        Active, BlockDevice, Command, Contents, Effect, Enablement, Export, FileType, Geometry, Group, Meta, Mount, Op,
+        Package, Probe, Reading, Signature, System, Unit, User,
     },
     value::{AbsPath, DevicePath, Mode, Owner, Size, UnitName},
 };
@@ -23,13 +23,21 @@ pub(super) struct State {
     /// Paths at which nothing stands.
     absent: Vec<AbsPath>,
     packages: Vec<String>,
-    units: BTreeMap<UnitName, Running>,
+    /// Packages that apt keeps at their version.
+    held: Vec<String>,
+    units: BTreeMap<UnitName, UnitState>,
     users: BTreeMap<String, Account>,
     groups: BTreeMap<String, u32>,
     devices: BTreeMap<DevicePath, Disk>,
     volume_groups: BTreeMap<String, VolumeGroup>,
     logical_volumes: BTreeMap<String, Size>,
     mounts: BTreeMap<AbsPath, Mounted>,
+    /// Directories and their clients, as the server exports them.
+    exports: BTreeMap<String, BTreeMap<String, Vec<String>>>,
+    /// Programs, with their arguments, that succeed as guards; all others fail. Not checked.
+    pub(super) passes: Vec<String>,
+    /// Of these, those that succeed no longer.
+    pub(super) fails: Vec<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -43,7 +51,7 @@ struct File {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Running {
+struct UnitState {
     running: bool,
     enabled: bool,
     #[serde(default)]
@@ -71,6 +79,12 @@ struct Disk {
     size: Size,
     contents: String,
     uuid: Option<String>,
+    label: Option<String>,
+    /// How much of the disk its filesystem spans; all of it where nothing is said.
+    spans: Option<Size>,
+    #[serde(default)]
+    read_only: bool,
+    in_use: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -100,27 +114,25 @@ impl State {
     /// The node that the case starts from: bare, with these disks.
     pub(super) fn base(&self) -> Disks {
         let device = |(path, disk): (&DevicePath, &Disk)| {
-            let contents = match disk.contents.split_once(": ") {
-                Some(("unsure", why)) => Contents::Unsure { why: why.to_owned() },
-                _ if disk.contents == "empty" => Contents::Empty,
-                _ => Contents::Known(Signature {
-                    what: disk.contents.clone(),
-                    uuid: disk.uuid.clone(),
-                    ..Signature::default()
-                }),
-            };
             (
                 path.to_path_buf(),
                 BlockDevice {
                     path: path.to_path_buf(),
                     size: disk.size.get(),
-                    read_only: false,
-                    in_use: None,
-                    contents,
+                    read_only: disk.read_only,
+                    in_use: disk.in_use.clone(),
+                    contents: disk.contents(),
                 },
             )
         };
         Disks(self.devices.iter().map(device).collect())
+    }
+
+    /// Puts on its devices what it says of them, as a program does that writes to them.
+    pub(super) fn fill_devices(&self, node: &dyn System) {
+        let contents = |(path, disk): (&DevicePath, &Disk)| Effect::Contents(path.clone(), disk.contents());
+        let command = Command::new(["case"]).makes(self.devices.iter().map(contents));
+        node.execute(&Op::Run(command)).expect("an overlay takes any operation");
     }
 
     /// Makes it true.
@@ -156,10 +168,11 @@ impl State {
         for path in &self.absent {
             execute(Op::Remove { path: path.clone() });
         }
-        for name in &self.packages {
+        let packages = self.packages.iter().map(|name| (name, false));
+        for (name, hold) in packages.chain(self.held.iter().map(|name| (name, true))) {
             let package = Package {
                 version: "1.0".to_owned(),
-                hold: false,
+                hold,
                 configured: true,
             };
             effects(vec![Effect::Package(name.clone(), Some(package))]);
@@ -221,6 +234,21 @@ impl State {
             };
             effects(vec![Effect::Mounted(mount)]);
         }
+        if !self.exports.is_empty() {
+            effects(vec![Effect::Exported(self.exports())]);
+        }
+    }
+
+    fn exports(&self) -> Vec<Export> {
+        let clients = |(path, clients): (&String, &BTreeMap<String, Vec<String>>)| {
+            let export = |(client, options): (&String, &Vec<String>)| Export {
+                path: path.clone(),
+                client: client.clone(),
+                options: options.clone(),
+            };
+            clients.iter().map(export).collect::<Vec<_>>()
+        };
+        self.exports.iter().flat_map(clients).collect()
     }
 
     /// An error says in what the node differs from it.
@@ -260,15 +288,22 @@ impl State {
         for name in &self.packages {
             known(node.package(name))?.ok_or_else(|| format!("package {name} is missing"))?;
         }
+        for name in &self.held {
+            let package = known(node.package(name))?.ok_or_else(|| format!("package {name} is missing"))?;
+            same(name, "hold", &package.hold, &true)?;
+        }
         for (name, unit) in &self.units {
             same(name, "state", &known(node.unit(name))?, &Some(unit.unit()))?;
         }
         for (name, account) in &self.users {
             let user = known(node.user(name))?.ok_or_else(|| format!("user {name} is missing"))?;
             same(name, "groups", &user.groups, &account.groups)?;
+            same(name, "shell", &user.shell, &account.shell)?;
+            same(name, "home", &user.home, &account.home)?;
         }
-        for name in self.groups.keys() {
-            known(node.group(name))?.ok_or_else(|| format!("group {name} is missing"))?;
+        for (name, gid) in &self.groups {
+            let group = known(node.group(name))?.ok_or_else(|| format!("group {name} is missing"))?;
+            same(name, "gid", &group.gid, &Some(*gid))?;
         }
         for (device, disk) in &self.devices {
             let block = known(node.block(device))?.ok_or_else(|| format!("{device} is missing"))?;
@@ -298,12 +333,50 @@ impl State {
             let found = mounts.iter().rev().find(|mount| mount.target == **target);
             let found = found.ok_or_else(|| format!("nothing is mounted at {target}"))?;
             same(target, "source", &found.source, &mounted.source)?;
+            if let Some(option) = mounted.options.iter().find(|option| !found.options.contains(option)) {
+                return Err(format!("{target} is mounted with {:?}, not {option}", found.options));
+            }
+        }
+        let live = known(node.exports())?;
+        for wanted in self.exports() {
+            let client = live
+                .iter()
+                .find(|export| export.path == wanted.path && export.client == wanted.client)
+                .ok_or_else(|| format!("{} is not exported to {}", wanted.path, wanted.client))?;
+            if let Some(option) = wanted.options.iter().find(|option| !client.options.contains(option)) {
+                return Err(format!(
+                    "{} is exported with {:?}, not {option}",
+                    wanted.path, client.options
+                ));
+            }
         }
         Ok(())
     }
 }
 
-impl Running {
+impl Disk {
+    fn contents(&self) -> Contents {
+        match self.contents.split_once(": ") {
+            Some(("unsure", why)) => Contents::Unsure { why: why.to_owned() },
+            _ if self.contents == "empty" => Contents::Empty,
+            _ => Contents::Known(Signature {
+                what: self.contents.clone(),
+                uuid: self.uuid.clone(),
+                label: self.label.clone(),
+                geometry: self.spans.map(|size| Geometry {
+                    block: 4096,
+                    blocks: size.get() / 4096,
+                    step: 1,
+                    first: 0,
+                    group: 0,
+                    least: 0,
+                }),
+            }),
+        }
+    }
+}
+
+impl UnitState {
     fn unit(&self) -> Unit {
         let active = if self.running { Active::Active } else { Active::Inactive };
         let enablement = match (self.masked, self.enabled) {

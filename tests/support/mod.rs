@@ -11,7 +11,14 @@ use glrl::{
 
 /// Loads the role in a file, with facts that are the same everywhere.
 pub(crate) fn load(role: &Path) -> Result<Loaded, String> {
-    let request = Request::new([role.display().to_string()], &SampleFacts);
+    load_with(role, &[])
+}
+
+/// The same, with these inputs, as `name=value`.
+pub(crate) fn load_with(role: &Path, set: &[&str]) -> Result<Loaded, String> {
+    let mut request = Request::new([role.display().to_string()], &SampleFacts);
+    request.roles_directories.extend(role.parent().map(Path::to_owned));
+    request.set.extend(set.iter().map(|&value| value.to_owned()));
     config::load(&request).map_err(|failure| failed(&failure))
 }
 

@@ -4,9 +4,9 @@
 # network). Prints the folder that holds `box`, `kernel`, `initrd` and `name`; made once, kept in a cache that is keyed by
 # what it was made from. Needs root: mmdebstrap, mkfs.ext4 -d and device nodes.
 #
-# The packages that the roles install are in the box as .deb files and not installed: apt in the machine has its
-# lists and its downloads already, and the roles still do their work. Python is installed, as on every ordinary box:
-# to compile it takes an emulated machine minutes.
+# What ordinary boxes come with (Python, LVM, XFS, cron, the NFS client) and what the database server depends on is
+# installed: an emulated machine takes minutes for each. The NFS server and the database server are left to the roles; they
+# are in the box as .deb files, so that apt in the machine has its lists and its downloads already.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -18,8 +18,16 @@ here=$(cd "$(dirname "$0")" && pwd)
 release=$(. /etc/os-release && echo "$ID $VERSION_CODENAME")
 suite=${release#* }
 case $release in
-debian\ *) kernel=linux-image-cloud-$(dpkg --print-architecture) ;;
-ubuntu\ *) kernel=linux-image-virtual ;;
+debian\ *)
+    kernel=linux-image-cloud-$(dpkg --print-architecture)
+    server=mariadb-server
+    present=mariadb-server-core,mariadb-client,galera-4,libdbi-perl,socat
+    ;;
+ubuntu\ *)
+    kernel=linux-image-virtual
+    server=mysql-server
+    present=mysql-client
+    ;;
 *) die "the box is made from the host's own apt sources, and $release is neither Debian nor Ubuntu" ;;
 esac
 
@@ -77,17 +85,14 @@ echo force-unsafe-io >"$root/etc/dpkg/dpkg.cfg.d/unsafe-io"
 cp -L "$root"/boot/vmlinuz-* "$work/kernel"
 cp -L "$root"/boot/initrd.img-* "$work/initrd"
 CUSTOMIZE
-case $release in
-debian\ *) server="mariadb-server mariadb-backup" ;;
-*) server="mysql-server" ;;
-esac
-echo "lvm2 xfsprogs nfs-kernel-server nfs-common cron zstd $server" >"$work/packages"
+echo "nfs-kernel-server $server" >"$work/packages"
 
 printf '%s\n' "$sources" >"$work/sources.list"
 # shellcheck disable=SC2016 # mmdebstrap's own variable
 nice -n 10 mmdebstrap --quiet --variant=minbase \
     --aptopt="$work/apt.conf" \
-    --include="python3,systemd-sysv,systemd-resolved,udev,dbus,kmod,iproute2,iputils-ping,openssh-server,sudo,ca-certificates,initramfs-tools,$kernel" \
+    --include="python3,lvm2,xfsprogs,cron,nfs-common,rsync,lsof,psmisc,gawk,$present" \
+    --include="systemd-sysv,systemd-resolved,udev,dbus,kmod,iproute2,iputils-ping,openssh-server,sudo,ca-certificates,initramfs-tools,$kernel" \
     --skip=cleanup/apt/lists,cleanup/apt/cache \
     --customize-hook="sh $work/customize.sh \"\$1\" $work" \
     "$suite" "$work/root" "$work/sources.list" >&2

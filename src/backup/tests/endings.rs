@@ -83,6 +83,7 @@ fn a_signal_ends_every_phase() {
                 ended();
                 Ok(1.0)
             }),
+            ..Behaviour::default()
         };
         let copying = signal("copy");
         let error = server

@@ -208,6 +208,7 @@ pub(super) struct Behaviour {
     pub(super) take: Arc<dyn Fn() -> Result<()> + Send + Sync>,
     pub(super) opened: Arc<dyn Fn(&Path) + Send + Sync>,
     pub(super) fill: Arc<dyn Fn() -> Result<f64> + Send + Sync>,
+    pub(super) grow: Arc<dyn Fn() -> Result<Option<u64>> + Send + Sync>,
 }
 
 impl Default for Behaviour {
@@ -216,6 +217,7 @@ impl Default for Behaviour {
             take: Arc::new(|| Ok(())),
             opened: Arc::new(|_| ()),
             fill: Arc::new(|| Ok(1.5)),
+            grow: Arc::new(|| Ok(None)),
         }
     }
 }
@@ -283,6 +285,10 @@ impl Snapshot for Copy {
 
     fn fill(&self) -> Result<f64> {
         (self.behaviour.fill)()
+    }
+
+    fn grow(&self) -> Result<Option<u64>> {
+        (self.behaviour.grow)()
     }
 
     fn record(&self) -> manifest::Snapshot {

@@ -138,7 +138,7 @@ impl ScratchServer {
             if let Some(output) = server.running.wait(Duration::from_millis(100))? {
                 return Ok(Err(server.ended(&output)));
             }
-            if let Ok(session) = Session::connect(&socket.to_string_lossy(), "root", None) {
+            if let Ok(session) = Session::connect(&socket.to_string_lossy(), "root", None, None) {
                 return Ok(Ok((server, session)));
             }
             if Instant::now() >= deadline {

@@ -166,12 +166,19 @@ pub(super) fn innochecksum(program: &Path, server: &Server, directory: &Path, in
             _ => &[Vec::new()],
         };
         for options in pages {
-            interrupt.check()?;
-            let run = Program::new(program.to_string_lossy())
-                .args(options)
-                .args([file])
-                .timeout(Duration::from_hours(4));
-            let output = run.output()?;
+            let run = Program::new(program.to_string_lossy()).args(options).args([file]);
+            let running = run.start()?;
+            let output = loop {
+                interrupt.check()?;
+                if let Some(output) = running.wait(Duration::from_millis(100))? {
+                    break output;
+                }
+            };
+            // Killed, it has found nothing out.
+            output
+                .status
+                .code()
+                .with_context(|| format!("{NAME} ended with {}", output.status))?;
             if !output.status.success() {
                 let name = file.strip_prefix(directory).unwrap_or(file);
                 findings.add(&name.display().to_string(), &format!("{:#}", run.failed(&output)));

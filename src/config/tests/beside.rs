@@ -8,6 +8,7 @@ use super::Site;
 use crate::{
     config::{
         library::Library,
+        made_up::MadeUp,
         role::RoleFile,
         role_context::{RoleContext, Wrong},
         scope::{Each, FactTable, Scope, Values},
@@ -23,7 +24,10 @@ use crate::{
 fn with_context<T>(site: &Site, call: impl FnOnce(&dyn Role) -> T) -> T {
     let mut sources = Sources::default();
     let library = Library::new(&[site.directory.path().join("roles")]);
-    let found = library.find("demo").expect("the role is there");
+    let found = library
+        .find("demo")
+        .expect("roles can be read")
+        .expect("the role is there");
     let file = sources.add(found.name.clone(), found.text.clone());
     let root = yaml::parse(file, &found.text).expect("the role is YAML");
     let mut mistakes = Diagnostics::default();
@@ -34,6 +38,7 @@ fn with_context<T>(site: &Site, call: impl FnOnce(&dyn Role) -> T) -> T {
     let each = Each {
         key: 0.into(),
         value: "first".into(),
+        made_up: false,
     };
     let facts = FactTable::new(&SampleFacts);
     let scope = Scope {
@@ -42,6 +47,7 @@ fn with_context<T>(site: &Site, call: impl FnOnce(&dyn Role) -> T) -> T {
         vars: &vars,
         facts: &facts,
         each: Some(&each),
+        made_up: &MadeUp::default(),
     };
     let templates = Templates::default();
     call(&RoleContext::new(&role, scope, &templates, false))
@@ -175,7 +181,10 @@ fn a_role_of_the_binary_has_its_templates_with_it() {
         ("files/tree/a", b"a"),
         ("files/tree/b/c", b"c"),
     ];
-    let found = Library::with_bundled(&[], FILES).find("demo").expect("it is built in");
+    let found = Library::with_bundled(&[], FILES)
+        .find("demo")
+        .expect("roles can be read")
+        .expect("it is built in");
     assert_eq!(found.name, "builtin:roles/demo.yml");
     let read = |directory, name| {
         found

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// A role that uses all of the language.
-const ROLE: &str = r##"role: demo
+const ROLE: &str = r#"role: demo
 description: >
   folded text
 inputs:
@@ -44,7 +44,7 @@ resources:
     comment: every kind
   - directory: { path: "/home/${inputs.owner}" }
     when: "${inputs.owner != null && {'a': 1}.a == 1}"
-"##;
+"#;
 
 const INCLUDED: &str = "role: demo2\ninputs: { x: path }\nresources: [ { directory: '${inputs.x}/demo2' } ]\n";
 

@@ -4,7 +4,7 @@ mod beside;
 mod laws;
 mod types;
 
-use std::{fs::File, io::Write, path::Path};
+use std::{fmt::Write as _, fs::File, io::Write, path::Path};
 
 use super::*;
 
@@ -106,18 +106,20 @@ fn plain(failure: &Failure) -> String {
     let mut text = String::new();
     for diagnostic in &failure.diagnostics.0 {
         if let Some(place) = diagnostic.place {
-            let range = place.range();
             let whole = failure.sources.text(place.file);
-            assert!(whole.get(range).is_some(), "{diagnostic:?} does not stand in {whole:?}");
-            text.push_str(&format!("{}: ", failure.sources.locate(place)));
+            assert!(
+                whole.get(place.range()).is_some(),
+                "{diagnostic:?} does not stand in {whole:?}"
+            );
+            let _ = write!(text, "{}: ", failure.sources.locate(place));
         }
-        text.push_str(&diagnostic.message);
-        if let Some(hint) = &diagnostic.hint {
-            text.push_str(&format!(" ({hint})"));
-        }
-        text.push('\n');
+        let hint = diagnostic
+            .hint
+            .as_ref()
+            .map_or_else(String::new, |hint| format!(" ({hint})"));
+        let _ = writeln!(text, "{}{hint}", diagnostic.message);
         for (place, note) in &diagnostic.notes {
-            text.push_str(&format!("  {}: {note}\n", failure.sources.locate(*place)));
+            let _ = writeln!(text, "  {}: {note}", failure.sources.locate(*place));
         }
     }
     text
@@ -380,7 +382,7 @@ resources:
 #[test]
 fn expressions_keep_types_and_render_in_text() {
     let site = Site::role(
-        r##"
+        r#"
 inputs: { n: { type: int, default: 3 }, on: { type: bool, default: true }, none: { type: int, optional: true } }
 vars:
   list: "${[1, inputs.n]}"
@@ -393,7 +395,7 @@ vars:
 resources:
   - directory: /${vars.text}
   - directory: "/${vars.nested.a[0]}/${vars.default}/${vars.size}/${vars.nested['k-3']}/${vars.sorted[0]}/${vars.matched}"
-"##,
+"#,
     );
     assert_eq!(
         site.ids(),
@@ -453,8 +455,11 @@ resources:
         ]
     );
     // What is left out is read all the same.
-    let wrong = role.replace("\"/flag/", "\"flag/");
-    assert!(Site::role(&wrong).samples().errors().contains("not an absolute path"));
+    let wrong = role.replace(
+        "\"/flag/${inputs.flag}\"",
+        "{ path: \"/flag/${inputs.flag}\", mode: 755 }",
+    );
+    assert!(Site::role(&wrong).samples().errors().contains("quote it"));
 }
 
 #[test]
@@ -517,4 +522,107 @@ fn facts_are_read_once_and_only_if_asked_for() {
         plain(&failure)
     );
     assert_eq!(*facts.0.lock().expect("nobody panicked"), ["os", "memory", "arch"]);
+}
+
+#[test]
+fn what_is_made_up_makes_no_mistakes() {
+    let role = r#"
+inputs:
+  name: string
+  size: { type: string, optional: true }
+  schedule: { type: string, optional: true }
+  shares: map of string
+  disks: { type: list of string, optional: true }
+vars:
+  upper: "${inputs.name.upperAscii()}"
+  device: "${inputs.size != null ? inputs.size : null}"
+resources:
+  - directory: { path: "${inputs.name}", mode: "${inputs.name}" }
+    needs: ["directory:${inputs.name}", directory:/literal]
+  - directory: { path: "/${inputs.shares.data}/${int(inputs.name)}" }
+  - directory: { path: "/share/${each.value}", mode: "${each.value}" }
+    for_each: ${inputs.shares}
+  - logical_volume: { name: data, volume_group: vg, size: "${inputs.size}" }
+    when: ${inputs.size != null}
+    notify: ["directory:${inputs.size}"]
+  - logical_volume: { name: more, volume_group: vg, size: "${vars.device}" }
+    when: ${inputs.size != null}
+  - cron: { name: job, schedule: "${inputs.schedule}", command: "true" }
+    when: ${inputs.schedule != null}
+  - filesystem: { device: "/dev/vg/data", type: "${inputs.size}" }
+    when: ${inputs.size != null}
+  - directory: { path: "/disk", mode: "${inputs.disks[3]}" }
+    when: ${inputs.disks != null && size(inputs.disks) > 3}
+  - directory: /literal
+"#;
+    let site = Site::role(role).samples();
+    let loaded = site.load().unwrap_or_else(|failure| panic!("{}", site.plain(&failure)));
+    let shown: Vec<_> = loaded
+        .declarations
+        .iter()
+        .map(|d| (d.id.as_str(), d.skipped.is_some()))
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            ("directory:/example/319", false),
+            ("directory:/example/445", false),
+            ("directory:/share/shares", false),
+            ("logical_volume:vg/data", true),
+            ("logical_volume:vg/more", true),
+            ("cron:job", true),
+            ("filesystem:/dev/vg/data", true),
+            ("directory:/disk", true),
+            ("directory:/literal", false),
+        ]
+    );
+    assert_eq!(loaded.declarations[0].needs.len(), 1, "what is made up names nothing");
+    // With values the same resources are left out, and what is given is held to its type.
+    let site = Site::role(role).set("name=x").set("shares={data: y}");
+    assert_eq!(
+        site.errors(),
+        "roles/demo.yml:12:24: 'x' is not an absolute path: start it with /\nroles/demo.yml:12:48: 'x' is not a mode: write three or four octal digits in quotes, as in \"0644\"\nroles/demo.yml:14:50: int(): string parse error: invalid digit found in string\nroles/demo.yml:15:54: 'y' is not a mode: write three or four octal digits in quotes, as in \"0644\"\n"
+    );
+    // Mistakes that no value would mend are said all the same, and one wrong value makes no others.
+    let wrong = role
+        .replace("type: \"${inputs.size}\"", "tipe: \"${inputs.size}\"")
+        .replace("inputs.disks[3]", "inputs.disk[3]");
+    let errors = Site::role(&wrong).samples().errors();
+    assert!(errors.contains("'tipe'") && errors.contains("'disk'"), "{errors}");
+    let site = Site::role(
+        "inputs: { port: int, name: string }\nvars: { next: '${inputs.port + 1}' }\nresources: [ { directory: '${inputs.name}/${vars.next}' } ]",
+    );
+    let errors = site.set("port=many").set("name=/srv").errors();
+    assert_eq!(
+        errors.lines().filter(|line| !line.starts_with(' ')).count(),
+        1,
+        "{errors}"
+    );
+}
+
+/// The guide's roles are right.
+#[test]
+fn the_guide_is_right() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/guides/roles.md");
+    let text = crate::system::texts::read(&path)
+        .expect("it can be read")
+        .expect("it is there");
+    let blocks: Vec<_> = text
+        .split("```yaml\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .collect();
+    assert!(blocks.len() >= 4, "{}", blocks.len());
+    for block in blocks {
+        let site = Site::role(block)
+            .file(
+                "roles/backup-client.yml",
+                "inputs: { server: host }\nresources: [ { directory: '/mnt/${inputs.server}' } ]",
+            )
+            .samples();
+        let loaded = site
+            .load()
+            .unwrap_or_else(|failure| panic!("{block}\n{}", site.plain(&failure)));
+        assert!(!block.contains("for_each") || loaded.declarations.len() > 1, "{block}");
+    }
 }

@@ -42,7 +42,7 @@ pub(super) fn install(tree: &Tree, packages: &[String]) -> Result<()> {
     }
     let removed = removed(&output);
     if removed.is_empty() {
-        return Err(apt("install").args(packages).failed(&output));
+        return Err(shown("install", packages).failed(&output));
     }
     Err(Refused::because(
         format!("installing {} would remove {removed}", packages.join(" ")),
@@ -53,11 +53,7 @@ pub(super) fn install(tree: &Tree, packages: &[String]) -> Result<()> {
 /// Removes these packages and nothing else; their conffiles stay.
 pub(super) fn remove(tree: &Tree, packages: &[String]) -> Result<()> {
     finish(tree)?;
-    let plan = Program::new("apt-get")
-        .args(["-s", "remove"])
-        .args(packages)
-        .env("DEBIAN_FRONTEND", "noninteractive")
-        .stdout()?;
+    let plan = shown("remove", packages).args(["--simulate"]).stdout()?;
     let others = others(&String::from_utf8_lossy(&plan), packages);
     if !others.is_empty() {
         return Err(Refused::because(
@@ -69,7 +65,16 @@ pub(super) fn remove(tree: &Tree, packages: &[String]) -> Result<()> {
             "declare those absent too, or keep this one",
         ));
     }
-    apt("remove").args(packages).stdout().map(drop)
+    let output = apt("remove").args(packages).output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(shown("remove", packages).failed(&output))
+}
+
+/// `apt-get VERB PACKAGES`, as errors call it: a dozen options would hide what failed.
+fn shown(verb: &str, packages: &[String]) -> Program {
+    Program::new("apt-get").args([verb]).args(packages)
 }
 
 /// `apt-get VERB` as glrl wants it.

@@ -1,5 +1,7 @@
 //! LVM's report: all of it by one process.
 
+#![expect(clippy::struct_field_names, reason = "the columns of lvmreport(7) are what they are")]
+
 use std::{path::Path, time::Duration};
 
 use anyhow::{Context, Result, bail};
@@ -175,7 +177,6 @@ fn number(text: &str) -> Result<u64> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
 
     use super::*;
 
@@ -218,7 +219,7 @@ mod tests {
             panic!("{lvm:?}")
         };
         assert_eq!((grown.size, grown.room), (74 << 22, 399 << 20));
-        assert!(missing.missing && missing.device == PathBuf::from("[unknown]"));
+        assert!(missing.missing && missing.device == Path::new("[unknown]"));
         assert_eq!(orphan.volume_group, None);
         assert_eq!(stray.volume_group.as_deref(), Some("[unknown]"));
         let snapshot = lvm.logical_volume("data", "s").unwrap();

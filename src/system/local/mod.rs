@@ -5,6 +5,7 @@ mod accounts;
 mod apt;
 mod block;
 mod devices;
+mod explain;
 mod exports;
 mod guard;
 mod kernel;
@@ -190,7 +191,7 @@ impl Probe for LocalNode {
         if let Some(block) = kept.get(device) {
             return Ok(Reading::Known(block.clone()));
         }
-        let block = block::read(device, &*self.mounts.get(mounts::read)?)?;
+        let block = block::read(device, &self.mounts.get(mounts::read)?)?;
         kept.insert(device.clone(), block.clone());
         Ok(Reading::Known(block))
     }

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Result, bail};
 
-use super::{accounts::Accounts, mounts};
+use super::{accounts::Accounts, explain};
 use crate::system::{
     Command, Effect,
     programs::{Missing, Program},
@@ -52,25 +52,7 @@ pub(super) fn run(command: &Command, root: &Path, live: bool, accounts: &Account
         }
         thread::sleep(PAUSE);
     };
-    let error = if command.patience.is_zero() {
-        error
-    } else {
-        error.context(format!("it did not work for {} s", command.patience.as_secs()))
-    };
-    // What cannot be unmounted is in use by somebody, whose name is what the operator needs.
-    let busy: Vec<String> = command
-        .makes
-        .iter()
-        .filter_map(|effect| match effect {
-            Effect::Unmounted(target) => Some(mounts::users(target)),
-            _ => None,
-        })
-        .flatten()
-        .collect();
-    if busy.is_empty() {
-        return Err(error);
-    }
-    Err(error.context(format!("it is in use: {}", busy.join("; "))))
+    Err(explain::explain(command, error))
 }
 
 /// Between two tries of a command that has patience.

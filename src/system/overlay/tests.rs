@@ -67,7 +67,9 @@ fn a_tree() -> tempfile::TempDir {
 }
 
 /// All that is compared at a path; `None` where links go round in a circle. A link's mode means nothing.
-fn seen(node: &dyn Probe, path: &Path) -> Option<(Option<Entry>, Option<Vec<u8>>, Vec<String>)> {
+type Seen = (Option<Entry>, Option<Vec<u8>>, Vec<String>);
+
+fn seen(node: &dyn Probe, path: &Path) -> Option<Seen> {
     let mut entry = settled(node.entry(path))?;
     if let Some(Entry {
         file_type: FileType::Link { .. },

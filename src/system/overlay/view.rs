@@ -50,11 +50,13 @@ pub struct View<'o> {
     pub(super) ancestry: &'o Ancestry,
 }
 
-/// Where packages put files; elsewhere what is absent stays absent until a resource makes it (Debian Policy, FHS).
+/// Where packages put files; elsewhere what is absent stays absent until a resource makes it (Debian Policy, FHS). fstab is the
+/// administrator's, and /run/systemd/system is there if the machine was booted by systemd (`sd_booted(3)`), which no
+/// package changes.
 fn packages_write_to(path: &Path) -> bool {
     let inside = |directories: &[&str]| directories.iter().any(|directory| path.starts_with(directory));
     inside(&["/etc", "/usr", "/var", "/lib", "/bin", "/sbin", "/boot", "/opt", "/run"])
-        && !inside(&["/usr/local", "/var/local"])
+        && !inside(&["/usr/local", "/var/local", "/etc/fstab", "/run/systemd/system"])
 }
 
 impl View<'_> {

@@ -38,7 +38,7 @@ pub(super) fn cached_head(disk: &Disk) -> Result<Vec<u8>> {
 
 fn read(disk: &Disk, at: u64, length: u64) -> Result<Vec<u8>> {
     let length = usize::try_from(length)?;
-    let aligned = length % ALIGNMENT == 0 && at % ALIGNMENT as u64 == 0;
+    let aligned = length % ALIGNMENT == 0 && at.is_multiple_of(ALIGNMENT as u64);
     if aligned {
         match disk.open(OFlag::O_DIRECT) {
             Ok(file) => return from(file, at, length),

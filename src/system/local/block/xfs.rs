@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 
 use crate::system::{Geometry, superblock};
 
-/// `struct xfs_fsop_geom_v1` (fs/xfs/libxfs/xfs_fs.h).
+/// `struct xfs_fsop_geom_v1` (`fs/xfs/libxfs/xfs_fs.h`).
 #[repr(C)]
 #[derive(Debug, Default)]
 pub(super) struct Answer {

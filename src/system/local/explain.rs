@@ -1,0 +1,78 @@
+//! What a program's failure means to the operator, where the program does not say it: who keeps a mount busy, what lvcreate would not
+//! wipe, how long a server was waited for.
+
+use anyhow::Error;
+
+use super::mounts;
+use crate::system::{Command, Effect, Refused};
+
+/// The error of a command that has failed, with what is known about it.
+pub(super) fn explain(command: &Command, error: Error) -> Error {
+    for effect in &command.makes {
+        match effect {
+            Effect::Unmounted(target) => {
+                let users = mounts::users(target);
+                if !users.is_empty() {
+                    return error.context(format!("{} is in use: {}", target.display(), users.join("; ")));
+                }
+            }
+            Effect::LogicalVolume { volume_group, name, .. } if declined_to_wipe(&error) => {
+                return unwiped(command, volume_group, name, &error);
+            }
+            _ => {}
+        }
+    }
+    if command.patience.is_zero() {
+        return error;
+    }
+    error.context(format!("it did not work for {} s", command.patience.as_secs()))
+}
+
+/// lvcreate found an old signature in the extents it was to use, asked, and got no answer (lvm2 2.03, `wipe_lv`).
+fn declined_to_wipe(error: &Error) -> bool {
+    format!("{error:#}").contains("Failed to wipe signatures")
+}
+
+fn unwiped(command: &Command, group: &str, name: &str, error: &Error) -> Error {
+    let said = format!("{error:#}");
+    let what = said
+        .split_once(" signature detected on")
+        .and_then(|(before, _)| before.rsplit(' ').next())
+        .unwrap_or("old");
+    let by_hand = command.argv.join(" ").replacen("lvcreate", "lvcreate --yes", 1);
+    Refused::because(
+        format!(
+            "{group}/{name} was not made: the free extents of {group} still carry an {what} signature, from a volume or a use of \
+             the disk that is gone"
+        ),
+        format!("if nothing of it is needed, wipe it by making the volume yourself, and run again: {by_hand}"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_old_signature_in_free_extents_is_a_refusal() {
+        let effect = Effect::LogicalVolume {
+            volume_group: "data".to_owned(),
+            name: "b".to_owned(),
+            size: 4 << 20,
+        };
+        let command = Command::new(["lvcreate", "--extents", "50", "--name", "b", "data"]).makes([effect]);
+        // From lvm2 2.03.16.
+        let said = "lvcreate failed (exit status: 5): WARNING: ext4 signature detected on /dev/data/b at offset 1080. Wipe it? [y/n]: [n]\n\
+                    Aborted wiping of ext4.\n1 existing signature left on the device.\n\
+                    Failed to wipe signatures on logical volume data/b.";
+        let error = explain(&command, Error::msg(said));
+        let refused = error.downcast_ref::<Refused>().unwrap();
+        assert!(refused.what.contains("an ext4 signature"), "{}", refused.what);
+        assert!(
+            refused.hint.ends_with("lvcreate --yes --extents 50 --name b data"),
+            "{}",
+            refused.hint
+        );
+        assert!(!explain(&command, Error::msg("insufficient free space")).is::<Refused>());
+    }
+}

@@ -1,0 +1,104 @@
+//! Real mounts, outside of fstab.
+
+use glrl::system::Refused;
+use serde_json::json;
+
+use super::{
+    alone, converge,
+    loops::{Loop, SIZE, sh, sh_output},
+    plan, resource,
+};
+
+/// Unmounts when the test ends.
+struct Target(tempfile::TempDir);
+
+impl Target {
+    fn new() -> Self {
+        Self(tempfile::tempdir().expect("a directory"))
+    }
+
+    fn path(&self) -> String {
+        format!("{}/sub/mnt", self.0.path().display())
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").args(["--quiet", "--recursive", &self.path()]).status();
+    }
+}
+
+fn options(path: &str) -> String {
+    sh_output("findmnt", &["--noheadings", "--output", "OPTIONS", path])
+}
+
+#[test]
+fn a_mount_follows_its_options() {
+    let _alone = alone();
+    for fs_type in ["xfs", "ext4", "btrfs"] {
+        let disk = Loop::new(SIZE);
+        converge(&*resource("filesystem", json!({"device": disk.path, "type": fs_type})).expect("right")).expect("made");
+        let target = Target::new();
+        let path = target.path();
+        let wish = |options: &[&str]| {
+            let properties = json!({"path": path, "device": disk.path, "persist": false, "options": options});
+            resource("mount", properties).expect("right")
+        };
+        for (given, shown) in [
+            (&[][..], "rw,relatime"),
+            (&["noatime"][..], "rw,noatime"),
+            (&["ro", "nosuid", "nodev"][..], "ro,nosuid,nodev,relatime"),
+            (&["defaults"][..], "rw,relatime"),
+            (&["noexec", "nodiratime", "strictatime"][..], "rw,noexec,nodiratime"),
+        ] {
+            converge(&*wish(given)).unwrap_or_else(|error| panic!("{fs_type} {given:?}: {error:#}"));
+            assert!(options(&path).starts_with(shown), "{fs_type} {given:?}: {}", options(&path));
+            assert!(plan(&*wish(given)).expect("a plan").is_empty());
+        }
+        let absent = json!({"path": path, "device": disk.path, "state": "absent"});
+        let absent = resource("mount", absent).expect("right");
+        // fstab of this machine does not have it, so only the mount goes.
+        converge(&*absent).expect("unmounted");
+        assert!(plan(&*absent).expect("a plan").is_empty());
+    }
+}
+
+#[test]
+fn nothing_is_mounted_over() {
+    let _alone = alone();
+    let (disk, other) = (Loop::new(SIZE), Loop::new(SIZE));
+    for disk in [&disk, &other] {
+        sh("mkfs.xfs", &["-q", &disk.path]);
+    }
+    let target = Target::new();
+    let path = target.path();
+    let wish = |device: &str, hide: bool| {
+        resource("mount", json!({"path": path, "device": device, "persist": false, "hide": hide})).expect("right")
+    };
+    std::fs::create_dir_all(&path).expect("a directory");
+    std::fs::write(format!("{path}/precious"), "data").expect("a file");
+    let error = plan(&*wish(&disk.path, false)).expect_err("files");
+    assert!(error.is::<Refused>() && error.to_string().contains("precious"), "{error:#}");
+    converge(&*wish(&disk.path, true)).expect("hidden");
+    let error = plan(&*wish(&other.path, true)).expect_err("another mount");
+    assert!(error.is::<Refused>() && error.to_string().contains(&disk.path), "{error:#}");
+    assert!(plan(&*wish(&disk.path, false)).expect("a plan").is_empty());
+}
+
+#[test]
+fn who_keeps_it_busy_is_named() {
+    let _alone = alone();
+    let disk = Loop::new(SIZE);
+    sh("mkfs.xfs", &["-q", &disk.path]);
+    let target = Target::new();
+    let path = target.path();
+    let properties = json!({"path": path, "device": disk.path, "persist": false});
+    converge(&*resource("mount", properties).expect("right")).expect("mounted");
+    let mut sleeper = std::process::Command::new("sleep").arg("60").current_dir(&path).spawn().expect("a process");
+    let absent = resource("mount", json!({"path": path, "device": disk.path, "state": "absent"})).expect("right");
+    let error = format!("{:#}", converge(&*absent).expect_err("busy"));
+    let pid = sleeper.id();
+    sleeper.kill().and_then(|()| sleeper.wait()).expect("ended");
+    assert!(error.contains(&format!("sleep (pid {pid})")), "{error}");
+    converge(&*absent).expect("unmounted");
+}

@@ -1,0 +1,12 @@
+#!/bin/sh
+# The programs that the tests on this machine's own devices and trees start; at once done where all is there.
+set -eu
+for package in btrfs-progs cron cryptsetup-bin dosfstools e2fsprogs fdisk gdisk mdadm passwd python3-venv util-linux xfsprogs; do
+    dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing="${missing:-} $package"
+done
+[ -n "${missing:-}" ] || exit 0
+as_root=
+[ "$(id -u)" -eq 0 ] || as_root=sudo
+$as_root apt-get -qq update
+# shellcheck disable=SC2086 # a list of words is meant
+$as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=600 install -y --no-install-recommends $missing >/dev/null
