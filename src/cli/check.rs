@@ -1,6 +1,6 @@
 //! `glrl check`: are roles right? Offline, without a node.
 
-use std::{collections::HashSet, path::Path};
+use std::{collections::HashSet, path::PathBuf};
 
 use super::{
     Context, Error, Exit, examples,
@@ -28,7 +28,7 @@ use crate::{
     ("glrl check --json", "for editors: a mistake a line"),
 ]))]
 pub(super) struct Args {
-    /// Roles by their name or their file; those in ./roles where none is named
+    /// Roles by their name or their file; all in ./roles, or in --roles-dir, where none is named
     #[arg(value_name = "ROLE")]
     roles: Vec<String>,
     #[command(flatten)]
@@ -40,7 +40,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
     let roles = if args.roles.is_empty() {
-        all()?
+        all(&args.places.roles_dir)?
     } else {
         args.roles.clone()
     };
@@ -104,14 +104,23 @@ fn check(role: &str, args: &Args) -> Result<usize, Error> {
     Ok(order(loaded, vec![role.to_owned()])?.graph.len())
 }
 
-/// The roles in `./roles`.
-fn all() -> Result<Vec<String>, Error> {
-    let names = texts::list(Path::new("roles"))?;
-    let stems = names.iter().filter_map(|name| name.strip_suffix(".yml"));
-    let roles: Vec<String> = stems.map(|stem| format!("roles/{stem}.yml")).collect();
+/// The roles in `--roles-dir`, or in `./roles`.
+fn all(directories: &[PathBuf]) -> Result<Vec<String>, Error> {
+    let usual = [PathBuf::from("roles")];
+    let directories = if directories.is_empty() { &usual } else { directories };
+    let mut roles = Vec::new();
+    for directory in directories {
+        let names = texts::list(directory)?;
+        let stems = names.iter().filter_map(|name| name.strip_suffix(".yml"));
+        roles.extend(stems.map(|stem| format!("{}/{stem}.yml", directory.display())));
+    }
     if roles.is_empty() {
+        let directories: Vec<_> = directories
+            .iter()
+            .map(|directory| directory.display().to_string())
+            .collect();
         return Err(Error::Usage {
-            message: "there are no roles in ./roles".to_owned(),
+            message: format!("there are no roles in {}", directories.join(", ")),
             hint: Some("name a role or a file: glrl check web.yml".to_owned()),
         });
     }

@@ -82,15 +82,21 @@ fn causes(first: Option<&(dyn std::error::Error + 'static)>) -> Vec<String> {
 
 /// What can be done about an error.
 fn hint(error: &anyhow::Error) -> Option<&str> {
-    let denied = |cause: &(dyn std::error::Error + 'static)| {
-        cause
-            .downcast_ref::<std::io::Error>()
-            .is_some_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
-    };
     match error.downcast_ref::<Refused>() {
         Some(refused) => Some(&refused.hint),
         None if error.is::<Locked>() => Some("wait for it to end, with --wait 10m"),
-        None if error.chain().any(denied) && !nix::unistd::geteuid().is_root() => Some("run it as root"),
+        None if error.chain().any(is_denial) && !nix::unistd::geteuid().is_root() => Some("run it as root"),
         None => None,
     }
+}
+
+/// Whether the kernel has refused something to this user.
+fn is_denial(cause: &(dyn std::error::Error + 'static)) -> bool {
+    use std::io::{Error, ErrorKind};
+    let kind = match (cause.downcast_ref::<Error>(), cause.downcast_ref::<nix::Error>()) {
+        (Some(error), _) => error.kind(),
+        (_, Some(errno)) => Error::from(*errno).kind(),
+        _ => return false,
+    };
+    kind == ErrorKind::PermissionDenied
 }

@@ -1,5 +1,6 @@
 //! `glrl facts`: what expressions can ask about the node.
 
+use clap::builder::PossibleValuesParser;
 use serde_json::{Map, Value};
 
 use super::{Context, Error, Exit, examples, node::Node};
@@ -20,7 +21,8 @@ use crate::{
     ("glrl facts --json | jq .memory", "for programs"),
 ]))]
 pub(super) struct Args {
-    /// One of them, as in os
+    /// One of them
+    #[arg(value_parser = PossibleValuesParser::new(NAMES))]
     name: Option<String>,
     /// Print one JSON object
     #[arg(long, help_heading = "Output")]
@@ -30,17 +32,13 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
-    let names = match &args.name {
-        None => NAMES.to_vec(),
-        Some(name) => match NAMES.iter().find(|known| *known == name) {
-            Some(known) => vec![*known],
-            None => return Err(Error::unknown("fact", name, &NAMES)),
-        },
-    };
     let facts = NodeFacts::new(args.node.path());
     let mut values = Map::new();
-    for name in names {
-        values.insert(name.to_owned(), facts.get(name)?);
+    for name in NAMES
+        .iter()
+        .filter(|name| args.name.as_deref().is_none_or(|only| only == **name))
+    {
+        values.insert((*name).to_owned(), facts.get(name)?);
     }
     let text = if args.json {
         object(values) + "\n"

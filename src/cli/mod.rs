@@ -41,7 +41,7 @@ use crate::report::{
 #[derive(Debug, Parser)]
 #[command(name = "glrl", version, styles = style::CLAP, max_term_width = 100, arg_required_else_help = true)]
 #[command(subcommand_required = true, disable_help_subcommand = true, infer_long_args = false)]
-#[command(after_help = after_help(), after_long_help = after_help())]
+#[command(after_help = after_help(), after_long_help = format!("{}{}", after_help(), environment()))]
 struct Cli {
     #[command(flatten)]
     output: Output,
@@ -149,6 +149,15 @@ fn after_help() -> String {
         let _ = writeln!(text, "  {:>3}  {}", exit.code(), exit.meaning());
     }
     text
+}
+
+/// What is read from the environment, below `glrl --help`.
+fn environment() -> String {
+    let title = paint(STRONG, "Environment:");
+    format!(
+        "\n{title}\n  GLRL_VAR_NAME  the value of the input NAME\n  GLRL_LOG       a filter of the log, as in glrl::engine=trace\n  \
+         NO_COLOR       no colours, if it is set\n"
+    )
 }
 
 /// Examples, as they stand below the help of a command.

@@ -1,5 +1,7 @@
 //! `glrl plan`: the dry run.
 
+use anyhow::Context as _;
+
 use super::{Context, Error, Exit, examples, job::Job, stop};
 use crate::engine;
 
@@ -24,7 +26,7 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
     stop::listen()?;
     let node = args.job.node().open()?;
     let owed = match args.job.node().state_if_any()? {
-        Some(state) => engine::owed(&state)?,
+        Some(state) => engine::owed(&state).context("reading which notifications are still owed")?,
         None => Vec::new(),
     };
     let summary = engine::plan(&args.job.run(&prepared), &node, &owed, &mut args.job.teller(context))?;

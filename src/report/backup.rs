@@ -318,4 +318,41 @@ mod tests {
         insta::assert_snapshot!(anstream::adapter::strip_str(&text).to_string());
         assert_eq!(Steps::new(Verbosity::Quiet).verdict(&verdict("ok")), "");
     }
+
+    fn manifest() -> Manifest {
+        let digests = json!({ "bytes": 746_586_112, "blake3": "", "sha256": "" });
+        from(json!({
+            "schema": 1, "id": "mysql-db1-20261101T031500Z", "host": "db1", "glrl": "0.1.0",
+            "started": "2026-11-01T03:15:00Z", "ended": "2026-11-01T03:15:41Z",
+            "server": {
+                "flavour": "mariadb", "version": "10.11.19", "version_text": "10.11.19-MariaDB", "uuid": null,
+                "plugins": [], "variables": {},
+            },
+            "coordinates": { "binlog": null, "gtid": null, "gtid_slave_pos": null, "replicas": [] },
+            "lock": { "mode": "BACKUP STAGE", "wait_ms": 12.0, "hold_ms": 132.4, "budget_ms": 5000.0 },
+            "volume": { "group": "mysql", "name": "data", "mount_point": "/var/lib/mysql", "filesystem": "xfs", "datadir": "." },
+            "snapshot": { "name": "glrl_backup_1", "bytes": 1 << 30, "fill_percent": 2.5 },
+            "archive": { "format": "tar+zstd", "level": 3, "bytes": 746_586_112, "blake3": "", "sha256": "" },
+            "files": { "count": 1204, "bytes": 2_576_980_377_u64, "stored": 0, "list": digests, "left_out": [] },
+        }))
+    }
+
+    #[test]
+    fn backups_are_a_table() {
+        let listed = |time: &str, broken: Option<&str>, word: Option<&str>, manifest: Option<Manifest>| Listed {
+            id: format!("mysql-db1-202611{time}Z").parse().unwrap(),
+            age_seconds: 3 * 86_400,
+            broken: broken.map(str::to_owned),
+            verdict: word.map(verdict),
+            manifest,
+        };
+        let backups = [
+            listed("01T031500", Some("its archive is gone"), None, None),
+            listed("02T031500", None, Some("corrupt"), Some(manifest())),
+            listed("03T031500", None, Some("ok"), Some(manifest())),
+            listed("04T031500", None, None, Some(manifest())),
+        ];
+        let text = list(&backups) + &list(&[]) + &Steps::new(Verbosity::Normal).complete(&manifest());
+        insta::assert_snapshot!(anstream::adapter::strip_str(&text).to_string());
+    }
 }

@@ -4,6 +4,7 @@ pub(super) mod kind;
 pub(super) mod role;
 
 use anyhow::Context as _;
+use clap::builder::PossibleValuesParser;
 
 use super::{Context, Error, Exit, examples};
 use crate::resource::KINDS;
@@ -15,24 +16,14 @@ use crate::resource::KINDS;
     ("glrl schema logical_volume", "one kind"),
 ]))]
 pub(super) struct Args {
-    /// A kind, as in file or package
+    /// A kind
+    #[arg(value_parser = PossibleValuesParser::new(KINDS.iter().map(|kind| kind.name)))]
     kind: Option<String>,
 }
 
 pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
-    let schema = match &args.kind {
-        None => role::role(),
-        Some(name) => match KINDS.iter().find(|kind| kind.name == name) {
-            Some(kind) => kind::properties(kind),
-            None => {
-                return Err(Error::unknown(
-                    "kind",
-                    name,
-                    &KINDS.iter().map(|kind| kind.name).collect::<Vec<_>>(),
-                ));
-            }
-        },
-    };
+    let kind = KINDS.iter().find(|kind| args.kind.as_deref() == Some(kind.name));
+    let schema = kind.map_or_else(role::role, kind::properties);
     let mut text = serde_json::to_string_pretty(&schema).context("writing the schema")?;
     text.push('\n');
     context.terminal.out(&text);

@@ -16,6 +16,14 @@ pub(super) struct Limits {
     pub(super) whole: usize,
 }
 
+impl Limits {
+    /// Everything is shown.
+    pub(super) const NONE: Self = Self {
+        diff: usize::MAX,
+        whole: usize::MAX,
+    };
+}
+
 /// The lines below a resource, not indented: short values in one column, then texts with their diffs.
 pub(super) fn lines(changes: &[Change], limits: Limits) -> Vec<String> {
     let (texts, values): (Vec<_>, Vec<_>) = changes.iter().partition(|change| is_text(change));

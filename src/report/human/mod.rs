@@ -1,25 +1,21 @@
 //! Events for eyes: a plan as a list, a converge as a story.
 
 mod change;
+mod entry;
 mod problem;
 mod summary;
 #[cfg(test)]
 mod tests;
 mod words;
 
-use std::fmt::Write;
-
-use self::{change::Limits, problem::Problem};
+use self::problem::Problem;
 use super::{
     Progress, Renderer, Said, Verbosity,
     event::{Event, Outcome},
-    style::{DIM, STRONG, WARNING, paint},
-    text::{count, duration, line},
+    style::{STRONG, paint},
+    text::{count, line},
 };
-use crate::{
-    resource::{Action, Change},
-    value::Id,
-};
+use crate::value::Id;
 
 /// Which of the two is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,12 +36,10 @@ pub struct Human {
     shown: bool,
     /// Of the ids that a converge will show, so that its times stand in one column.
     width: usize,
-    /// By what was last said of each resource.
+    /// What has gone wrong so far.
     problems: Vec<Problem>,
 }
 
-/// Details of a resource stand this far in.
-const INDENT: &str = "        ";
 /// A longer id puts its time out of the column, and nobody else's.
 const WIDEST: usize = 56;
 
@@ -75,89 +69,6 @@ impl Human {
             line(&roles.join(", ")),
             count(self.total, "resource")
         )
-    }
-
-    /// A resource in a plan.
-    fn planned(&self, id: &Id, outcome: &Outcome, warnings: &[String]) -> String {
-        if self.hidden(outcome, warnings) {
-            return String::new();
-        }
-        let word = words::outcome(outcome);
-        let mut text = head(word, word.planned, id.as_str());
-        note(&mut text, outcome);
-        text.push('\n');
-        self.details(&mut text, outcome, warnings);
-        text
-    }
-
-    /// A resource in a converge.
-    fn applied(&self, id: &Id, outcome: &Outcome, warnings: &[String], milliseconds: u64) -> String {
-        if self.hidden(outcome, warnings) {
-            return String::new();
-        }
-        let word = words::outcome(outcome);
-        let mut text = head(word, word.done, id.as_str());
-        if matches!(outcome, Outcome::Changed { .. } | Outcome::Failed { .. }) {
-            let pad = self.width.saturating_sub(id.as_str().chars().count());
-            let _ = write!(
-                text,
-                "{:pad$}  {}",
-                "",
-                paint(DIM, format_args!("{:>8}", duration(milliseconds)))
-            );
-        }
-        note(&mut text, outcome);
-        if let Outcome::Changed { changes, action } = outcome
-            && *action == Action::Update
-            && self.verbosity < Verbosity::Verbose
-        {
-            let names: Vec<_> = changes.iter().map(|change| line(&change.property)).collect();
-            let _ = write!(text, "  {}", paint(DIM, names.join(", ")));
-        }
-        text.push('\n');
-        let details = if self.verbosity == Verbosity::Verbose {
-            outcome
-        } else {
-            &Outcome::Unchanged
-        };
-        self.details(&mut text, details, warnings);
-        text
-    }
-
-    /// What is as declared, and what is left out as the role says, is only counted, unless there is something to know about it.
-    fn hidden(&self, outcome: &Outcome, warnings: &[String]) -> bool {
-        let calm = matches!(outcome, Outcome::Unchanged | Outcome::Skipped { cause: None, .. });
-        match self.verbosity {
-            Verbosity::Quiet => true,
-            Verbosity::Normal => calm && warnings.is_empty(),
-            Verbosity::Verbose => false,
-        }
-    }
-
-    fn details(&self, text: &mut String, outcome: &Outcome, warnings: &[String]) {
-        let limits = if self.verbosity == Verbosity::Verbose {
-            Limits {
-                diff: usize::MAX,
-                whole: usize::MAX,
-            }
-        } else {
-            Limits { diff: 60, whole: 12 }
-        };
-        match outcome {
-            Outcome::Changed { changes, .. } => indented(text, change::lines(changes, limits)),
-            // On the node there may be anything: only what it will be counts.
-            Outcome::Unknown { wants, .. } => indented(text, change::lines(&wanted(wants), limits)),
-            _ => {}
-        }
-        indented(text, warnings.iter().map(|warning| self::warning(warning)));
-    }
-
-    /// Keeps what went wrong with a resource; what is said later counts.
-    fn remember(&mut self, id: &Id, place: &str, outcome: &Outcome) {
-        if !self.problems.is_empty() {
-            self.problems.retain(|problem| problem.id != *id);
-        }
-        self.problems.extend(Problem::of(id, place, outcome));
     }
 
     fn progress(&self, now: String) -> Option<Progress> {
@@ -201,12 +112,10 @@ impl Renderer for Human {
                 outcome,
                 warnings,
             } => {
-                self.remember(id, place, outcome);
+                self.problems.extend(Problem::of(id, place, outcome));
                 match self.story {
-                    Story::Plan => {
-                        said.out = self.planned(id, outcome, warnings);
-                        said.err = self.quiet_warnings(id, warnings);
-                    }
+                    Story::Plan if quiet => said.err = entry::warnings(id, warnings),
+                    Story::Plan => said.out = entry::planned(id, outcome, warnings, self.verbosity),
                     Story::Converge if *outcome != Outcome::Unchanged => {
                         self.width = self.width.max(id.as_str().chars().count().min(WIDEST));
                     }
@@ -223,25 +132,31 @@ impl Renderer for Human {
                 warnings,
                 milliseconds,
             } => {
+                if self.done == 0 {
+                    // What planning found is said again by each resource's own turn, or has gone.
+                    self.problems.clear();
+                }
                 self.done += 1;
-                self.remember(id, place, outcome);
-                said.out = self.applied(id, outcome, warnings, *milliseconds);
-                said.err = self.quiet_warnings(id, warnings);
+                self.problems.extend(Problem::of(id, place, outcome));
+                if quiet {
+                    said.err = entry::warnings(id, warnings);
+                } else {
+                    let time = entry::Time {
+                        milliseconds: *milliseconds,
+                        column: self.width,
+                    };
+                    said.out = entry::applied(id, outcome, warnings, time, self.verbosity);
+                }
             }
             Event::Drift { id, message } => {
-                let text = format!(
-                    "{}  {}\n",
-                    head(words::DRIFT, "drift", id.as_str()),
-                    paint(DIM, line(message))
-                );
+                let text = entry::remark(words::DRIFT, id.as_str(), message);
                 if quiet { said.err = text } else { said.out = text }
             }
             Event::Waiting { id, message } => {
                 let what = id.as_ref().map_or("", Id::as_str);
                 said.progress = self.progress(format!("waiting {}", line(what)));
                 if !quiet {
-                    let head = head(words::WAITING, "waiting", what);
-                    said.err = format!("{head}  {}\n", paint(DIM, line(message)));
+                    said.err = entry::remark(words::WAITING, what, message);
                 }
             }
             Event::RunFinished { summary, milliseconds } => {
@@ -254,74 +169,5 @@ impl Renderer for Human {
         }
         self.shown |= !said.out.is_empty() && matches!(event, Event::Planned { .. } | Event::Applied { .. });
         said
-    }
-}
-
-impl Human {
-    /// Where nothing else is shown, warnings still are.
-    fn quiet_warnings(&self, id: &Id, warnings: &[String]) -> String {
-        if self.verbosity > Verbosity::Quiet {
-            return String::new();
-        }
-        let mut text = String::new();
-        for warning in warnings {
-            let _ = writeln!(
-                text,
-                "{} {}: {}",
-                paint(WARNING, "warning:"),
-                line(id.as_str()),
-                line(warning)
-            );
-        }
-        text
-    }
-}
-
-/// `  + create    volume_group:mysql`
-fn head(word: words::Word, verb: &str, what: &str) -> String {
-    format!(
-        "  {} {}",
-        paint(
-            word.style,
-            format_args!("{} {verb:width$}", word.sign, width = words::WIDTH)
-        ),
-        line(what)
-    )
-}
-
-/// What stands on the same line behind the id.
-fn note(text: &mut String, outcome: &Outcome) {
-    let note = match outcome {
-        Outcome::Unknown { after, wants } if wants.is_empty() => format!("known after {}", line(after.as_str())),
-        Outcome::Unknown { after, .. } => format!("known after {}; it wants", line(after.as_str())),
-        Outcome::Skipped { because, .. } => line(because),
-        Outcome::Failed { error } | Outcome::Refused { error, .. } => brief(error),
-        Outcome::Unchanged | Outcome::Changed { .. } => return,
-    };
-    let _ = write!(text, "  {}", paint(DIM, note));
-}
-
-/// The beginning of an error; all of it stands at the end.
-fn brief(error: &str) -> String {
-    const LONGEST: usize = 64;
-    let first = line(error.lines().next().unwrap_or_default());
-    match first.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", first[..end].trim_end()),
-        None => first,
-    }
-}
-
-fn wanted(wants: &[Change]) -> Vec<Change> {
-    let after = |change: &Change| Change::new(change.property.clone(), change.after.clone());
-    wants.iter().map(after).collect()
-}
-
-fn warning(warning: &str) -> String {
-    format!("{} {}", paint(WARNING, "warning:"), line(warning))
-}
-
-fn indented(text: &mut String, lines: impl IntoIterator<Item = String>) {
-    for line in lines {
-        let _ = writeln!(text, "{INDENT}{line}");
     }
 }

@@ -11,7 +11,7 @@ use crate::{report::event::Outcome, value::Id};
 /// A resource that failed or was refused.
 #[derive(Debug, Clone)]
 pub(super) struct Problem {
-    pub(super) id: Id,
+    id: Id,
     place: String,
     word: &'static str,
     error: String,
