@@ -22,7 +22,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
     let prepared = args.job.prepare()?;
     stop::listen()?;
-    let node = args.job.node().open()?;
+    let node = args.job.open(&prepared)?;
     let owed = match args.job.node().state_if_any()? {
         Some(state) => engine::owed(&state)?,
         None => Vec::new(),

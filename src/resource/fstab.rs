@@ -232,7 +232,13 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::io::Write::write_all(&mut file.as_file(), text.as_bytes()).unwrap();
         let json = crate::system::programs::Program::new("findmnt")
-            .args(["--json", "--nocanonicalize", "--output", "SOURCE,TARGET,FSTYPE,OPTIONS", "--tab-file"])
+            .args([
+                "--json",
+                "--nocanonicalize",
+                "--output",
+                "SOURCE,TARGET,FSTYPE,OPTIONS",
+                "--tab-file",
+            ])
             .args([file.path()])
             .output()
             .unwrap()
