@@ -28,7 +28,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
     let prepared = args.job.prepare()?;
     stop::listen()?;
-    let node = args.job.node().open()?;
+    let node = args.job.open(&prepared)?;
     let state = args.job.node().state()?;
     let mut tell = args.job.teller(context);
     let _lock = state.lock(args.wait, |owner| {

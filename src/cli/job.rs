@@ -3,6 +3,7 @@
 use crate::{
     engine,
     report::{Human, Json, Renderer, event::Event},
+    system::{Fact, LocalNode},
     value::Id,
 };
 
@@ -49,6 +50,26 @@ impl Job {
     /// The node it is about.
     pub(super) fn node(&self) -> &Node {
         &self.roles.node
+    }
+
+    /// Opens the node, and announces the units that these roles will ask for.
+    pub(super) fn open(&self, prepared: &Prepared) -> Result<LocalNode, Error> {
+        let node = self.node().open()?;
+        let graph = &prepared.graph;
+        let services = graph
+            .order()
+            .iter()
+            .map(|&index| graph.get(index))
+            .filter(|one| one.id.kind() == "service");
+        node.expect_units(
+            services
+                .flat_map(|one| one.resource.provides())
+                .filter_map(|fact| match fact {
+                    Fact::Unit(name) => Some(name),
+                    _ => None,
+                }),
+        );
+        Ok(node)
     }
 
     /// The run of these roles on this node.

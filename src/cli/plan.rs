@@ -24,7 +24,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
     let prepared = args.job.prepare()?;
     stop::listen()?;
-    let node = args.job.node().open()?;
+    let node = args.job.open(&prepared)?;
     let owed = match args.job.node().state_if_any()? {
         Some(state) => engine::owed(&state).context("reading which notifications are still owed")?,
         None => Vec::new(),

@@ -10,12 +10,13 @@ use super::{
     Action, Change, Plan, PropertyError, Provider, Role,
     crontab::{job, marker, with},
     cron_field::Field,
+    metadata::Metadata,
     parent,
     presence::Presence,
-    regular,
+    regular::{self, Regular, Standing},
 };
 use crate::{
-    system::{Bytes, Fact, FileType, Meta, Op, Probe, Reading, crontab, known},
+    system::{Bytes, Fact, FileType, Op, Probe, Reading, crontab, known},
     value::{AbsPath, AccountName, JobName, Mode, Owner, Schedule},
 };
 
@@ -73,8 +74,7 @@ enum Place {
 pub(super) struct State {
     /// The user's table.
     table: Option<String>,
-    /// `/etc/cron.d/NAME`.
-    file: Option<Bytes>,
+    file: Found,
     now: jiff::Zoned,
 }
 
@@ -161,44 +161,71 @@ impl Cron {
         });
     }
 
-    /// Writes or removes the file of its own; one that glrl has not written stays.
-    fn diff_file(&self, file: Option<&Bytes>, wanted: Option<&str>, plan: &mut Plan) -> Result<()> {
+    /// Whether a file in `/etc/cron.d` is one that glrl has written.
+    fn wrote(&self, contents: &[u8]) -> bool {
+        contents.starts_with(format!("{}\n", marker(&self.name)).as_bytes())
+    }
+
+    /// The file of its own, as it is.
+    fn read_file(&self, node: &dyn Probe) -> Result<Reading<Found>> {
         let path = self.file()?;
-        let marked = |file: &Bytes| file.starts_with(format!("{}\n", marker(&self.name)).as_bytes());
-        let shown = |file: &Bytes| super::Shown::contents(file);
-        let (action, change) = match (file, wanted) {
-            (None, Some(wanted)) => (Action::Create, Change::new(path.as_str(), shown(&wanted.as_bytes().into()))),
-            (Some(file), Some(_)) if !marked(file) => {
-                bail!("{path} is not glrl's: give the job another name, or move that file away")
-            }
-            (Some(file), Some(wanted)) if **file != *wanted.as_bytes() => (
-                Action::Update,
-                Change::of(path.as_str(), shown(file), shown(&wanted.as_bytes().into())),
-            ),
-            (Some(file), None) if marked(file) => (Action::Remove, Change::gone(path.as_str(), shown(file))),
-            _ => return Ok(()),
-        };
-        if plan.action == Action::None {
-            plan.action = action;
-        } else {
-            plan.action = Action::Update;
+        let contents = known!(node.contents(&path)?);
+        let ours = contents.as_deref().is_some_and(|contents| self.wrote(contents));
+        if self.wanted(Place::CronD).is_none() {
+            return Ok(Reading::Known(if ours { Found::Leftover } else { Found::Nothing }));
         }
-        plan.changes.push(change);
-        plan.ops.push(match wanted {
-            None => Op::Remove { path },
-            Some(wanted) => Op::WriteFile {
-                path,
-                contents: wanted.as_bytes().into(),
-                meta: Meta {
-                    mode: Some(Mode::FILE),
-                    owner: Some(Owner::ROOT),
-                    group: Some(Owner::ROOT),
-                },
-                validate: None,
-            },
-        });
+        if contents.is_some() && !ours {
+            bail!("{path} is not glrl's: give the job another name, or move that file away");
+        }
+        let text = self.text.as_bytes().into();
+        Ok(of_its_own(&path, &text).read(node)?.map(Found::Wanted))
+    }
+
+    /// What is to stand in a place.
+    fn wanted(&self, place: Place) -> Option<&str> {
+        (self.state == Presence::Present && self.r#in == place).then_some(self.text.as_str())
+    }
+
+    fn diff_file(&self, found: &Found, plan: &mut Plan) -> Result<()> {
+        let path = self.file()?;
+        let one = match found {
+            Found::Nothing => return Ok(()),
+            Found::Leftover => regular::removal(&path, true),
+            Found::Wanted(standing) => of_its_own(&path, &self.text.as_bytes().into()).diff(standing),
+        };
+        plan.action = match (plan.action, one.action) {
+            (action, Action::None) | (Action::None, action) => action,
+            _ => Action::Update,
+        };
+        plan.changes.extend(one.changes);
+        plan.ops.extend(one.ops);
         Ok(())
     }
+}
+
+/// The file of its own, as it has to be: cron passes over one that others may write.
+fn of_its_own<'a>(path: &'a AbsPath, contents: &'a Bytes) -> Regular<'a> {
+        Regular {
+            path,
+            contents: Some(contents),
+            metadata: Metadata {
+                owner: Some(&Owner::ROOT),
+                group: Some(&Owner::ROOT),
+                mode: Some(Mode::FILE),
+            },
+            validate: None,
+        }
+    }
+
+/// What `/etc/cron.d/NAME` is to the job.
+#[derive(Debug, PartialEq)]
+pub(super) enum Found {
+    /// Nothing, or a file of others.
+    Nothing,
+    /// A file that glrl wrote and that is not wanted any more.
+    Leftover,
+    /// Where the job is to stand.
+    Wanted(Standing),
 }
 
 impl Provider for Cron {
@@ -240,23 +267,14 @@ impl Provider for Cron {
     fn read(&self, node: &dyn Probe) -> Result<Reading<State>> {
         let path = crontab::path(&self.user);
         let table = known!(node.contents(&path)?);
-        let file = self.file()?;
-        if self.state == Presence::Present && self.r#in == Place::CronD {
-            known!(regular::at(node, &file)?);
-        }
-        let of_its_own = known!(node.contents(&file)?);
+        let file = known!(self.read_file(node)?);
         if self.state == Presence::Present {
             if known!(node.user(&self.user)?).is_none() {
                 bail!("there is no user {}: declare it, or need the package that brings it", self.user);
             }
-            match self.r#in {
-                Place::CronD => known!(parent::must_stand(node, &file)?),
-                Place::Crontab => {
-                    let directory = known!(node.entry(crontab::DIRECTORY.as_ref())?);
-                    if directory.is_none_or(|entry| entry.file_type != FileType::Directory) {
-                        bail!("cron is not installed: there is no {}; need package:cron", crontab::DIRECTORY);
-                    }
-                }
+            let directory = known!(node.entry(crontab::DIRECTORY.as_ref())?);
+            if self.r#in == Place::Crontab && directory.is_none_or(|entry| entry.file_type != FileType::Directory) {
+                bail!("cron is not installed: there is no {}; need package:cron", crontab::DIRECTORY);
             }
         }
         let table = table
@@ -265,16 +283,15 @@ impl Provider for Cron {
             .with_context(|| format!("{} is not UTF-8", path.display()))?;
         Ok(Reading::Known(State {
             table,
-            file: of_its_own,
+            file,
             now: node.now(),
         }))
     }
 
     fn diff(&self, state: &State, _notified: bool) -> Result<Plan> {
-        let wanted = |place| (self.state == Presence::Present && self.r#in == place).then_some(self.text.as_str());
         let mut plan = Plan::none();
-        self.diff_table(state.table.as_deref(), wanted(Place::Crontab), &mut plan);
-        self.diff_file(state.file.as_ref(), wanted(Place::CronD), &mut plan)?;
+        self.diff_table(state.table.as_deref(), self.wanted(Place::Crontab), &mut plan);
+        self.diff_file(&state.file, &mut plan)?;
         if let (Some(schedule), Presence::Present, false) = (&self.schedule, self.state, plan.is_empty()) {
             let next = match schedule.next(&state.now) {
                 Some(next) => next.strftime("%a %F %R %Z").to_string(),
@@ -310,7 +327,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::super::{Action, Shown, laws::*};
-    use crate::system::{Op, System};
+    use crate::system::{Meta, Op, System};
 
     const TABLE: &str = "/var/spool/cron/crontabs/ann";
 
@@ -362,7 +379,9 @@ mod tests {
             tree.text("/etc/cron.d/nightly"),
             "# glrl: nightly\nA=\"it's\"\nMAILTO=\"ann\"\n30 2 * * * ann backup --to \"$(date +\\%F)\"\n"
         );
-        assert!(converge(&tree.node, "cron", own).unwrap().is_empty());
+        assert!(converge(&tree.node, "cron", own.clone()).unwrap().is_empty());
+        tree.node.execute(&Op::SetMeta { path: "/etc/cron.d/nightly".parse().unwrap(), meta: Meta { mode: "0664".parse().ok(), ..Meta::default() } }).unwrap();
+        assert_eq!(properties(&converge(&tree.node, "cron", own).unwrap()), ["mode", "next run"]);
         converge(&tree.node, "cron", job()).unwrap();
         assert!(tree.node.execute(&Op::Remove { path: "/etc/cron.d/nightly".parse().unwrap() }).is_err());
     }
