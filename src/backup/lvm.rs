@@ -178,6 +178,9 @@ impl Volume for LvmVolume {
             let ours = line.tags().any(|tag| tag == TAG) && line.origin == self.name;
             if ours && !is_alive(&line) {
                 remove(&line)?;
+                if let Some(id) = line.tag(RUN).and_then(|run| run.parse::<BackupId>().ok()) {
+                    let _ = fs::remove_dir(self.run_directory.join(id.to_string()));
+                }
                 removed.push(format!("snapshot {}/{} of a run that died", line.vg_name, line.lv_name));
             }
         }
@@ -385,7 +388,6 @@ fn remove(line: &Line) -> Anyhow<()> {
         retry(|| umount2(&mount.target, MntFlags::UMOUNT_NOFOLLOW).map_err(anyhow::Error::from))
             .or_else(|_| umount2(&mount.target, MntFlags::MNT_DETACH).map_err(anyhow::Error::from))
             .with_context(|| format!("unmounting {}", mount.target.display()))?;
-        let _ = fs::remove_dir(&mount.target);
     }
     retry(|| {
         Program::new("lvremove")

@@ -28,6 +28,9 @@ pub struct Manifest {
     pub ended: Timestamp,
     /// The server.
     pub server: Server,
+    /// Its option files by path, without passwords.
+    #[serde(default)]
+    pub option_files: BTreeMap<String, String>,
     /// Where the server's binary log stood at the moment the snapshot shows.
     pub coordinates: Coordinates,
     /// The lock.

@@ -30,6 +30,7 @@ pub mod manifest;
 mod mounts;
 mod name;
 mod option_file;
+mod option_files;
 mod placement;
 mod run;
 mod server;

@@ -102,6 +102,8 @@ pub(super) const VARIABLES: &[(&str, Use)] = &[
     ("enforce_gtid_consistency", Use::Format),
     ("gtid_domain_id", Use::Format),
     ("log_bin", Use::Record),
+    ("binlog_encryption", Use::Record),
+    ("encrypt_binlog", Use::Record),
     ("relay_log_basename", Use::Record),
     ("innodb_directories", Use::Record),
     ("innodb_flush_log_at_trx_commit", Use::Record),

@@ -211,7 +211,10 @@ fn what_cannot_be_verified_here_is_not_called_good() {
     backed.change_manifest(|manifest| manifest.files.stored = 1 << 60);
     backed.expect(Word::Unverified, "scratch space", "MiB left");
     backed.change_manifest(|manifest| manifest.files.stored = 0);
-    backed.change_manifest(|manifest| manifest.volume.mount_point = "/usr".into());
+    backed.change_manifest(|manifest| {
+        manifest.volume.mount_point = "/usr".into();
+        manifest.coordinates.binlog = None;
+    });
     backed.expect(Word::Unverified, "server", "no data belongs there");
     backed.settings.verify.user = "nobody-there".to_owned();
     backed.expect(Word::Unverified, "scratch space", "no user nobody-there");

@@ -6,5 +6,7 @@
 mod damage;
 mod end_to_end;
 mod endings;
+mod isolation;
 mod locking;
+mod login;
 mod support;

@@ -11,6 +11,7 @@ mod verdict;
 use std::{
     fs::{self, File},
     io::{self, Read},
+    path::Path,
     time::Instant,
 };
 
@@ -109,7 +110,21 @@ impl Inquest<'_> {
         let directory = &self.settings.target.directory;
         let newest = list::ids(directory, Some(&self.settings.instance))?.pop();
         let Some(id) = id.cloned().or_else(|| newest.clone()) else {
-            let text = format!("there is no backup of {} in {directory}", self.settings.instance);
+            let mut others: Vec<String> = list::ids(directory, None)?
+                .iter()
+                .map(|id| id.instance().to_string())
+                .collect();
+            others.sort();
+            others.dedup();
+            let others = if others.is_empty() {
+                "none at all".to_owned()
+            } else {
+                format!("those of {}", others.join(", "))
+            };
+            let text = format!(
+                "there is no backup of {} in {directory}, which holds {others}",
+                self.settings.instance
+            );
             self.add(Check::failed("fresh", Word::Stale, text));
             return Ok(());
         };
@@ -134,6 +149,7 @@ impl Inquest<'_> {
         if !self.archive(&manifest, &list, scratch.as_ref())? {
             return Ok(());
         }
+        self.binlog(&manifest, &list);
         let Some(mut scratch) = scratch else { return Ok(()) };
         self.database(&manifest, &mut scratch)?;
         scratch.remove().map_err(Error::from)
@@ -285,6 +301,40 @@ impl Inquest<'_> {
             )
         });
         Ok(intact)
+    }
+
+    /// The binary log ends where it stood under the lock: nothing was committed between that and the snapshot, and nothing is missing.
+    fn binlog(&mut self, manifest: &Manifest, list: &files::List) {
+        const NAME: &str = "binary log";
+        let Some(stood) = &manifest.coordinates.binlog else {
+            self.add(Check::skipped(NAME, "the server writes none"));
+            return;
+        };
+        let on = |name: &&str| manifest.server.variable(name) == Some("ON");
+        if ["binlog_encryption", "encrypt_binlog"].iter().any(on) {
+            self.add(Check::skipped(NAME, "it is encrypted, and longer than its positions"));
+            return;
+        }
+        let path = manifest
+            .server
+            .variable("log_bin_basename")
+            .and_then(|basename| Path::new(basename).strip_prefix(&manifest.volume.mount_point).ok())
+            .map(|basename| basename.with_file_name(&stood.file).display().to_string())
+            .unwrap_or_default();
+        let said = format!("{} stood at {}", stood.file, stood.position);
+        self.add(match list.get(&path) {
+            Some(file) if file.size == stood.position => Check::ok(NAME, said),
+            Some(file) => Check::failed(
+                NAME,
+                Word::Corrupt,
+                format!("{said} under the lock, and ends at {}", file.size),
+            ),
+            None => Check::failed(
+                NAME,
+                Word::Corrupt,
+                format!("{said} under the lock, and is not in the archive"),
+            ),
+        });
     }
 
     /// Starts a server on what was unpacked, and asks it everything.

@@ -23,7 +23,7 @@ use nix::{
     sys::signal::Signal,
 };
 
-use super::{scratch::Scratch, verdict::Word};
+use super::{scratch::Scratch, tables::needs_what_is_not_here, verdict::Word};
 use crate::{
     backup::{
         config::VerifySettings,
@@ -188,8 +188,9 @@ impl ScratchServer {
         };
         // SIGKILL is the kernel's, when memory is short.
         let killed = output.status.signal() == Some(Signal::SIGKILL as i32);
+        let unable = killed || needs_what_is_not_here(&said);
         Refused {
-            word: if killed { Word::Unverified } else { Word::Corrupt },
+            word: if unable { Word::Unverified } else { Word::Corrupt },
             why: format!("the server ended ({}): {said}", output.status),
         }
     }

@@ -25,14 +25,14 @@ use crate::{
 #[derive(Default)]
 struct Findings {
     corrupt: Vec<String>,
-    /// Of an engine that this server does not have.
+    /// Of an engine, or under a key, that this server does not have.
     unreadable: Vec<String>,
 }
 
 impl Findings {
     fn add(&mut self, table: &str, said: &str) {
         let text = format!("{table}: {said}");
-        if said.contains("Unknown storage engine") {
+        if needs_what_is_not_here(said) {
             self.unreadable.push(text);
         } else {
             self.corrupt.push(text);
@@ -55,6 +55,14 @@ impl Findings {
             (true, false) => Check::failed(name, Word::Unverified, few(&self.unreadable)),
         }
     }
+}
+
+/// Whether an error is about what a throw-away server lacks, a plugin with an engine or with keys, and not about the data.
+pub(super) fn needs_what_is_not_here(said: &str) -> bool {
+    let said = said.to_lowercase();
+    ["unknown storage engine", "encrypt", "decrypt", "keyring"]
+        .iter()
+        .any(|word| said.contains(word))
 }
 
 /// Checks every base table of the server.
