@@ -128,6 +128,34 @@ proptest! {
     }
 }
 
+#[test]
+fn a_link_keeps_nothing_of_what_it_replaces() {
+    let (before, after) = (a_tree(), a_tree());
+    let base = LocalNode::offline(before.path()).unwrap();
+    let real = LocalNode::offline(after.path()).unwrap();
+    let overlay = Overlay::new(&base);
+    let path: AbsPath = "/deep".parse().unwrap();
+    let meta = Meta {
+        group: Some(Owner::Id(10)),
+        ..Meta::default()
+    };
+    let write = Op::WriteFile {
+        path: path.clone(),
+        contents: b"".as_slice().into(),
+        meta,
+        validate: None,
+    };
+    let link = Op::MakeLink {
+        path: path.clone(),
+        target: "/a".into(),
+    };
+    for op in [write, link] {
+        real.execute(&op).unwrap();
+        overlay.execute(&op).unwrap();
+        assert_eq!(seen(&overlay, &path), seen(&real, &path), "after {op:?}");
+    }
+}
+
 fn author() -> Id {
     Id::new("mount", "/data")
 }
