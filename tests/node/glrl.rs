@@ -6,8 +6,10 @@ use anyhow::{Context, Result, ensure};
 use glrl_lab::{Node, Output};
 use serde_json::Value;
 
-/// The disk that every node of the lab has.
-pub(super) const DISK: &str = "--set data_device=/dev/disk/by-id/virtio-data";
+/// The backup role, on the disk that every node of the lab has.
+pub(super) const BACKUP: &str = "backup --set data_device=/dev/disk/by-id/virtio-data";
+/// The mysql role; where nothing is virtualised, taking a snapshot alone is longer than the default budget.
+pub(super) const MYSQL: &str = "mysql --set data_device=/dev/disk/by-id/virtio-data --set lock_budget=90s";
 /// Longer than a converge takes on a busy machine without virtualisation.
 const LIMIT: Duration = Duration::from_mins(25);
 

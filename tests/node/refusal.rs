@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use glrl_lab::{Disk, Lab, NodeSpec};
 
-use super::glrl::{DISK, glrl, install};
+use super::glrl::{MYSQL, glrl, install};
 
 #[test]
 fn a_disk_with_a_filesystem_is_refused_and_unchanged() -> Result<()> {
@@ -15,7 +15,7 @@ fn a_disk_with_a_filesystem_is_refused_and_unchanged() -> Result<()> {
     let before = checksum()?;
     for command in ["plan", "converge"] {
         // Waiting for the backup server is not what this is about.
-        let output = glrl(mysql, &format!("{command} --role mysql {DISK} --set backup_wait=1s"))?;
+        let output = glrl(mysql, &format!("{command} --role {MYSQL} --set backup_wait=1s"))?;
         let text = format!("{}{}", output.stdout, output.stderr);
         ensure!(output.status == 3, "{command} ended with {}", output.status);
         ensure!(

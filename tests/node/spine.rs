@@ -4,7 +4,7 @@
 use anyhow::{Context, Result, ensure};
 use glrl_lab::{Disk, Lab, Node, NodeSpec};
 
-use super::glrl::{DISK, glrl, install, nothing_left, plan_is_what_happened, said};
+use super::glrl::{BACKUP, MYSQL, glrl, install, nothing_left, plan_is_what_happened, said};
 
 #[test]
 fn backup_and_mysql_converge_and_restore() -> Result<()> {
@@ -13,8 +13,8 @@ fn backup_and_mysql_converge_and_restore() -> Result<()> {
         NodeSpec::new("mysql").memory(1024).disk(Disk::empty("data")),
     ])?;
     let (backup, mysql) = (&lab["backup"], &lab["mysql"]);
-    converge(backup, "backup")?;
-    converge(mysql, "mysql")?;
+    converge(backup, BACKUP)?;
+    converge(mysql, MYSQL)?;
     back_up_under_writes(backup, mysql)?;
     verdicts_name_the_cause(backup, mysql)?;
     what_is_broken_is_repaired(mysql)
@@ -23,12 +23,11 @@ fn backup_and_mysql_converge_and_restore() -> Result<()> {
 /// A plan, the converge it announces, and a second converge that has nothing to do.
 fn converge(node: &Node, role: &str) -> Result<()> {
     install(node)?;
-    let role = format!("{role} {DISK}");
     let plan = said(node, &format!("plan --role {role}"))?;
     let converge = said(node, &format!("converge --role {role}"))?;
     ensure!(converge.status == 0, "converge ended with {}", converge.status);
     plan_is_what_happened(&plan, &converge)?;
-    nothing_left(node, &role)
+    nothing_left(node, role)
 }
 
 fn back_up_under_writes(backup: &Node, mysql: &Node) -> Result<()> {
@@ -109,20 +108,19 @@ fn what_is_broken_is_repaired(mysql: &Node) -> Result<()> {
     mysql.run("echo 'max_connections = 7' >> /etc/mysql/mariadb.conf.d/60-glrl.cnf")?;
     mysql.run("crontab -r")?;
     mysql.run("umount /backup")?;
-    let role = format!("mysql {DISK}");
     let broken = [
         "cron:mysql_backup",
         "mount:/backup",
         "service:server",
         "template:settings",
     ];
-    let mut planned = said(mysql, &format!("plan --role {role}"))?.with("planned", "changed");
+    let mut planned = said(mysql, &format!("plan --role {MYSQL}"))?.with("planned", "changed");
     planned.sort();
     ensure!(planned == broken, "the plan names {planned:?}");
-    let mut applied = said(mysql, &format!("converge --role {role}"))?.with("applied", "changed");
+    let mut applied = said(mysql, &format!("converge --role {MYSQL}"))?.with("applied", "changed");
     applied.sort();
     ensure!(applied == broken, "the converge changed {applied:?}");
-    nothing_left(mysql, &role)?;
+    nothing_left(mysql, MYSQL)?;
     mysql
         .run("mysql -e 'SELECT 1' && mountpoint /backup && crontab -l")
         .context("what was repaired does not work")?;
