@@ -15,7 +15,7 @@ use crate::{
     graph::Declaration,
     report::event::{Event, Outcome, Summary},
     resource::Plan,
-    system::{System, state::StateDir},
+    system::{Bytes, Op, System, state::StateDir},
 };
 
 /// Makes the node as declared. The caller holds the run lock.
@@ -139,10 +139,20 @@ impl TurnOf<'_> {
     }
 }
 
+/// An operation without the text that it puts in place: the plan has said what of it is new, and the rest may be another resource's, as in
+/// fstab.
+fn step(op: &Op) -> Op {
+    let mut step = op.clone();
+    if let Op::WriteFile { contents: text, .. } | Op::Crontab { table: text, .. } = &mut step {
+        *text = Bytes::default();
+    }
+    step
+}
+
 /// Whether what is to be done now is not what the plan said.
 fn drift(foreseen: &Foreseen, now: &Plan) -> Option<String> {
     let Foreseen::Plan(planned) = foreseen else { return None };
-    if planned.ops == now.ops {
+    if planned.changes == now.changes && planned.ops.iter().map(step).eq(now.ops.iter().map(step)) {
         return None;
     }
     let words = |plan: &Plan| {

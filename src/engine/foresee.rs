@@ -93,7 +93,7 @@ pub(super) fn foresee(
                     ancestry.changes = Some(id.clone());
                     Outcome::Unknown {
                         after,
-                        wants: willing::wants(&*declaration.resource),
+                        wants: willing::wants(&*declaration.resource, &overlay.view(&Ancestry::default())),
                     }
                 }
                 Err(error) => {

@@ -14,12 +14,19 @@ use crate::{
     value::{DevicePath, Mode, Owner, UnitName},
 };
 
-/// The changes that a resource wants; none where it has no say without a real node.
-pub(super) fn wants(resource: &dyn Resource) -> Vec<Change> {
+/// The changes that a resource wants: on the node as it would be if what is unknown brought nothing, else on one that is willing. None
+/// where it has no say without a real node.
+pub(super) fn wants(resource: &dyn Resource, unchanged: &dyn Probe) -> Vec<Change> {
     let own = resource.provides();
-    match resource.plan(&Willing { own: &own }, false) {
+    let changes = |node: &dyn Probe| match resource.plan(node, false) {
         Ok(Reading::Known(plan)) => plan.changes,
         _ => Vec::new(),
+    };
+    let wants = changes(unchanged);
+    if wants.is_empty() {
+        changes(&Willing { own: &own })
+    } else {
+        wants
     }
 }
 

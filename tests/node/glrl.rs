@@ -10,8 +10,11 @@ use serde_json::Value;
 pub(super) const BACKUP: &str = "backup --set data_device=/dev/disk/by-id/virtio-data";
 /// The mysql role; where nothing is virtualised, taking a snapshot alone is longer than the default budget.
 pub(super) const MYSQL: &str = "mysql --set data_device=/dev/disk/by-id/virtio-data --set lock_budget=90s";
+/// Brings the packages of storage to a node beforehand, where a test is not about packages.
+pub(super) const PREPARED: &str =
+    "DEBIAN_FRONTEND=noninteractive apt-get install -qq -y lvm2 xfsprogs nfs-kernel-server";
 /// Longer than a converge takes on a busy machine without virtualisation.
-const LIMIT: Duration = Duration::from_mins(25);
+pub(super) const LIMIT: Duration = Duration::from_mins(25);
 
 /// The binary under test: the one that `make` has built, else cargo's.
 fn binary() -> PathBuf {
@@ -21,6 +24,13 @@ fn binary() -> PathBuf {
 /// Puts glrl where the provisioner puts it.
 pub(super) fn install(node: &Node) -> Result<()> {
     node.put(&binary(), "/usr/local/bin/glrl")
+}
+
+/// Writes a file on the node.
+pub(super) fn write(node: &Node, path: &str, text: &str) -> Result<()> {
+    let file = tempfile::NamedTempFile::new()?;
+    std::fs::write(file.path(), text)?;
+    node.put(file.path(), path)
 }
 
 /// Runs glrl and says how it ended.

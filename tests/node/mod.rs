@@ -1,6 +1,7 @@
 //! Real machines: disks, LVM, XFS, NFS, systemd, apt and MariaDB as they are. `lab/` starts them.
 
 mod glrl;
+mod killed;
 mod refusal;
 mod spine;
 mod storage;

@@ -3,11 +3,11 @@
 use anyhow::{Result, ensure};
 use glrl_lab::{Disk, Lab, NodeSpec};
 
-use super::glrl::{MYSQL, glrl, install};
+use super::glrl::{MYSQL, PREPARED, glrl, install};
 
 #[test]
 fn a_disk_with_a_filesystem_is_refused_and_unchanged() -> Result<()> {
-    let lab = Lab::start([NodeSpec::new("mysql").disk(Disk::empty("data"))])?;
+    let lab = Lab::start([NodeSpec::new("mysql").disk(Disk::empty("data")).prepared(PREPARED)])?;
     let mysql = &lab["mysql"];
     install(mysql)?;
     mysql.run("mkfs.ext4 -q -L precious /dev/disk/by-id/virtio-data")?;

@@ -4,25 +4,36 @@
 use anyhow::{Context, Result, ensure};
 use glrl_lab::{Disk, Lab, Node, NodeSpec};
 
-use super::glrl::{BACKUP, MYSQL, glrl, install, nothing_left, plan_is_what_happened, said};
+use super::{
+    glrl::{BACKUP, MYSQL, glrl, install, nothing_left, plan_is_what_happened, said},
+    killed::{Point, converge_cut_short, same, state},
+};
 
 #[test]
 fn backup_and_mysql_converge_and_restore() -> Result<()> {
     let lab = Lab::start([
         NodeSpec::new("backup").disk(Disk::empty("data")),
         NodeSpec::new("mysql").memory(1024).disk(Disk::empty("data")),
+        NodeSpec::new("verify"),
     ])?;
-    let (backup, mysql) = (&lab["backup"], &lab["mysql"]);
+    let (backup, mysql, verify) = (&lab["backup"], &lab["mysql"], &lab["verify"]);
+    for node in lab.nodes() {
+        install(node)?;
+    }
+    let untouched = mysql.checkpoint()?;
     converge(backup, BACKUP)?;
     converge(mysql, MYSQL)?;
+    let undisturbed = state(mysql)?;
     back_up_under_writes(backup, mysql)?;
+    another_machine_verifies(verify)?;
     verdicts_name_the_cause(backup, mysql)?;
-    what_is_broken_is_repaired(mysql)
+    what_is_broken_is_repaired(mysql)?;
+    mysql.rollback(&untouched)?;
+    runs_cut_short_are_harmless(mysql, &undisturbed)
 }
 
 /// A plan, the converge it announces, and a second converge that has nothing to do.
 fn converge(node: &Node, role: &str) -> Result<()> {
-    install(node)?;
     let plan = said(node, &format!("plan --role {role}"))?;
     let converge = said(node, &format!("converge --role {role}"))?;
     ensure!(converge.status == 0, "converge ended with {}", converge.status);
@@ -65,6 +76,28 @@ fn back_up_under_writes(backup: &Node, mysql: &Node) -> Result<()> {
         mysql.run("crontab -l")?.contains("/root/mysql_backup.sh"),
         "the job is not in root's table"
     );
+    Ok(())
+}
+
+/// The third machine: it may read the backups, has no server that runs, and says what it thinks of the newest one.
+fn another_machine_verifies(verify: &Node) -> Result<()> {
+    converge(verify, "verify")?;
+    ensure!(
+        !verify.ssh("touch /backup/mine")?.success(),
+        "it can write to the backups"
+    );
+    ensure!(
+        !verify.ssh("pidof mariadbd")?.success() && !verify.ssh("systemctl is-enabled mariadb")?.success(),
+        "a server runs where only its program is needed"
+    );
+    let verdict = glrl(verify, "verify")?;
+    ensure!(
+        verdict.success(),
+        "its verdict is {}: {}",
+        verdict.status,
+        verdict.stdout
+    );
+    ensure!(!verify.ssh("pidof mariadbd")?.success(), "its server is left");
     Ok(())
 }
 
@@ -125,4 +158,27 @@ fn what_is_broken_is_repaired(mysql: &Node) -> Result<()> {
         .run("mysql -e 'SELECT 1' && mountpoint /backup && crontab -l")
         .context("what was repaired does not work")?;
     Ok(())
+}
+
+/// Runs that are killed one after the other, in the middle of programs, after them, and between resources, and one that the power
+/// leaves; the last one is not, and the node is as if there had been no other.
+fn runs_cut_short_are_harmless(mysql: &Node, undisturbed: &str) -> Result<()> {
+    for point in [
+        Point::Seconds(4),
+        Point::Applied("package:lvm2"),
+        Point::Applied("volume_group:mysql"),
+        Point::Applied("filesystem:/dev/mysql/data"),
+        Point::Seconds(10),
+        Point::PowerCut(30),
+        Point::Seconds(30),
+        Point::Applied("template:settings"),
+        Point::Applied("service:server"),
+        Point::Applied("template:/etc/glrl/backup.yml"),
+    ] {
+        converge_cut_short(mysql, MYSQL, point)?;
+    }
+    let last = said(mysql, &format!("converge --role {MYSQL}"))?;
+    ensure!(last.status == 0, "the last run ended with {}", last.status);
+    same(&state(mysql)?, undisturbed)?;
+    nothing_left(mysql, MYSQL)
 }

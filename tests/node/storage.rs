@@ -4,7 +4,10 @@
 use anyhow::{Context, Result, ensure};
 use glrl_lab::{Disk, Lab, Node, NodeSpec};
 
-use super::glrl::{glrl, install, nothing_left, plan_is_what_happened, said};
+use super::{
+    glrl::{PREPARED, glrl, install, nothing_left, plan_is_what_happened, said, write},
+    killed::deadly,
+};
 
 const CHAIN: &str = "role: chain
 resources:
@@ -23,10 +26,9 @@ resources:
 
 #[test]
 fn a_chain_is_taken_up_wherever_it_was_cut() -> Result<()> {
-    let packages = "DEBIAN_FRONTEND=noninteractive apt-get install -qq -y lvm2 xfsprogs nfs-kernel-server";
     let lab = Lab::start([NodeSpec::new("backup")
         .disk(Disk::sized("data", 2 << 30))
-        .prepared(packages)])?;
+        .prepared(PREPARED)])?;
     let node = &lab["backup"];
     install(node)?;
     write(node, "/root/chain.yml", CHAIN)?;
@@ -37,28 +39,6 @@ fn a_chain_is_taken_up_wherever_it_was_cut() -> Result<()> {
     a_server_is_waited_for(node)?;
     what_cannot_be_read_is_refused(node)?;
     a_power_cut_leaves_it_as_declared(node)
-}
-
-fn write(node: &Node, path: &str, text: &str) -> Result<()> {
-    let file = tempfile::NamedTempFile::new()?;
-    std::fs::write(file.path(), text)?;
-    node.put(file.path(), path)
-}
-
-/// Puts a program in front of the real one that kills glrl when the real one is done, once. systemctl only answers, until it is to
-/// reload what systemd has made of fstab.
-fn deadly(node: &Node, program: &str) -> Result<()> {
-    let path = format!("/usr/local/sbin/{program}");
-    let deadly = if program == "systemctl" { "*daemon-reload*" } else { "*" };
-    let real = node.run(&format!("command -v {program}"))?.trim().to_owned();
-    write(
-        node,
-        &path,
-        &format!(
-            "#!/bin/sh\ncase \"$*\" in {deadly}) ;; *) exec {real} \"$@\" ;; esac\n{real} \"$@\"\nstatus=$?\nrm {path}\nkill -KILL $PPID\nexit $status\n"
-        ),
-    )?;
-    node.run(&format!("chmod 755 {path}")).map(drop)
 }
 
 /// Each run is killed after one more program; what the plan said before the first is what the runs do together.

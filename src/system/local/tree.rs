@@ -43,8 +43,12 @@ pub(in crate::system) struct Numbers {
 impl Tree {
     pub(in crate::system) fn open(root: &Path) -> Result<Self> {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let directory =
-            fcntl::open(root, flags, Bits::empty()).with_context(|| format!("opening {}", root.display()))?;
+        let directory = fcntl::open(root, flags, Bits::empty()).with_context(|| {
+            format!(
+                "opening the tree of files {} (--root wants a directory that is there)",
+                root.display()
+            )
+        })?;
         Ok(Self {
             root: root.to_owned(),
             directory,

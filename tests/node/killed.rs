@@ -1,0 +1,94 @@
+//! Runs that are killed, and what a node is like afterwards.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Result, ensure};
+use glrl_lab::Node;
+
+use super::glrl::{LIMIT, glrl, write};
+
+/// Puts a program in front of the real one that kills glrl when the real one is done, once. systemctl only answers, until it is to
+/// reload what systemd has made of fstab.
+pub(super) fn deadly(node: &Node, program: &str) -> Result<()> {
+    let path = format!("/usr/local/sbin/{program}");
+    let deadly = if program == "systemctl" { "*daemon-reload*" } else { "*" };
+    let real = node.run(&format!("command -v {program}"))?.trim().to_owned();
+    write(
+        node,
+        &path,
+        &format!(
+            "#!/bin/sh\ncase \"$*\" in {deadly}) ;; *) exec {real} \"$@\" ;; esac\n{real} \"$@\"\nstatus=$?\nrm {path}\nkill -KILL $PPID\nexit $status\n"
+        ),
+    )?;
+    node.run(&format!("chmod 755 {path}")).map(drop)
+}
+
+/// Where a run ends before its time.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Point {
+    /// It is killed after so many seconds. The program that it has started goes on.
+    Seconds(u64),
+    /// It is killed as soon as it is done with a resource.
+    Applied(&'static str),
+    /// After so many seconds the node has no power; it is booted again.
+    PowerCut(u64),
+}
+
+/// Converges up to the point; the plan of what is left can then be made.
+pub(super) fn converge_cut_short(node: &Node, role: &str, point: Point) -> Result<()> {
+    let killed = "kill -KILL $glrl; wait $glrl";
+    let (rest, status) = match point {
+        Point::Seconds(seconds) => (format!("sleep {seconds}; {killed}"), 137),
+        Point::Applied(id) => {
+            let applied = format!("grep --quiet '\"applied\".*\"{id}\"' /tmp/events");
+            (
+                format!("until {applied} || ! kill -0 $glrl; do sleep 0.02; done; {killed}"),
+                137,
+            )
+        }
+        Point::PowerCut(seconds) => (format!("sleep {seconds}; kill -0 $glrl"), 0),
+    };
+    let output = node.ssh_within(
+        &format!("glrl converge --role {role} --json > /tmp/events 2>&1 & glrl=$!; {rest}"),
+        LIMIT,
+    )?;
+    ensure!(
+        output.status == status,
+        "the run was over before {point:?}: {}",
+        node.run("tail -5 /tmp/events")?
+    );
+    if let Point::PowerCut(_) = point {
+        node.power_cut();
+        node.boot()?;
+    }
+    let left = glrl(node, &format!("plan --role {role} --quiet"))?;
+    ensure!(left.success(), "after {point:?} the plan ends with {}", left.status);
+    Ok(())
+}
+
+/// All of a node that its role has a say in: packages, units, volumes, filesystems, mounts, accounts, and each file of the configuration
+/// with its mode, owner and checksum. What is different on every installation is left out: identities, times, generated passwords.
+pub(super) fn state(node: &Node) -> Result<String> {
+    node.run(
+        "dpkg-query -W -f '${Package} ${Version} ${Status}\\n'
+         systemctl list-unit-files --no-legend --no-pager
+         systemctl list-units --no-legend --no-pager --plain --type=service,mount --state=active | awk '{ print $1, $3, $4 }'
+         vgs --noheadings -o vg_name,vg_size,vg_free,lv_count; lvs --noheadings -o vg_name,lv_name,lv_size,lv_attr
+         findmnt --noheadings --list -o TARGET,SOURCE,FSTYPE --types xfs,nfs4,ext4
+         cat /etc/fstab
+         crontab -l; ls -lR /var/spool/cron | awk '{ print $1, $3, $4, $9 }'
+         getent passwd; getent group
+         find /etc /root /usr/local -xdev -type f -not -path '/etc/lvm/archive/*' -not -path '/etc/lvm/backup/*' \
+             -not -name ld.so.cache -not -name .bash_history -not -name '*.cache' -not -path '/root/.ssh/*' \
+             -printf '%p %m %u %g ' -exec sh -c 'sha256sum < \"$1\"' sh '{}' ';'
+         find /backup /etc /root /var/lib/mysql -xdev -name '.*.glrl'",
+    )
+}
+
+/// Two nodes' states are one.
+pub(super) fn same(one: &str, other: &str) -> Result<()> {
+    let (one, other): (BTreeSet<&str>, BTreeSet<&str>) = (one.lines().collect(), other.lines().collect());
+    let differing: Vec<_> = one.symmetric_difference(&other).collect();
+    ensure!(differing.is_empty(), "the states differ in {differing:#?}");
+    Ok(())
+}
