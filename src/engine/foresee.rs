@@ -89,12 +89,10 @@ pub(super) fn foresee(
                     outcome
                 }
                 Ok(Reading::Unknown { after }) => {
+                    let wants = willing::wants(&*declaration.resource, &overlay);
                     overlay.blur(id, &declaration.resource.provides())?;
                     ancestry.changes = Some(id.clone());
-                    Outcome::Unknown {
-                        after,
-                        wants: willing::wants(&*declaration.resource, &overlay.view(&Ancestry::default())),
-                    }
+                    Outcome::Unknown { after, wants }
                 }
                 Err(error) => {
                     schedule.failed(index);

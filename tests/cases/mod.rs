@@ -15,6 +15,7 @@ use glrl::{
     engine::{self, Run},
     graph,
     report::event::{Event, Outcome},
+    resource::Change,
     system::state::StateDir,
 };
 use serde::Deserialize;
@@ -185,6 +186,14 @@ fn expect(what: &str, expected: &Vec<String>, found: &Vec<String>) -> Result<(),
     Err(format!("{what} is\n{}  and should be\n{}", list(found), list(expected)))
 }
 
+fn properties(changes: &[Change]) -> String {
+    changes
+        .iter()
+        .map(|change| change.property.as_str())
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
 /// A resource's outcome in one line, `None` where it stays as it is: `update file:/etc/motd: contents, mode`.
 fn line(event: &Event) -> Option<String> {
     let (Event::Planned {
@@ -200,10 +209,10 @@ fn line(event: &Event) -> Option<String> {
         Outcome::Unchanged if warnings.is_empty() => return None,
         Outcome::Unchanged => format!("keep {id}"),
         Outcome::Changed { action, changes } => {
-            let properties: Vec<&str> = changes.iter().map(|change| change.property.as_str()).collect();
-            format!("{action} {id}: {}", properties.join(", "))
+            format!("{action} {id}: {}", properties(changes))
         }
-        Outcome::Unknown { after, .. } => format!("unknown {id} after {after}"),
+        Outcome::Unknown { after, wants } if wants.is_empty() => format!("unknown {id} after {after}"),
+        Outcome::Unknown { after, wants } => format!("unknown {id} after {after}: {}", properties(wants)),
         Outcome::Skipped { because, .. } => format!("skip {id}: {because}"),
         Outcome::Failed { error } => format!("fail {id}: {error}"),
         Outcome::Refused { error, .. } => format!("refuse {id}: {error}"),
