@@ -94,7 +94,8 @@ pub struct ArchiveSettings {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct VerifySettings {
-    /// Where the archive is unpacked; needs the room of the whole data.
+    /// Where the archive is unpacked; needs the room of the whole data. It and what is above it may be root's alone: the server sees
+    /// its data at the place of the original.
     pub scratch: AbsPath,
     /// A newest backup older than this is stale.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
@@ -191,6 +192,7 @@ mod tests {
         let settings: Settings = serde_json::from_str("{}").unwrap();
         assert_eq!(settings.lock.budget, Duration::from_secs(5));
         assert_eq!(settings.target.must_be_mounted().unwrap().as_str(), "/backup");
+        assert!(settings.verify.scratch.starts_with(&*settings.state_directory));
     }
 
     #[test]

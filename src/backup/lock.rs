@@ -20,6 +20,7 @@ use super::{
     error::{Error, Kind, Result},
     interrupt::Interrupt,
     manifest::{self, Coordinates, Position},
+    milliseconds,
     server::{Flavour, Server, Version, scalar},
     session::{Columns, Deadline, Session},
     step::{Report, Step},
@@ -117,7 +118,6 @@ pub(super) fn freeze(
     let hold = take(&mut session, way, snapshot, late(got), got, interrupt)?;
     let wait = got - asked;
     report(Step::Frozen { wait, hold });
-    let milliseconds = |time: Duration| (time.as_secs_f64() * 1e6).round() / 1e3;
     Ok(Frozen {
         coordinates,
         lock: manifest::Lock {
@@ -128,9 +128,9 @@ pub(super) fn freeze(
                 .copied()
                 .collect::<Vec<_>>()
                 .join("; "),
-            wait_ms: milliseconds(wait),
-            hold_ms: milliseconds(hold),
-            budget_ms: milliseconds(settings.budget),
+            wait_ms: milliseconds::of(wait),
+            hold_ms: milliseconds::of(hold),
+            budget_ms: milliseconds::of(settings.budget),
         },
     })
 }

@@ -27,6 +27,7 @@ mod list;
 mod lock;
 mod lvm;
 pub mod manifest;
+mod milliseconds;
 mod mounts;
 mod name;
 mod option_file;

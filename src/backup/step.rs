@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::name::BackupId;
+use super::{milliseconds, name::BackupId};
 
 /// Something that happened. The caller prints it, or does not.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -30,10 +30,10 @@ pub enum Step {
     /// The snapshot is made and the lock given back.
     Frozen {
         /// How long it took to get the lock.
-        #[serde(rename = "wait_ms", serialize_with = "milliseconds")]
+        #[serde(rename = "wait_ms", serialize_with = "milliseconds::serialize")]
         wait: Duration,
         /// How long it was kept.
-        #[serde(rename = "hold_ms", serialize_with = "milliseconds")]
+        #[serde(rename = "hold_ms", serialize_with = "milliseconds::serialize")]
         hold: Duration,
     },
     /// The snapshot was filling up and was given more room.
@@ -61,7 +61,7 @@ pub enum Step {
         /// Bytes of the archive.
         bytes: u64,
         /// How long the whole run took.
-        #[serde(rename = "took_ms", serialize_with = "milliseconds")]
+        #[serde(rename = "took_ms", serialize_with = "milliseconds::serialize")]
         took: Duration,
     },
     /// A backup's verification begins.
@@ -78,9 +78,30 @@ pub enum Step {
     },
 }
 
-fn milliseconds<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64((time.as_secs_f64() * 1e6).round() / 1e3)
-}
-
 /// Where steps go.
 pub(super) type Report<'a> = dyn FnMut(Step) + 'a;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{json, to_value};
+
+    use super::*;
+
+    #[test]
+    fn times_are_milliseconds_for_programs() {
+        let frozen = Step::Frozen {
+            wait: Duration::from_micros(1500),
+            hold: Duration::from_nanos(83_000_499),
+        };
+        assert_eq!(
+            to_value(frozen).unwrap(),
+            json!({"step": "frozen", "wait_ms": 1.5, "hold_ms": 83.0})
+        );
+        let complete = Step::Complete {
+            id: "mysql-db1-20261101T031500Z".parse().unwrap(),
+            bytes: 1,
+            took: Duration::from_secs(41),
+        };
+        assert_eq!(to_value(complete).unwrap()["took_ms"], 41000.0);
+    }
+}

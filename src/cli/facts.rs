@@ -1,5 +1,6 @@
 //! `glrl facts`: what expressions can ask about the node.
 
+use anyhow::Context as _;
 use clap::builder::PossibleValuesParser;
 use serde_json::{Map, Value};
 
@@ -38,7 +39,10 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
         .iter()
         .filter(|name| args.name.as_deref().is_none_or(|only| only == **name))
     {
-        values.insert((*name).to_owned(), facts.get(name)?);
+        let value = facts
+            .get(name)
+            .with_context(|| format!("the fact '{name}' cannot be read"))?;
+        values.insert((*name).to_owned(), value);
     }
     let text = if args.json {
         object(values) + "\n"

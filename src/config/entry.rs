@@ -214,7 +214,7 @@ fn take_apart<'n>(node: &'n Node, mistakes: &mut Diagnostics) -> Option<Entry<'n
         return None;
     };
     for other in others.iter().filter(|other| !std::ptr::eq(**other, pair)) {
-        mistakes.push(if properties_of(kind).iter().any(|property| property == &*other.key) {
+        mistakes.push(if properties_of(kind).any(|property| property == &*other.key) {
             let message = format!("'{}' is a property of {}", &*other.key, kind.name);
             Diagnostic::at(other.key_place, message)
                 .hint(format!("indent it, so that it stands below '{}:'", kind.name))
@@ -240,18 +240,15 @@ fn unknown_kind(pair: &Pair) -> Diagnostic {
 }
 
 /// Names of a kind's properties, from its schema.
-fn properties_of(kind: &Kind) -> Vec<String> {
-    let schema = (kind.schema)();
-    let properties = schema.get("properties").and_then(|value| value.as_object());
-    properties.map(|map| map.keys().cloned().collect()).unwrap_or_default()
+fn properties_of(kind: &Kind) -> impl Iterator<Item = &'static str> {
+    let properties = (kind.schema)().get("properties").and_then(|value| value.as_object());
+    properties.into_iter().flatten().map(|(name, _)| name.as_str())
 }
 
 /// Properties that have to be given, from the kind's schema.
-fn required(kind: &Kind) -> Vec<String> {
-    let schema = (kind.schema)();
-    let required = schema.get("required").and_then(|value| value.as_array());
-    let names = required.into_iter().flatten();
-    names.filter_map(|name| name.as_str().map(str::to_owned)).collect()
+fn required(kind: &Kind) -> impl Iterator<Item = &'static str> {
+    let required = (kind.schema)().get("required").and_then(|value| value.as_array());
+    required.into_iter().flatten().filter_map(|name| name.as_str())
 }
 
 /// `package: nfs-common` is short for `package: {name: nfs-common}`, where one property suffices.
@@ -263,17 +260,18 @@ fn with_key_property<'n>(properties: &'n Node, kind: &Kind) -> std::borrow::Cow<
     ) {
         return Cow::Borrowed(properties);
     }
-    match required(kind).as_slice() {
-        [key] => Cow::Owned(Node::new(
-            properties.place,
-            Data::Mapping(vec![Pair {
-                key: key.as_str().into(),
-                key_place: properties.place,
-                value: properties.clone(),
-            }]),
-        )),
-        _ => Cow::Borrowed(properties),
-    }
+    let mut required = required(kind);
+    let (Some(key), None) = (required.next(), required.next()) else {
+        return Cow::Borrowed(properties);
+    };
+    Cow::Owned(Node::new(
+        properties.place,
+        Data::Mapping(vec![Pair {
+            key: key.into(),
+            key_place: properties.place,
+            value: properties.clone(),
+        }]),
+    ))
 }
 
 /// The resource, or all that is wrong with its properties.
@@ -295,7 +293,7 @@ fn parse(entry: &Entry<'_>, properties: &Node) -> Result<Box<dyn Resource>, Diag
             let mistake = Diagnostic::at(entry.kind_place, format!("'{name}' is missing"));
             let is_misspelt = |other: &Diagnostic| other.hint == Some(format!("did you mean '{name}'?"));
             let is_said = mistakes.0.iter().any(|other| *other == mistake || is_misspelt(other));
-            if !is_said && matches!(properties.data, Data::Mapping(_)) && properties.get(&name).is_none() {
+            if !is_said && matches!(properties.data, Data::Mapping(_)) && properties.get(name).is_none() {
                 mistakes.push(mistake);
             }
         }

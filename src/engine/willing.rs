@@ -43,7 +43,7 @@ impl Willing<'_> {
 
 impl Probe for Willing<'_> {
     fn entry(&self, path: &Path) -> Result<Reading<Option<Entry>>> {
-        let own = self.own(|fact| matches!(fact, Fact::Path(own) if &**own == path));
+        let own = self.own(|fact| matches!(fact, Fact::Path(own) | Fact::Made(own) if &**own == path));
         Ok(Reading::Known((!own).then_some(Entry {
             file_type: FileType::Directory,
             mode: Mode::DIRECTORY,

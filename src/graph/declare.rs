@@ -1,4 +1,5 @@
-//! Each resource is declared once, each path is in one hand, and what a file holds is said by one resource or in parts.
+//! Each resource is declared once, each path is in one hand, what a file holds is said by one resource or in parts, and nothing is
+//! made by one that another removes.
 
 use std::{collections::HashMap, path::Path};
 
@@ -15,7 +16,9 @@ pub(super) fn declare(declarations: &[Declaration]) -> Result<HashMap<Id, usize>
     let mut index = HashMap::with_capacity(declarations.len());
     let mut paths: HashMap<Box<Path>, usize> = HashMap::new();
     let mut wholes: HashMap<AbsPath, usize> = HashMap::new();
+    let mut absent: HashMap<AbsPath, usize> = HashMap::new();
     let mut parts: Vec<(AbsPath, usize)> = Vec::new();
+    let mut made: Vec<(AbsPath, usize)> = Vec::new();
     for (here, declaration) in declarations.iter().enumerate() {
         if let Some(first) = index.insert(declaration.id.clone(), here) {
             let first: &Declaration = &declarations[first];
@@ -39,6 +42,14 @@ pub(super) fn declare(declarations: &[Declaration]) -> Result<HashMap<Id, usize>
                 }
                 Fact::Part(path) => {
                     parts.push((path, here));
+                    continue;
+                }
+                Fact::Absent(path) => {
+                    absent.insert(path, here);
+                    continue;
+                }
+                Fact::Made(path) => {
+                    made.push((path, here));
                     continue;
                 }
                 _ => continue,
@@ -71,6 +82,22 @@ pub(super) fn declare(declarations: &[Declaration]) -> Result<HashMap<Id, usize>
             .label("a part of it")
             .note(whole.place, "all of it")
             .hint("write that part into the whole, or have the file declare its owner and mode only"),
+        );
+    }
+    for (path, here) in made {
+        let Some(&absent) = absent.get(&path) else { continue };
+        let (maker, remover) = (&declarations[here], &declarations[absent]);
+        wrong.push(
+            Diagnostic::at(
+                maker.place,
+                format!(
+                    "{} and {} would undo each other: one makes {path}, the other removes it",
+                    maker.id, remover.id
+                ),
+            )
+            .label("made here")
+            .note(remover.place, "removed here")
+            .hint("drop one of them"),
         );
     }
     wrong.or(index)

@@ -25,10 +25,12 @@ pub(super) fn imply(declarations: &[Declaration], edges: &mut DiGraph<(), Edge>,
                 _ => sources.extend(provided.facts.get(&fact).into_iter().flatten()),
             }
         }
-        // A directory on which something is mounted is the mounted one, unless it is the mount's own.
+        // A directory on which something is mounted is the mounted one, unless it is the mount's own; and what a program makes
+        // is declared after it is made.
         for fact in declaration.resource.provides() {
             if let Fact::Path(path) = &fact {
                 sources.extend(provided.mounts.get(&**path).into_iter().flatten());
+                sources.extend(provided.made.get(path).into_iter().flatten());
             }
         }
         sources.sort_unstable();
@@ -47,6 +49,7 @@ pub(super) fn imply(declarations: &[Declaration], edges: &mut DiGraph<(), Edge>,
 struct Provided {
     facts: HashMap<Fact, Vec<usize>>,
     paths: HashMap<AbsPath, Vec<usize>>,
+    made: HashMap<AbsPath, Vec<usize>>,
     mounts: HashMap<Box<Path>, Vec<usize>>,
 }
 
@@ -57,6 +60,7 @@ impl Provided {
             for fact in declaration.resource.provides() {
                 match fact {
                     Fact::Path(path) => provided.paths.entry(path).or_default().push(here),
+                    Fact::Made(path) => provided.made.entry(path).or_default().push(here),
                     Fact::Mounted(path) => provided.mounts.entry(Box::from(&*path)).or_default().push(here),
                     fact => provided.facts.entry(fact).or_default().push(here),
                 }
@@ -66,11 +70,12 @@ impl Provided {
     }
 
     /// The resources that have to be applied before something can stand at a path: the nearest directory above it, or it
-    /// itself, that is declared or mounted.
+    /// itself, that is declared, made or mounted.
     fn standing(&self, path: &AbsPath) -> Vec<usize> {
         let mut above = Some(path.clone());
         while let Some(here) = above {
             let mut found: Vec<usize> = self.paths.get(&here).into_iter().flatten().copied().collect();
+            found.extend(self.made.get(&here).into_iter().flatten());
             found.extend(self.mounts.get(&*here).into_iter().flatten());
             if !found.is_empty() {
                 return found;

@@ -170,6 +170,29 @@ fn a_file_is_written_as_a_whole_or_in_parts() {
 }
 
 #[test]
+fn what_a_program_makes_is_owned_by_another_and_never_removed() {
+    let made = || Fact::Made("/a".parse().unwrap());
+    let graph = build(vec![
+        thing("file:below", &[path("/a/b")], &[path("/a")]),
+        thing("directory:a", &[path("/a")], &[]),
+        thing("exec:a", &[made()], &[]),
+        thing("exec:again", &[made()], &[]),
+    ])
+    .unwrap();
+    assert_eq!(names(&graph), ["a", "again", "a", "below"]);
+    assert_eq!(graph.get(graph.order()[0]).id.kind(), "exec");
+    let wrong = build(vec![
+        thing("exec:a", &[made()], &[]),
+        thing("link:a", &[path("/a"), Fact::Absent("/a".parse().unwrap())], &[]),
+    ])
+    .unwrap_err();
+    assert_eq!(
+        wrong.0[0].message,
+        "exec:a and link:a would undo each other: one makes /a, the other removes it"
+    );
+}
+
+#[test]
 fn a_cycle_is_drawn() {
     let mut a = thing("k:a", &[], &[]);
     a.needs.push(to("k:b"));

@@ -105,9 +105,7 @@ impl Steps {
             "\n{} {}, {id} ({} on {})\n",
             paint(STRONG, "verdict:"),
             paint(style(verdict.verdict), said(verdict.verdict)),
-            duration(milliseconds_of(
-                Duration::try_from_secs_f64(verdict.seconds).unwrap_or_default()
-            )),
+            milliseconds(verdict.took),
             line(&verdict.host)
         );
         for why in why {
@@ -218,11 +216,7 @@ fn entry(sign: char, verb: &str, style: Style, what: &str, detail: &str) -> Stri
 }
 
 fn milliseconds(time: Duration) -> String {
-    duration(milliseconds_of(time))
-}
-
-fn milliseconds_of(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+    duration(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// In the largest unit: `5 min`, `7 h`, `12 d`.
@@ -266,7 +260,7 @@ mod tests {
 
     fn verdict(word: &str) -> Verdict {
         from(json!({
-            "verdict": word, "id": "mysql-db1-20261101T031500Z", "at": "2026-11-01T05:00:00Z", "seconds": 61.5,
+            "verdict": word, "id": "mysql-db1-20261101T031500Z", "at": "2026-11-01T05:00:00Z", "took_ms": 61500.0,
             "host": "verify1", "checks": if word == "ok" { json!([]) } else { json!(checks()) },
         }))
     }

@@ -267,7 +267,8 @@ impl Provider for Directory {
 
     fn provides(&self) -> Vec<Fact> {
         let directories = self.all().cloned().map(Fact::Path);
-        directories.chain(self.regulars().flat_map(|file| file.provided())).collect()
+        let absent = (self.state == Presence::Absent).then(|| Fact::Absent(self.path.clone()));
+        directories.chain(self.regulars().flat_map(|file| file.provided())).chain(absent).collect()
     }
 
     fn requires(&self) -> Vec<Fact> {

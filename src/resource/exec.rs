@@ -21,7 +21,7 @@ pub(super) struct Exec {
     name: String,
     /// The program and its arguments, as a list. For a shell: `[sh, -c, …]`.
     command: Vec<String>,
-    /// It runs if nothing stands at this path.
+    /// It runs if nothing stands at this path. A resource that declares the path comes after it.
     creates: Option<AbsPath>,
     /// It runs if this program fails. It is run while planning, where it can write to no file.
     unless: Option<Vec<String>>,
@@ -241,7 +241,7 @@ impl Provider for Exec {
         paths.sort_unstable();
         paths.dedup();
         let packages = self.makes.packages.iter().map(|name| Fact::Package(name.to_string()));
-        paths.into_iter().map(Fact::Path).chain(packages).collect()
+        paths.into_iter().map(Fact::Made).chain(packages).collect()
     }
 
     fn requires(&self) -> Vec<Fact> {

@@ -99,7 +99,7 @@ impl Provider for File {
     fn provides(&self) -> Vec<Fact> {
         let mut facts = self.regular().provided();
         if self.state == Presence::Absent {
-            facts.push(Fact::Whole(self.path.clone()));
+            facts.extend([Fact::Whole(self.path.clone()), Fact::Absent(self.path.clone())]);
         }
         facts
     }

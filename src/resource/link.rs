@@ -82,7 +82,8 @@ impl Provider for Link {
     }
 
     fn provides(&self) -> Vec<Fact> {
-        vec![Fact::Path(self.path.clone())]
+        let absent = (self.state == Presence::Absent).then(|| Fact::Absent(self.path.clone()));
+        [Fact::Path(self.path.clone())].into_iter().chain(absent).collect()
     }
 
     fn requires(&self) -> Vec<Fact> {

@@ -18,7 +18,7 @@ mod regular;
 mod stray;
 mod wipe;
 
-use std::fmt;
+use std::{fmt, sync::LazyLock};
 
 use anyhow::Result;
 use schemars::Schema;
@@ -153,8 +153,8 @@ pub struct Kind {
     pub name: &'static str,
     /// An example of its properties in YAML, as the reference shows it; a test parses it.
     pub example: &'static str,
-    /// JSON Schema of the properties; its description is the kind's own doc comment.
-    pub schema: fn() -> Schema,
+    /// JSON Schema of the properties; its description is the kind's own doc comment. Made when it is first asked for.
+    pub schema: fn() -> &'static Schema,
 }
 
 /// Lists the kinds. `package::Package` is the kind `package`, whose properties and provider are the struct `Package` in
@@ -167,7 +167,10 @@ macro_rules! kinds {
         pub static KINDS: &[Kind] = &[$(Kind {
             name: stringify!($module),
             example: $module::$type::EXAMPLE,
-            schema: || schemars::schema_for!($module::$type),
+            schema: || {
+                static SCHEMA: LazyLock<Schema> = LazyLock::new(|| schemars::schema_for!($module::$type));
+                &SCHEMA
+            },
         }),+];
 
         /// Reads the properties of a resource of this kind; `None` if there is no such kind. `prepare` has not run yet.
@@ -198,4 +201,17 @@ kinds! {
     group::Group,
     cron::Cron,
     exec::Exec,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::KINDS;
+
+    /// Every resource in short form looks into it.
+    #[test]
+    fn a_kinds_schema_is_made_once() {
+        for kind in KINDS {
+            assert!(std::ptr::eq((kind.schema)(), (kind.schema)()), "{}", kind.name);
+        }
+    }
 }

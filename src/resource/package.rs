@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// A package. It is installed without those it only recommends; declare what you need. Nothing is removed that is not declared
-/// absent: where apt would, that is refused.
+/// absent, and nothing installed in the place of what goes: where apt would, that is refused.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Package {

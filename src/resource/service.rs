@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// A unit of systemd: a service, or a socket, timer, path … by its full name. What is not declared stays as it is. When it is
-/// notified and runs, it is restarted or reloaded, once, after all that it needs.
+/// notified and runs, it is restarted or reloaded, once, after all that it needs. One that ends as soon as it is started has failed.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Service {

@@ -10,6 +10,10 @@ use crate::value::{AbsPath, DevicePath, UnitName};
 pub enum Fact {
     /// A file, directory or link of this path.
     Path(AbsPath),
+    /// A program makes something at this path where nothing stands. It does not own the path: whoever does comes after it.
+    Made(AbsPath),
+    /// Nothing stands at this path.
+    Absent(AbsPath),
     /// All that the file of this path holds.
     Whole(AbsPath),
     /// A part of what the file of this path holds; others may provide other parts, but nobody the whole.

@@ -35,7 +35,7 @@ pub struct NodeFacts {
 
 impl NodeFacts {
     /// Facts of what lies below `root`, `/` for the machine itself. Of an offline tree `os`, `hostname` and `fqdn` are its
-    /// own; the rest is what the kernel below says.
+    /// own, the last two null where it has no name yet; the rest is what the kernel below says.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into() }
     }
@@ -50,7 +50,7 @@ impl NodeFacts {
             Some(text) => Some(text),
             None => self.read("/usr/lib/os-release")?,
         };
-        let text = text.context("there is no /etc/os-release")?;
+        let text = text.with_context(|| format!("there is no {}", self.root.join("etc/os-release").display()))?;
         let mut os = os_release(&text);
         let id = os.get("id").and_then(Value::as_str).unwrap_or("linux").to_owned();
         let like: Vec<_> = os
@@ -68,24 +68,22 @@ impl NodeFacts {
         Ok(Value::Object(os))
     }
 
-    fn hostname(&self) -> Result<String> {
-        let path = if self.root == Path::new("/") {
-            "/proc/sys/kernel/hostname"
-        } else {
-            "/etc/hostname"
-        };
-        let name = self.read(path)?.with_context(|| format!("there is no {path}"))?;
-        Ok(name.trim().to_owned())
+    /// What the kernel says, or an offline tree's hostname(5); `None` where the tree has none.
+    fn hostname(&self) -> Result<Option<String>> {
+        if self.root == Path::new("/") {
+            return line("/proc/sys/kernel/hostname").map(Some);
+        }
+        Ok(self.read("/etc/hostname")?.and_then(|text| hostname_in(&text)))
     }
 
     /// The name with a dot that /etc/hosts gives beside the host's own name (hostname(1), "THE FQDN"), else the host's name.
-    fn fqdn(&self) -> Result<String> {
-        let name = self.hostname()?;
+    fn fqdn(&self) -> Result<Option<String>> {
+        let Some(name) = self.hostname()? else { return Ok(None) };
         if name.contains('.') {
-            return Ok(name);
+            return Ok(Some(name));
         }
         let hosts = self.read("/etc/hosts")?.unwrap_or_default();
-        Ok(fqdn_in(&hosts, &name).unwrap_or(name))
+        Ok(Some(fqdn_in(&hosts, &name).unwrap_or(name)))
     }
 }
 
@@ -143,6 +141,13 @@ fn unquoted(value: &str) -> String {
         });
     }
     text
+}
+
+/// hostname(5): one line, and comments.
+fn hostname_in(text: &str) -> Option<String> {
+    let mut lines = text.lines().map(str::trim);
+    let name = lines.find(|line| !line.is_empty() && !line.starts_with('#'))?;
+    Some(name.to_owned())
 }
 
 /// hosts(5): the first name of a line is the canonical one.
@@ -354,6 +359,22 @@ mod tests {
             write(text)?;
             assert_eq!(facts.get("os")?["family"], family, "{text}");
         }
+        Ok(())
+    }
+
+    #[test]
+    fn a_tree_without_a_name_has_none() -> Result<()> {
+        use std::io::Write as _;
+        let root = tempfile::tempdir()?;
+        let facts = NodeFacts::new(root.path());
+        let names = || Ok::<_, anyhow::Error>([facts.get("hostname")?, facts.get("fqdn")?]);
+        assert_eq!(names()?, [Value::Null, Value::Null]);
+        let error = format!("{:#}", facts.get("os").expect_err("it says no more of its system"));
+        assert_eq!(error, format!("there is no {}/etc/os-release", root.path().display()));
+        std::fs::DirBuilder::new().create(root.path().join("etc"))?;
+        std::fs::File::create(root.path().join("etc/hostname"))?.write_all(b"# ours\ndb1\n")?;
+        std::fs::File::create(root.path().join("etc/hosts"))?.write_all(b"127.0.1.1 db1.example.org db1\n")?;
+        assert_eq!(names()?, ["db1", "db1.example.org"]);
         Ok(())
     }
 

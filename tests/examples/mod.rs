@@ -73,7 +73,6 @@ fn converge(role: &Path, set: &[&str], resources: usize) {
         fs::create_dir(root.path().join(name)).expect("a directory");
     }
     for (name, text) in [
-        ("hostname", "web1\n"),
         ("passwd", "root:x:0:0:root:/root:/bin/bash\n"),
         ("shadow", "root:*:20000:0:99999:7:::\n"),
         ("group", "root:x:0:\n"),

@@ -3,5 +3,6 @@
 mod glrl;
 mod killed;
 mod refusal;
+mod service;
 mod spine;
 mod storage;

@@ -175,7 +175,9 @@ impl Server {
         settings.server.socket = Some(self.socket().to_str().unwrap().parse().unwrap());
         settings.target.directory = path("target");
         settings.target.mounted = false;
-        settings.verify.scratch = path("scratch");
+        // As on a node: below what is root's alone.
+        fs::set_permissions(&*settings.state_directory, PermissionsExt::from_mode(0o700)).unwrap();
+        settings.verify.scratch = path("state/scratch");
         settings.verify.memory = crate::value::Size::mib(64);
         settings
     }

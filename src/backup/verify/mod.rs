@@ -61,7 +61,7 @@ pub fn verify(
         Err(error) => inquest.add(Check::failed("verification", Word::Unverified, format!("{error:#}"))),
     }
     let mut verdict = inquest.verdict;
-    verdict.seconds = began.elapsed().as_secs_f64();
+    verdict.took = began.elapsed();
     if let Some(message) = keep(settings, &verdict)? {
         report(Step::Warning { message });
     }

@@ -1,12 +1,12 @@
 //! The verdict: one word, and what led to it.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    backup::{config::Settings, error::Kind, name::BackupId},
+    backup::{config::Settings, error::Kind, milliseconds, name::BackupId},
     system::clock,
 };
 
@@ -82,7 +82,8 @@ pub struct Verdict {
     /// When the verification began.
     pub at: Timestamp,
     /// How long it took.
-    pub seconds: f64,
+    #[serde(rename = "took_ms", with = "milliseconds")]
+    pub took: Duration,
     /// The node it ran on.
     pub host: String,
     /// What was checked, in order.
@@ -95,7 +96,7 @@ impl Verdict {
             verdict: Word::Ok,
             id: None,
             at: clock::now(),
-            seconds: 0.0,
+            took: Duration::ZERO,
             host: nix::unistd::gethostname()
                 .unwrap_or_default()
                 .to_string_lossy()
@@ -128,6 +129,15 @@ impl Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_verdict_is_read_as_it_was_written() {
+        let mut verdict = Verdict::new();
+        verdict.took = Duration::from_micros(61_500_250);
+        let written = serde_json::to_value(&verdict).unwrap();
+        assert_eq!(written["took_ms"], 61500.25);
+        assert_eq!(serde_json::from_value::<Verdict>(written).unwrap(), verdict);
+    }
 
     #[test]
     fn the_worst_check_is_the_verdict() {

@@ -50,19 +50,18 @@ pub(super) fn install(tree: &Tree, packages: &[String]) -> Result<()> {
     ))
 }
 
-/// Removes these packages and nothing else; their conffiles stay.
+/// Removes these packages and changes no other; their conffiles stay. apt may want others gone as well, or have others take the
+/// place of what goes.
 pub(super) fn remove(tree: &Tree, packages: &[String]) -> Result<()> {
     finish(tree)?;
-    let plan = shown("remove", packages).args(["--simulate"]).stdout()?;
-    let others = others(&String::from_utf8_lossy(&plan), packages);
-    if !others.is_empty() {
+    let simulation = apt("remove").args(["--simulate"]).args(packages).output()?;
+    if !simulation.status.success() {
+        return Err(shown("remove", packages).failed(&simulation));
+    }
+    if let Some((what, hint)) = side_effects(&String::from_utf8_lossy(&simulation.stdout), packages) {
         return Err(Refused::because(
-            format!(
-                "removing {} would also remove {}",
-                packages.join(" "),
-                others.join(", ")
-            ),
-            "declare those absent too, or keep this one",
+            format!("removing {} would also {what}", packages.join(" ")),
+            hint,
         ));
     }
     let output = apt("remove").args(packages).output()?;
@@ -197,14 +196,35 @@ fn removed(output: &Output) -> String {
     names.join(", ")
 }
 
-/// What `apt-get -s remove` would remove besides these.
-fn others(simulation: &str, packages: &[String]) -> Vec<String> {
+/// What `apt-get -s remove` would do besides removing these, and what to do about it.
+fn side_effects(simulation: &str, packages: &[String]) -> Option<(String, &'static str)> {
+    let removed = simulated(simulation, "Remv ", packages);
+    let installed = simulated(simulation, "Inst ", packages);
+    let (removed, installed) = (removed.join(", "), installed.join(", "));
+    Some(match (removed.is_empty(), installed.is_empty()) {
+        (true, true) => return None,
+        (false, true) => (
+            format!("remove {removed}"),
+            "declare those absent too, or keep this one",
+        ),
+        (true, false) => (
+            format!("install {installed}"),
+            "declare what is to take its place as `package: {name: …}`, before this one, or keep this one",
+        ),
+        (false, false) => (
+            format!("remove {removed} and install {installed}"),
+            "declare all of these, before this one, or keep this one",
+        ),
+    })
+}
+
+/// The packages other than these in the lines of a simulation that begin so, by their names alone.
+fn simulated(simulation: &str, sign: &str, packages: &[String]) -> Vec<String> {
     let bare = |name: &str| name.split(':').next().unwrap_or(name).to_owned();
     let asked: Vec<String> = packages.iter().map(|name| bare(name)).collect();
     simulation
         .lines()
-        .filter_map(|line| line.strip_prefix("Remv "))
-        .filter_map(|line| line.split_whitespace().next())
+        .filter_map(|line| line.strip_prefix(sign)?.split_whitespace().next())
         .map(bare)
         .filter(|name| !asked.contains(name))
         .collect()
@@ -216,11 +236,41 @@ mod tests {
 
     use super::*;
 
+    fn side_effect(simulation: &str, packages: &[&str]) -> Option<String> {
+        let packages: Vec<String> = packages.iter().map(|&name| name.to_owned()).collect();
+        side_effects(simulation, &packages).map(|(what, _)| what)
+    }
+
     #[test]
     fn a_removal_names_those_that_would_follow() {
         let simulation = "Reading package lists...\nRemv git [1:2.39] \nRemv git-man [1:2.39]\nRemv libx:i386 [1]\n";
-        assert_eq!(others(simulation, &["git".to_owned()]), ["git-man", "libx"]);
-        assert!(others("Remv git [1]\n", &["git:amd64".to_owned()]).is_empty());
+        assert_eq!(
+            side_effect(simulation, &["git"]).as_deref(),
+            Some("remove git-man, libx")
+        );
+        assert_eq!(side_effect("Remv git [1]\n", &["git:amd64"]), None);
+    }
+
+    /// `apt-get -s remove mawk gawk` of apt 2.6 on Debian 12, where base-files needs an awk.
+    #[test]
+    fn a_removal_names_those_that_would_take_its_place() {
+        let simulation = "\
+Inst base-files [12.4+deb12u11] (12.4+deb12u15 Debian:12.15/oldstable [amd64])
+Conf base-files (12.4+deb12u15 Debian:12.15/oldstable [amd64])
+Remv mariadb-server [1:10.11.19-0+deb12u1]
+Remv gawk [1:5.2.1-2]
+Remv mawk [1.3.4.20200120-3.1] []
+Inst original-awk (2022-09-12-1 Debian:12.15/oldstable [amd64])
+Conf original-awk (2022-09-12-1 Debian:12.15/oldstable [amd64])
+";
+        assert_eq!(
+            side_effect(simulation, &["gawk", "mawk", "mariadb-server"]).as_deref(),
+            Some("install base-files, original-awk")
+        );
+        assert_eq!(
+            side_effect(simulation, &["gawk", "mawk"]).as_deref(),
+            Some("remove mariadb-server and install base-files, original-awk")
+        );
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! systemd's units by systemctl(1): one call for all that are declared.
 
+mod watch;
+
 use std::{
     collections::{BTreeSet, HashMap},
     path::Path,
@@ -99,13 +101,15 @@ fn parse(text: &str) -> Result<Vec<Option<Unit>>> {
         .collect()
 }
 
+/// A property's value in such a block.
+fn field<'b>(block: &'b str, name: &str) -> Option<&'b str> {
+    block
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
+}
+
 fn unit(block: &str) -> Result<Option<Unit>> {
-    let field = |name: &str| {
-        block
-            .lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
-            .with_context(|| format!("systemctl show says nothing of {name}"))
-    };
+    let field = |name: &str| field(block, name).with_context(|| format!("systemctl show says nothing of {name}"));
     let load = field("LoadState")?;
     if load == "not-found" {
         return Ok(None);
@@ -148,11 +152,15 @@ pub(super) fn execute(name: &UnitName, verb: UnitVerb) -> Result<()> {
     }
     let program = systemctl().args([word, "--", name.as_str()]);
     let output = program.output()?;
-    if output.status.success() {
-        return Ok(());
+    if !output.status.success() {
+        let error = program.failed(&output);
+        return Err(if starts {
+            error.context(format!("{name} does not start:\n{}", last_words(name)))
+        } else {
+            error
+        });
     }
-    let error = program.failed(&output);
-    Err(if starts { error.context(last_words(name)) } else { error })
+    if starts { watch::watch(name, verb) } else { Ok(()) }
 }
 
 /// Has systemd read its unit files again if this one, or a drop-in of it, has changed since: the run that changed it may not
@@ -193,14 +201,23 @@ pub(super) fn is_unit_file(path: &Path) -> bool {
     .any(|directory| path.starts_with(directory))
 }
 
-/// What the unit itself last said, for the error: systemctl only says that it failed.
+/// How the unit ended, and what it last said, for the error: systemctl only says that it failed. The journal's lines are those of
+/// earlier starts too: of a unit that comes again and again `systemctl status` shows the youngest, which has not said anything yet.
 fn last_words(name: &UnitName) -> String {
-    let status = systemctl()
-        .args(["status", "--full", "--lines=12", "--", name.as_str()])
-        .output()
-        .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
-        .unwrap_or_default();
-    format!("{name} does not start:\n{}", status.trim_end())
+    let said = |program: Program| {
+        let output = program.output().map(|output| output.stdout).unwrap_or_default();
+        String::from_utf8_lossy(&output).trim_end().to_owned()
+    };
+    let status = said(systemctl().args(["status", "--full", "--lines=0", "--", name.as_str()]));
+    let journal = said(Program::new("journalctl").args([
+        "--no-pager",
+        "--quiet",
+        "--lines=10",
+        "--output=cat",
+        "--unit",
+        name.as_str(),
+    ]));
+    format!("{status}\n\n{journal}").trim_end().to_owned()
 }
 
 #[cfg(test)]

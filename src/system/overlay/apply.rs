@@ -114,7 +114,9 @@ impl Applying<'_> {
         let unknown = || Planned::Unknown(self.author.clone());
         for fact in facts {
             match fact {
-                Fact::Path(path) | Fact::Part(path) => self.insert(path, Planned::Unknown(self.author.clone()))?,
+                Fact::Path(path) | Fact::Made(path) | Fact::Part(path) => {
+                    self.insert(path, Planned::Unknown(self.author.clone()))?;
+                }
                 Fact::Mounted(path) => self.cover(path, Cover::Unseen(self.author.clone()))?,
                 Fact::Device(device) | Fact::Filesystem(device) => {
                     self.layer
@@ -138,8 +140,8 @@ impl Applying<'_> {
                         .insert(name.clone(), Planned::Unknown(self.author.clone()));
                 }
                 // Whoever needs the group needs its author, and is unknown with it by its own reading of the device; and who provides
-                // all that a file holds provides the file.
-                Fact::VolumeGroup(_) | Fact::Whole(_) => {}
+                // all that a file holds, or its absence, provides the file.
+                Fact::VolumeGroup(_) | Fact::Whole(_) | Fact::Absent(_) => {}
             }
         }
         Ok(())
