@@ -48,6 +48,7 @@ deny:
 
 .PHONY: docs
 docs:
+	tests/add-a-kind.sh
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items --lib
 
 .PHONY: vagrant-files
