@@ -2,6 +2,7 @@
 
 use std::fs;
 
+mod costs;
 mod secrets;
 mod streams;
 mod tree;
