@@ -33,7 +33,7 @@ test: check database docs deny vagrant-files node
 ## make node          the tests on real machines (QEMU); NODE=pattern for some of them
 NODE := node::
 .PHONY: node
-node: tools build
+node: lab-tools build
 	cargo run -q -p glrl-lab -- images
 	GLRL_BINARY=$(BINARY) cargo test --test main -- $(NODE) --test-threads=1 --nocapture
 
@@ -62,7 +62,7 @@ test-vagrant: build
 
 ## make demo          two real machines converge, back up, verify; KEEP=1 leaves them up
 .PHONY: demo
-demo: tools build
+demo: lab-tools build
 	GLRL_BINARY=$(BINARY) KEEP=$(KEEP) lab/demo.sh
 
 ## make bench         no-op and first converge against a floor measured in the same run
@@ -71,7 +71,8 @@ bench: build
 	GLRL_BINARY=$(BINARY) cargo bench
 
 # What the tests and the demo need from the distribution; does nothing when all is there.
-.PHONY: tools
-tools:
-	@lab/install-packages.sh
+.PHONY: tools lab-tools
+tools: lab-tools
 	@tests/install-packages.sh
+lab-tools:
+	@lab/install-packages.sh
