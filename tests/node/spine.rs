@@ -173,7 +173,6 @@ fn runs_cut_short_are_harmless(mysql: &Node, undisturbed: &str) -> Result<()> {
         Point::Seconds(30),
         Point::Applied("template:settings"),
         Point::Applied("service:server"),
-        Point::Applied("template:/etc/glrl/backup.yml"),
     ] {
         converge_cut_short(mysql, MYSQL, point)?;
     }
