@@ -35,7 +35,7 @@ NODE := node::
 .PHONY: node
 node: lab-tools build
 	cargo run -q -p glrl-lab -- images
-	GLRL_BINARY=$(BINARY) cargo test --test main -- $(NODE) --test-threads=1 --nocapture
+	GLRL_BINARY=$(BINARY) cargo test --test main -- $(NODE) --test-threads=2 --nocapture
 
 # Backup and verification against a database server of this machine's, which they start for themselves.
 .PHONY: database

@@ -9,7 +9,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 : "${GLRL_BINARY:=target/debug/glrl}"
 work=$(mktemp -d)
 device=/dev/disk/by-id/virtio-data
-if [ -t 1 ]; then bold=$(printf '\033[1m') plain=$(printf '\033[0m') color=always; else bold='' plain='' color=never; fi
+if [ -t 1 ]; then bold=$(printf '\033[1m') plain=$(printf '\033[0m') terminal=-tq; else bold='' plain='' terminal=; fi
 
 lab() { cargo run -q --manifest-path "$here/Cargo.toml" -- --state-dir "$work/lab" "$@"; }
 say() { printf '\n%s== %s%s\n' "$bold" "$*" "$plain"; }
@@ -18,12 +18,8 @@ on() {
     node=$1
     shift
     printf '\n%s%s#%s %s\n' "$bold" "$node" "$plain" "$*"
-    lab ssh "$node" "$@"
-}
-glrl() {
-    node=$1
-    shift
-    on "$node" glrl "$@" --color "$color"
+    # shellcheck disable=SC2086 # no word where it is empty
+    lab ssh "$node" $terminal "$@"
 }
 # The role of a node. Where nothing is virtualised, taking a snapshot alone is longer than the default budget of 5 s.
 role() {
@@ -35,7 +31,7 @@ role() {
 # Converges a node, and keeps what the record says at its end as NODE.NAME.
 converge() {
     # shellcheck disable=SC2046 # a list of words is meant
-    glrl "$1" converge $(role "$1")
+    on "$1" glrl converge $(role "$1")
     lab ssh "$1" "tail -n 1 \$(ls -d /var/lib/glrl/runs/* | tail -n 1)/events.ndjson" >"$work/$1.$2"
 }
 backups() { lab ssh mysql 'glrl backup list --json' | jq -r "$1"; }
@@ -67,7 +63,7 @@ for node in backup mysql; do lab put "$node" "$GLRL_BINARY" /usr/local/bin/glrl;
 for node in backup mysql; do
     say "$node: what would be done, and then it is done"
     # shellcheck disable=SC2046 # a list of words is meant
-    glrl "$node" plan $(role "$node")
+    on "$node" glrl plan $(role "$node")
     converge "$node" first
 done
 
@@ -84,12 +80,12 @@ sales() { lab ssh mysql "mysql -Ne 'SELECT COUNT(*) FROM shop.sale'"; }
 
 say "A backup while it writes"
 before=$(sales)
-glrl mysql backup run
+on mysql glrl backup run
 written=$(($(sales) - before))
 echo "$written sales were written meanwhile"
 
 say "Does it restore?"
-glrl mysql verify
+on mysql glrl verify
 on backup ls -la /backup
 on mysql crontab -l
 

@@ -1,7 +1,9 @@
 //! The two machines of the mission: a backup server and a MySQL server from YAML, a backup taken under writes, a verdict; then the node is
 //! broken, and then runs are killed.
 
-use anyhow::{Context, Result, ensure};
+use std::thread;
+
+use anyhow::{Context, Result, anyhow, ensure};
 use glrl_lab::{Disk, Lab, Node, NodeSpec};
 
 use super::{
@@ -21,8 +23,13 @@ fn backup_and_mysql_converge_and_restore() -> Result<()> {
         install(node)?;
     }
     let untouched = mysql.checkpoint()?;
-    converge(backup, BACKUP)?;
-    converge(mysql, MYSQL)?;
+    // All at once: who needs the export of backup waits for it.
+    let converged = thread::scope(|scope| {
+        [(mysql, MYSQL), (verify, "verify"), (backup, BACKUP)]
+            .map(|(node, role)| scope.spawn(move || converge(node, role)))
+            .map(|run| run.join().unwrap_or_else(|_| Err(anyhow!("a converge panicked"))))
+    });
+    converged.into_iter().collect::<Result<()>>()?;
     let undisturbed = state(mysql)?;
     back_up_under_writes(backup, mysql)?;
     another_machine_verifies(verify)?;
@@ -81,7 +88,6 @@ fn back_up_under_writes(backup: &Node, mysql: &Node) -> Result<()> {
 
 /// The third machine: it may read the backups, has no server that runs, and says what it thinks of the newest one.
 fn another_machine_verifies(verify: &Node) -> Result<()> {
-    converge(verify, "verify")?;
     ensure!(
         !verify.ssh("touch /backup/mine")?.success(),
         "it can write to the backups"
