@@ -34,7 +34,7 @@ converge() {
     on "$1" glrl converge $(role "$1")
     lab ssh "$1" "tail -n 1 \$(ls -d /var/lib/glrl/runs/* | tail -n 1)/events.ndjson" >"$work/$1.$2"
 }
-backups() { lab ssh mysql 'glrl backup list --json' | jq -r "$1"; }
+backups() { lab ssh mysql 'glrl backup list --json' | jq -sr "$1"; }
 seconds() { awk -v ms="$1" 'BEGIN { printf ms < 60000 ? "%.1f s" : "%d min %d s", ms < 60000 ? ms / 1000 : ms / 60000, ms / 1000 % 60 }'; }
 
 end() {
@@ -71,8 +71,8 @@ say "The same once more: nothing is left to do"
 for node in backup mysql; do converge "$node" second; done
 
 say "A shop with 20,000 sales, and a writer that does not stop for the backup"
-on mysql "mysql -e 'CREATE DATABASE shop; CREATE TABLE shop.sale (id INT PRIMARY KEY AUTO_INCREMENT, what VARCHAR(200));
-    INSERT INTO shop.sale (what) SELECT REPEAT(MD5(seq), 5) FROM mysql.help_topic JOIN seq_1_to_40 LIMIT 20000'"
+on mysql "mysql -e 'CREATE DATABASE shop; USE shop; CREATE TABLE sale (id INT PRIMARY KEY AUTO_INCREMENT, what VARCHAR(200));
+    INSERT INTO sale (what) SELECT REPEAT(MD5(seq), 5) FROM seq_1_to_20000'"
 # It ends by itself, whatever becomes of the demo.
 lab ssh mysql "(seq 1500 | sed 's/.*/INSERT INTO sale (what) VALUES (REPEAT(MD5(RAND()), 5)); DO SLEEP(0.05);/' |
     timeout 120 mysql shop) >/tmp/writer.log 2>&1 </dev/null &"
