@@ -5,6 +5,7 @@ mod declaration;
 mod declare;
 mod export;
 mod imply;
+mod keep;
 mod link;
 mod target;
 #[cfg(test)]
@@ -42,7 +43,7 @@ pub struct Graph {
 }
 
 /// Builds the graph: each pass with its reason.
-pub fn build(declarations: Vec<Declaration>) -> Result<Graph, Diagnostics> {
+pub fn build(mut declarations: Vec<Declaration>) -> Result<Graph, Diagnostics> {
     // Each resource once, each path in one hand.
     let index = declare::declare(&declarations)?;
     // What the role says: needs, before, notify.
@@ -52,6 +53,8 @@ pub fn build(declarations: Vec<Declaration>) -> Result<Graph, Diagnostics> {
     // What follows from what resources provide and require; never against the explicit order.
     imply::imply(&declarations, &mut edges, &explicit);
     let order = cycle::order(&declarations, &edges)?;
+    // What one resource declares, another does not purge.
+    keep::keep(&mut declarations);
     Ok(Graph {
         declarations,
         edges,

@@ -7,12 +7,12 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
-    Action, Change, Plan, PropertyError, Provider, Role, Shown,
+    Action, Change, Plan, PropertyError, Provider, Purge, Role, Shown,
     metadata::Metadata,
     parent,
     presence::Presence,
     regular::{Regular, Standing},
-    stray,
+    stray::{self, Keep},
 };
 use crate::{
     system::{Bytes, Fact, FileType, Op, Probe, Reading, Refused, known},
@@ -36,7 +36,8 @@ pub(super) struct Directory {
     source: Option<String>,
     /// Permission bits of the files of `source`; `"0644"` for a new one, unchanged for one that is there.
     file_mode: Option<Mode>,
-    /// Whether files, links and directories in it that `source` does not have are removed.
+    /// Whether files, links and directories in it that `source` does not have are removed. What other resources declare stays, and so
+    /// does all that is in a directory that one of them declares.
     #[serde(default)]
     purge: bool,
     /// Whether it is to be there. Only an empty directory is removed.
@@ -47,6 +48,9 @@ pub(super) struct Directory {
     directories: Vec<AbsPath>,
     #[serde(skip)]
     files: Vec<(AbsPath, Bytes)>,
+    /// What other resources claim below it: a purge leaves it to them.
+    #[serde(skip)]
+    claimed: Vec<AbsPath>,
 }
 
 /// What stands at the directory's path.
@@ -125,6 +129,18 @@ impl Directory {
             FileType::Other => "device, socket or fifo",
         };
         bail!("{path} is a {found}, and glrl does not replace it by a directory: move it away first")
+    }
+
+    /// What a purge does with a path below it.
+    fn keep(&self, path: &AbsPath) -> Keep {
+        let own = || self.directories.contains(path) || self.files.iter().any(|(file, _)| file == path);
+        if self.claimed.iter().any(|claimed| path.starts_with(&**claimed)) {
+            Keep::Whole
+        } else if own() || self.claimed.iter().any(|claimed| claimed.starts_with(&**path)) {
+            Keep::Itself
+        } else {
+            Keep::Nothing
+        }
     }
 
     fn diff_directory(&self, path: &AbsPath, standing: Option<&Vec<Change>>, plan: &mut Plan) {
@@ -219,8 +235,7 @@ impl Provider for Directory {
             });
         }
         if self.purge && tree.directories.first().is_some_and(Option::is_some) {
-            let kept = |path: &AbsPath| self.directories.contains(path) || self.files.iter().any(|(file, _)| file == path);
-            tree.strays = known!(stray::below(node, &self.path, &kept)?);
+            tree.strays = known!(stray::below(node, &self.path, &|path| self.keep(path))?);
         }
         Ok(Reading::Known(tree))
     }
@@ -269,6 +284,10 @@ impl Provider for Directory {
         let directories = self.all().cloned().map(Fact::Path);
         let absent = (self.state == Presence::Absent).then(|| Fact::Absent(self.path.clone()));
         directories.chain(self.regulars().flat_map(|file| file.provided())).chain(absent).collect()
+    }
+
+    fn purges(&mut self) -> Option<Purge<'_>> {
+        self.purge.then_some(Purge { directory: &self.path, claimed: &mut self.claimed })
     }
 
     fn requires(&self) -> Vec<Fact> {

@@ -28,7 +28,7 @@ pub use plan::{Action, Change, Plan, Shown};
 
 use crate::{
     system::{Bytes, Fact, Probe, Reading},
-    value::Id,
+    value::{AbsPath, Id},
 };
 
 /// One kind of thing glrl manages: what a provider's author writes, besides the properties themselves
@@ -63,6 +63,20 @@ pub trait Provider: fmt::Debug + Send + Sync {
     fn requires(&self) -> Vec<Fact> {
         Vec::new()
     }
+
+    /// For one that removes what nobody declares: where, and what others declare there.
+    fn purges(&mut self) -> Option<Purge<'_>> {
+        None
+    }
+}
+
+/// A directory in which what nobody declares is removed.
+#[derive(Debug)]
+pub struct Purge<'r> {
+    /// The directory.
+    pub directory: &'r AbsPath,
+    /// Paths below it that other resources claim; the graph fills them in.
+    pub claimed: &'r mut Vec<AbsPath>,
 }
 
 /// What lies beside a role: its `files/` and `templates/`, and the values that templates see.
@@ -112,6 +126,10 @@ pub trait Resource: fmt::Debug + Send + Sync {
     fn provides(&self) -> Vec<Fact>;
     /// See `Provider::requires`.
     fn requires(&self) -> Vec<Fact>;
+    /// See `Provider::purges`.
+    fn purges(&mut self) -> Option<Purge<'_>> {
+        None
+    }
 }
 
 /// A provider with its kind's name.
@@ -143,6 +161,10 @@ impl<P: Provider> Resource for Of<P> {
 
     fn requires(&self) -> Vec<Fact> {
         self.provider.requires()
+    }
+
+    fn purges(&mut self) -> Option<Purge<'_>> {
+        self.provider.purges()
     }
 }
 

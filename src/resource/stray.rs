@@ -7,46 +7,46 @@ use crate::{
     value::AbsPath,
 };
 
-/// All below a directory that is not to be kept, each before the directory it is in. A filesystem that is mounted below is never
-/// entered: it is refused.
+/// What a purge does with a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keep {
+    /// It goes, with all that is in it.
+    Nothing,
+    /// It stays, and is looked into.
+    Itself,
+    /// It stays with all that is in it, and is not looked into.
+    Whole,
+}
+
+/// All below a directory that is not to be kept, each before the directory it is in. A filesystem that is mounted on what is to go is
+/// never entered: it is refused.
 pub(super) fn below(
     node: &dyn Probe,
     directory: &AbsPath,
-    kept: &dyn Fn(&AbsPath) -> bool,
+    keep: &dyn Fn(&AbsPath) -> Keep,
 ) -> Result<Reading<Vec<AbsPath>>> {
     let mut strays = Vec::new();
     for name in known!(node.list(directory)?) {
         let path: AbsPath = format!("{directory}/{name}").parse().map_err(anyhow::Error::msg)?;
-        let keep = kept(&path);
-        match known!(node.entry(&path)?).map(|entry| entry.file_type) {
-            Some(FileType::Directory) => {
-                if !keep {
-                    known!(must_not_be_mounted(node, &path)?);
-                }
-                strays.extend(known!(below(node, &path, kept)?));
-            }
-            Some(FileType::Other) if !keep => {
+        let keeps = keep(&path);
+        let file_type = known!(node.entry(&path)?).map(|entry| entry.file_type);
+        if keeps == Keep::Nothing {
+            if matches!(file_type, Some(FileType::Other)) {
                 bail!("{path} is a device, socket or fifo, and is not purged: remove it by hand")
             }
-            _ => {}
+            if known!(node.is_mount_point(&path)?) {
+                return Err(Refused::because(
+                    format!("a filesystem is mounted at {path}, and what it holds is not purged"),
+                    "unmount it, declare the mount, or keep its directory by a file in `source`",
+                ));
+            }
         }
-        if !keep {
+        if keeps != Keep::Whole && matches!(file_type, Some(FileType::Directory)) {
+            strays.extend(known!(below(node, &path, keep)?));
+        }
+        if keeps == Keep::Nothing {
             strays.push(path);
         }
     }
     Ok(Reading::Known(strays))
-}
-
-/// An offline tree has no mounts to ask for, and none that anybody would have made there.
-fn must_not_be_mounted(node: &dyn Probe, path: &AbsPath) -> Result<Reading<()>> {
-    let Ok(mounts) = node.mounts() else {
-        return Ok(Reading::Known(()));
-    };
-    if known!(mounts).iter().any(|mount| *mount.target == **path) {
-        return Err(Refused::because(
-            format!("a filesystem is mounted at {path}, and what it holds is not purged"),
-            "unmount it, or keep its directory by a file in `source`",
-        ));
-    }
-    Ok(Reading::Known(()))
 }

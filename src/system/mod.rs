@@ -68,6 +68,13 @@ pub trait Probe: Sync {
     fn unit(&self, name: &UnitName) -> Result<Reading<Option<Unit>>>;
     /// What is mounted (`proc_pid_mountinfo(5)`), in the kernel's order.
     fn mounts(&self) -> Result<Reading<Arc<Vec<Mount>>>>;
+    /// Whether a filesystem is mounted at a path; below `--root` too, where mounts are not managed but may well be there.
+    fn is_mount_point(&self, path: &Path) -> Result<Reading<bool>> {
+        Ok(match self.mounts()? {
+            Reading::Known(mounts) => Reading::Known(mounts.iter().any(|mount| mount.target == path)),
+            Reading::Unknown { after } => Reading::Unknown { after },
+        })
+    }
     /// Size and inodes of the filesystem mounted at a path (statfs(2)); an error where nothing is mounted there.
     fn usage(&self, mount_point: &Path) -> Result<Reading<Usage>>;
     /// A block device and what is on it; `None` where there is no such device.

@@ -123,3 +123,38 @@ fn who_keeps_it_busy_is_named() {
     assert!(error.contains(&format!("sleep (pid {pid})")), "{error}");
     converge(&*absent).expect("unmounted");
 }
+
+/// Below `--root` too, where mounts are nobody's business but may be there.
+#[test]
+fn a_purge_stops_at_a_mount() {
+    let _alone = alone();
+    let target = Target::new();
+    let path = target.path();
+    let file = |name: &str, text: &str| {
+        let path = target.0.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
+        std::fs::write(path, text).expect("a file");
+    };
+    file("files/site/index.html", "hello");
+    file(
+        "roles/site.yml",
+        "role: site\nresources:\n  - directory: { path: /sub, source: site, purge: true }\n",
+    );
+    std::fs::create_dir_all(&path).expect("a directory");
+    sh("mount", &["-t", "tmpfs", "tmpfs", &path]);
+    file("sub/mnt/data", "precious");
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_glrl"))
+        .args(["converge", "--role", "site", "--roles-dir"])
+        .arg(target.0.path().join("roles"))
+        .arg("--root")
+        .arg(target.0.path())
+        .output()
+        .expect("glrl runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("a filesystem is mounted at /sub/mnt"), "{said}");
+    assert_eq!(
+        std::fs::read_to_string(format!("{path}/data")).expect("a file"),
+        "precious"
+    );
+}

@@ -180,6 +180,12 @@ impl Probe for LocalNode {
         self.mounts.get(mounts::read).map(Reading::Known)
     }
 
+    fn is_mount_point(&self, path: &Path) -> Result<Reading<bool>> {
+        let target = self.tree.outside(path)?;
+        let mounts = self.mounts.get(mounts::read)?;
+        Ok(Reading::Known(mounts.iter().any(|mount| mount.target == target)))
+    }
+
     fn usage(&self, mount_point: &Path) -> Result<Reading<Usage>> {
         self.must_be_live("mounts")?;
         mounts::usage(mount_point).map(Reading::Known)

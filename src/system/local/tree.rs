@@ -59,6 +59,12 @@ impl Tree {
         &self.root
     }
 
+    /// What a path of the tree, itself without links, is called outside of it.
+    pub(super) fn outside(&self, path: &Path) -> Result<PathBuf> {
+        let root = (self.root.canonicalize()).with_context(|| format!("looking for {}", self.root.display()))?;
+        Ok(root.join(path.strip_prefix("/").unwrap_or(path)))
+    }
+
     /// What stands at the path itself.
     pub(super) fn entry(&self, path: &Path) -> Result<Option<Entry>> {
         let Some((parent, name)) = self.parent_if_any(path)? else {

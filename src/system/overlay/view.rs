@@ -222,6 +222,14 @@ impl Probe for View<'_> {
             .map_or_else(|| self.base.mounts(), |mounts| Ok(Reading::Known(Arc::clone(mounts))))
     }
 
+    fn is_mount_point(&self, path: &Path) -> Result<Reading<bool>> {
+        known!(self.settled());
+        match &self.layer.mounts {
+            Some(mounts) => Ok(Reading::Known(mounts.iter().any(|mount| mount.target == path))),
+            None => self.base.is_mount_point(path),
+        }
+    }
+
     fn usage(&self, mount_point: &Path) -> Result<Reading<Usage>> {
         known!(self.settled());
         self.base.usage(mount_point)
@@ -285,6 +293,7 @@ through_view! {
     package(name: &str) -> Option<Package>;
     unit(name: &UnitName) -> Option<Unit>;
     mounts() -> Arc<Vec<Mount>>;
+    is_mount_point(path: &Path) -> bool;
     usage(mount_point: &Path) -> Usage;
     block(device: &DevicePath) -> Option<BlockDevice>;
     lvm() -> Arc<Lvm>;
