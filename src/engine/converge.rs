@@ -140,11 +140,13 @@ impl TurnOf<'_> {
 }
 
 /// An operation without the text that it puts in place: the plan has said what of it is new, and the rest may be another resource's, as in
-/// fstab.
+/// fstab. And without what it brings about, which may be known better by now.
 fn step(op: &Op) -> Op {
     let mut step = op.clone();
-    if let Op::WriteFile { contents: text, .. } | Op::Crontab { table: text, .. } = &mut step {
-        *text = Bytes::default();
+    match &mut step {
+        Op::WriteFile { contents: text, .. } | Op::Crontab { table: text, .. } => *text = Bytes::default(),
+        Op::Run(command) => command.makes.clear(),
+        _ => {}
     }
     step
 }

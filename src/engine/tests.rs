@@ -73,7 +73,7 @@ impl Resource for Note {
         let mut plan = Plan::to(Action::Update).change(Change::new("contents", Shown::Text(wanted.clone())));
         if self.habit == Habit::Fails {
             plan = plan.op(Op::Run(
-                Command::new(["false"]).makes([Effect::Entry(self.path.to_path_buf(), None)]),
+                Command::new(["groupdel", "none"]).makes([Effect::Entry(self.path.to_path_buf(), None)]),
             ));
         }
         Ok(Reading::Known(plan.op(Op::WriteFile {

@@ -40,6 +40,9 @@ impl Declaration {
     /// What has to be done. A plan that would remove or reformat what is protected is refused.
     pub fn plan(&self, node: &dyn Probe, notified: bool) -> Result<Reading<Plan>> {
         let answer = self.resource.plan(node, notified)?;
+        if let Reading::Known(plan) = &answer {
+            plan.ops.iter().try_for_each(|op| node.admits(op))?;
+        }
         match &answer {
             Reading::Known(plan) if self.protect && destroys(plan) => Err(Refused::because(
                 format!("{} is protected, and is neither removed nor reformatted", self.id),

@@ -85,6 +85,10 @@ pub trait Probe: Sync {
     fn exports(&self) -> Result<Reading<Arc<Vec<Export>>>>;
     /// Whether a guard's program succeeds. It runs where nothing can be written: see `Guard`.
     fn guard(&self, guard: &Guard) -> Result<Reading<bool>>;
+    /// An error for an operation that this node cannot carry out, whatever its state: a program below `--root`.
+    fn admits(&self, _op: &Op) -> Result<()> {
+        Ok(())
+    }
     /// The time on the node, in its own zone. For showing only: what is compared must not depend on it.
     fn now(&self) -> jiff::Zoned {
         clock::local()

@@ -227,10 +227,14 @@ pub fn find(name: &str) -> Result<PathBuf> {
         .ok_or_else(|| Missing(name.to_owned()).into())
 }
 
-/// The last lines of what a program said, as the end of a message.
+/// The last lines of what a program said, as the end of a message. A progress bar goes back to the beginning of its line.
 fn tail(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes);
-    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    const LONGEST: usize = 4 << 10;
+    let text = String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(LONGEST)..]);
+    let lines: Vec<&str> = text
+        .split(['\n', '\r'])
+        .filter(|line| !line.trim().is_empty())
+        .collect();
     let shown = &lines[lines.len().saturating_sub(8)..];
     if shown.is_empty() {
         String::new()
@@ -254,6 +258,19 @@ mod tests {
             text.contains("exit status: 7") && text.contains("broken pipe wrench"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn of_much_only_the_end_is_said() {
+        let error = Program::new("sh")
+            .args([
+                "-c",
+                "head -c 1000000 /dev/zero | tr '\\0' x; printf '\\r10 %%\\r20 %%'; exit 7",
+            ])
+            .stdout()
+            .unwrap_err();
+        let text = error.to_string();
+        assert!(text.len() < 10_000 && text.ends_with("10 %\n20 %"), "{}", text.len());
     }
 
     #[test]

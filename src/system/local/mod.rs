@@ -216,6 +216,15 @@ impl Probe for LocalNode {
         self.must_be_live("programs")?;
         guard::passes(guard).map(Reading::Known)
     }
+
+    fn admits(&self, op: &Op) -> Result<()> {
+        match op {
+            Op::Unit { .. } => self.must_be_live("units"),
+            Op::Install { .. } | Op::Uninstall { .. } => self.must_be_live("packages"),
+            Op::Run(command) if !self.live => run::admits_offline(command),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl System for LocalNode {
@@ -242,6 +251,8 @@ impl LocalNode {
         let uid = match &meta.owner {
             None => None,
             Some(Owner::Id(id)) => Some(*id),
+            // Whether or not a tree has accounts yet.
+            Some(Owner::Name(name)) if name == "root" => Some(0),
             Some(Owner::Name(name)) => Some(
                 accounts
                     .user(name)
@@ -252,6 +263,7 @@ impl LocalNode {
         let gid = match &meta.group {
             None => None,
             Some(Owner::Id(id)) => Some(*id),
+            Some(Owner::Name(name)) if name == "root" => Some(0),
             Some(Owner::Name(name)) => Some(
                 accounts
                     .group(name)
@@ -267,6 +279,7 @@ impl LocalNode {
     }
 
     fn carry_out(&self, op: &Op) -> Result<()> {
+        self.admits(op)?;
         match op {
             Op::WriteFile {
                 path,
@@ -280,18 +293,9 @@ impl LocalNode {
             Op::MakeLink { path, target } => self.tree.make_link(path, target),
             Op::SetMeta { path, meta } => self.tree.set_meta(path, &self.resolve(path, meta)?),
             Op::Remove { path } => self.tree.remove(path),
-            Op::Unit { name, verb } => {
-                self.must_be_live("units")?;
-                units::execute(name, *verb)
-            }
-            Op::Install { packages } => {
-                self.must_be_live("packages")?;
-                apt::install(&self.tree, packages)
-            }
-            Op::Uninstall { packages } => {
-                self.must_be_live("packages")?;
-                apt::remove(&self.tree, packages)
-            }
+            Op::Unit { name, verb } => units::execute(name, *verb),
+            Op::Install { packages } => apt::install(&self.tree, packages),
+            Op::Uninstall { packages } => apt::remove(&self.tree, packages),
             Op::Crontab { user, table } if self.live => Program::new("crontab")
                 .args(["-u", user, "-"])
                 .stdin(table.to_vec())

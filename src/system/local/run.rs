@@ -17,6 +17,16 @@ use crate::system::{
 /// Programs that take an offline tree's root by `--prefix` (shadow-utils).
 const OFFLINE: [&str; 6] = ["useradd", "usermod", "userdel", "groupadd", "groupmod", "groupdel"];
 
+/// An error for a command that cannot run in an offline tree.
+pub(super) fn admits_offline(command: &Command) -> Result<()> {
+    match command.argv.first() {
+        Some(name) if !OFFLINE.contains(&name.as_str()) || command.user.is_some() => {
+            bail!("{name} cannot be run in an offline tree (--root)")
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Runs a command. In an offline tree (`live` is false) only programs that take the tree's root can run.
 pub(super) fn run(command: &Command, root: &Path, live: bool, accounts: &Accounts) -> Result<()> {
     let [name, args @ ..] = command.argv.as_slice() else {
@@ -27,9 +37,6 @@ pub(super) fn run(command: &Command, root: &Path, live: bool, accounts: &Account
         Some(user) => as_user(user, accounts)?.args([name.as_str()]),
     };
     if !live {
-        if !OFFLINE.contains(&name.as_str()) || command.user.is_some() {
-            bail!("{name} cannot be run in an offline tree (--root)");
-        }
         program = program.args([Path::new("--prefix"), root]);
     }
     program = program.args(args).timeout(command.timeout);

@@ -11,8 +11,8 @@ use anyhow::Result;
 use super::{Layer, Overlay, Planned, files::Found};
 use crate::{
     system::{
-        BlockDevice, Bytes, Entry, Export, Group, Guard, Lvm, Mount, Package, Probe, Reading, Unit, Usage, User, known,
-        programs::Missing,
+        BlockDevice, Bytes, Entry, Export, Group, Guard, Lvm, Mount, Op, Package, Probe, Reading, Unit, Usage, User,
+        known, programs::Missing,
     },
     value::{DevicePath, Id, UnitName},
 };
@@ -264,6 +264,10 @@ impl Probe for View<'_> {
         }
     }
 
+    fn admits(&self, op: &Op) -> Result<()> {
+        self.base.admits(op)
+    }
+
     fn now(&self) -> jiff::Zoned {
         self.base.now()
     }
@@ -276,6 +280,10 @@ macro_rules! through_view {
             $(fn $name(&self, $($arg: $type),*) -> Result<Reading<$answer>> {
                 self.view(&Ancestry::default()).$name($($arg),*)
             })+
+
+            fn admits(&self, op: &Op) -> Result<()> {
+                self.base.admits(op)
+            }
 
             fn now(&self) -> jiff::Zoned {
                 self.base.now()
