@@ -49,7 +49,7 @@ passes shown cron on mysql "sudo crontab -l"
 says cron '/root/mysql_backup\.sh'
 
 step "a backup, verified, seen from both sides"
-passes on mysql "sudo mysql -e 'create database shop; create table shop.t (id int primary key) select seq id from seq_1_to_1000'"
+passes on mysql "sudo mysql -e 'create database shop; use shop; create table t (id int primary key) select seq id from seq_1_to_1000'"
 passes shown backup on mysql "sudo /root/mysql_backup.sh"
 passes shown mine on mysql "sudo ls -la /backup"
 passes shown theirs on backup "sudo ls -la /backup"
