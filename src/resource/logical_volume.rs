@@ -4,9 +4,9 @@ use anyhow::{Result, bail};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Change, Plan, Provider};
+use super::{Action, Change, Plan, PropertyError, Provider, Role};
 use crate::{
-    system::{Command, Effect, Fact, LogicalVolume as Volume, Op, Probe, Reading, VolumeGroup, known},
+    system::{Command, Effect, Fact, LogicalVolume as Volume, Op, Probe, Reading, Refused, VolumeGroup, known},
     value::{DevicePath, GroupName, Size, VolumeName, VolumeSize},
 };
 
@@ -21,6 +21,10 @@ pub(super) struct LogicalVolume {
     /// The least it is to have: bytes, rounded up to extents; a share of its group (%VG), which grows with the group; or a share of
     /// what is free when it is made (%FREE). A larger volume is left as it is.
     size: VolumeSize,
+    /// Whether `size`, rounded up to extents, is also the most it may have: a larger volume is then refused, since glrl never
+    /// shrinks one. Not with %FREE, which counts only once.
+    #[serde(default)]
+    exact: bool,
 }
 
 /// Its group and itself, as they are.
@@ -87,6 +91,16 @@ impl Provider for LogicalVolume {
         self.full_name()
     }
 
+    fn prepare(&mut self, _role: &dyn Role) -> Result<()> {
+        if self.exact && matches!(self.size, VolumeSize::OfFree(_)) {
+            return Err(PropertyError::of(
+                "exact",
+                format!("{} counts only when the volume is made: give bytes or %VG, or leave out `exact`", self.size),
+            ));
+        }
+        Ok(())
+    }
+
     fn read(&self, node: &dyn Probe) -> Result<Reading<State>> {
         let lvm = known!(node.lvm()?);
         let (group, name) = (self.volume_group.as_str(), self.name.as_str());
@@ -149,9 +163,20 @@ impl LogicalVolume {
         if let Some(what) = special(volume) {
             bail!("{} is {what}, not a plain logical volume: give the declared one another name", self.full_name());
         }
-        let mut plan = Plan::to(Action::Update);
         let now = volume.size / group.extent_size;
         let wanted = self.wanted(group, Some(now));
+        if self.exact && wanted < now {
+            return Err(Refused::because(
+                format!(
+                    "{} has {}, more than the {} that it is to have exactly",
+                    self.full_name(),
+                    Size::bytes(volume.size),
+                    Size::bytes(wanted * group.extent_size)
+                ),
+                "glrl never shrinks a volume: declare the size it has, or leave out `exact`, which makes the size the least it is to have",
+            ));
+        }
+        let mut plan = Plan::to(Action::Update);
         // The fifth of its attributes says whether it is active (lvs(8)); one that is planned has none.
         if volume.attributes.as_bytes().get(4) == Some(&b'-') {
             let activate = Command::new(["lvchange", "--activate", "y", &self.full_name()]);
