@@ -1,10 +1,10 @@
 //! The dry run: every resource planned on the node as the plans before it leave it.
 
-use std::{collections::HashSet, time::Instant};
+use std::time::Instant;
 
 use anyhow::Result;
 
-use super::{Run, Stopped, owed::Owed, schedule::Schedule, willing};
+use super::{Earlier, Run, Stopped, ledger, schedule::Schedule, willing};
 use crate::{
     report::event::{self, Event, Outcome, Summary},
     resource::Plan,
@@ -24,12 +24,17 @@ pub(super) enum Foreseen {
     Open,
 }
 
-/// Plans the whole graph and changes nothing. `owed` are the notifications that an earlier run did not live to deliver.
-pub fn plan(run: &Run, node: &dyn Probe, owed: &[Id], sink: &mut dyn FnMut(Event)) -> Result<Summary> {
+/// Plans the whole graph and changes nothing.
+pub fn plan(run: &Run, node: &dyn Probe, earlier: &Earlier, sink: &mut dyn FnMut(Event)) -> Result<Summary> {
     let started = Instant::now();
     sink(run.started("plan"));
-    let owed = owed.iter().cloned().collect();
-    let (_, summary) = foresee(run, node, &owed, sink)?;
+    let (_, summary) = foresee(run, node, earlier, sink)?;
+    for (id, entry) in earlier.ledger.orphans(run.graph, &run.names) {
+        sink(Event::Orphan {
+            id: id.clone(),
+            role: entry.role.clone(),
+        });
+    }
     sink(Event::RunFinished {
         summary,
         milliseconds: super::apply::milliseconds(started),
@@ -41,10 +46,11 @@ pub fn plan(run: &Run, node: &dyn Probe, owed: &[Id], sink: &mut dyn FnMut(Event
 pub(super) fn foresee(
     run: &Run,
     node: &dyn Probe,
-    owed: &HashSet<Id>,
+    earlier: &Earlier,
     sink: &mut dyn FnMut(Event),
 ) -> Result<(Vec<Foreseen>, Summary)> {
     let overlay = Overlay::new(node);
+    let held = earlier.ledger.with(run.graph);
     let mut foreseen = vec![Foreseen::Open; run.graph.len()];
     let mut ancestries = vec![Ancestry::default(); run.graph.len()];
     let mut told: Vec<Told> = vec![Told::Nothing; run.graph.len()];
@@ -73,11 +79,12 @@ pub(super) fn foresee(
                 cause: Some(cause.clone()),
             }
         } else {
-            let notified = owed.contains(id) || matches!(told[index], Told::Changed);
-            let answer = declaration.plan(&overlay.view(&ancestry), notified);
+            warnings.extend(earlier.ledger.lifts(declaration).then(ledger::lifted));
+            let notified = earlier.owed.is_owed(id) || matches!(told[index], Told::Changed);
+            let answer = held.plan(declaration, &overlay.view(&ancestry), notified);
             match answer {
                 Ok(Reading::Known(plan)) => {
-                    warnings.clone_from(&plan.warnings);
+                    warnings.extend_from_slice(&plan.warnings);
                     let outcome = known(&plan, &told[index]);
                     for op in &plan.ops {
                         overlay.apply(id, op)?;
@@ -192,9 +199,4 @@ impl Run<'_> {
             at: crate::system::clock::stamp(crate::system::clock::now()),
         }
     }
-}
-
-/// The notifications that are owed, for a dry run.
-pub fn owed(state: &crate::system::state::StateDir) -> Result<Vec<Id>> {
-    Ok(Owed::load(state)?.ids())
 }

@@ -56,6 +56,7 @@ fn thing(id: &str, provides: &[Fact], requires: &[Fact]) -> Declaration {
             provides: provides.to_vec(),
             requires: requires.to_vec(),
         }),
+        role: "test".into(),
         place: place(),
         skipped: None,
         needs: Vec::new(),
@@ -63,7 +64,7 @@ fn thing(id: &str, provides: &[Fact], requires: &[Fact]) -> Declaration {
         notify: Vec::new(),
         retry: Retry::default(),
         timeout: None,
-        protect: false,
+        protect: None,
     }
 }
 

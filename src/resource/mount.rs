@@ -156,7 +156,7 @@ impl Provider for Mount {
         };
         if let (Some(block), Some(device)) = (&block, self.device()) {
             let nameless = matches!(&block.contents, Contents::Known(signature) if signature.uuid.is_none());
-            if self.persist && self.state == Presence::Mounted && source::is_unstable(device) && nameless {
+            if self.persist && self.state == Presence::Mounted && device.is_unstable() && nameless {
                 // fstab has to name it by the UUID that mkfs has yet to choose.
                 return Ok(Reading::Unknown {
                     after: Id::new("filesystem", device.as_str()),

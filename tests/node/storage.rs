@@ -36,6 +36,7 @@ fn a_chain_is_taken_up_wherever_it_was_cut() -> Result<()> {
     killed_after_each_program(node)?;
     grows_with_its_disk(node)?;
     free_extents_with_a_past_are_refused(node)?;
+    what_is_protected_outlives_its_block(node)?;
     a_server_is_waited_for(node)?;
     what_cannot_be_read_is_refused(node)?;
     a_power_cut_leaves_it_as_declared(node)
@@ -131,6 +132,41 @@ fn free_extents_with_a_past_are_refused(node: &Node) -> Result<()> {
     node.run("lvcreate --yes --wipesignatures y --zero y --extents 30 --name new data")?;
     nothing_left(node, "/root/more.yml")?;
     node.run("lvremove -qq --yes data/new").map(drop)
+}
+
+/// A run dies with mkfs; what it made is protected, though no role declares it any more, until one lets it go.
+fn what_is_protected_outlives_its_block(node: &Node) -> Result<()> {
+    let with = |filesystem: &str| {
+        let volume = "  - logical_volume: { name: kept, volume_group: data, size: 120MiB }\n";
+        format!("{CHAIN}{volume}{filesystem}")
+    };
+    let made = "  - filesystem: { device: /dev/data/kept, type: ext4 }\n    protect: true\n";
+    write(node, "/root/kept.yml", &with(made))?;
+    deadly(node, "mkfs.ext4")?;
+    ensure!(
+        !glrl(node, "converge --role /root/kept.yml")?.success(),
+        "the run was to be killed"
+    );
+    let uuid = node.run("blkid -p -o value -s UUID /dev/data/kept")?;
+    let before = node.run("sha256sum /dev/data/kept")?;
+
+    let plan = said(node, "plan --role /root/chain.yml")?;
+    ensure!(
+        plan.status == 0 && plan.outcomes("orphan").contains_key("filesystem:/dev/data/kept"),
+        "it is not listed"
+    );
+    let wipe = format!("wipe: {{ signature: ext4, uuid: \"{}\" }}", uuid.trim());
+    let other = format!("  - filesystem: {{ device: /dev/data/kept, type: xfs, {wipe} }}\n");
+    write(node, "/root/kept.yml", &with(&other))?;
+    let refused = glrl(node, "converge --role /root/kept.yml")?;
+    ensure!(refused.status == 3, "it ended with {}", refused.status);
+    ensure!(node.run("sha256sum /dev/data/kept")? == before, "something was written");
+
+    write(node, "/root/kept.yml", &with(&format!("{other}    protect: false\n")))?;
+    let converge = said(node, "converge --role /root/kept.yml")?;
+    ensure!(converge.status == 0, "it ended with {}", converge.status);
+    node.run("blkid -p -o value -s TYPE /dev/data/kept | grep xfs && lvremove -qq --yes data/kept")
+        .map(drop)
 }
 
 /// The export comes ten seconds after the client begins to ask for it.

@@ -193,10 +193,14 @@ fn plan() -> Vec<Event> {
         summary: SUMMARY,
         milliseconds: 31,
     };
+    let orphan = Event::Orphan {
+        id: id("filesystem:/dev/mysql/old"),
+        role: "mysql".to_owned(),
+    };
     [started("plan")]
         .into_iter()
         .chain(planned())
-        .chain([finished])
+        .chain([orphan, finished])
         .collect()
 }
 
