@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::{
     Earlier, Run, Stopped, apply,
-    foresee::{Foreseen, failure, foresee},
+    foresee::{Foreseen, afterwards, failure, foresee},
     journal::Journal,
     ledger::{self, Ledger},
     schedule::Schedule,
@@ -28,10 +28,11 @@ pub fn converge(run: &Run, node: &dyn System, state: &StateDir, sink: &mut dyn F
     };
     sink(run.started("converge"));
     let mut earlier = Earlier::load(state)?;
-    let (foreseen, _) = foresee(run, node, &earlier, &mut sink)?;
+    let foreseen = foresee(run, node, &earlier, &mut sink)?.plans;
     let held = earlier.ledger.with(run.graph);
 
     let mut summary = Summary::default();
+    let mut settled = Vec::new();
     // Until something has been executed the node is as it was a moment ago, and what was found as declared is not looked at twice.
     let mut executed = false;
     let mut schedule = Schedule::new(run.graph);
@@ -87,6 +88,9 @@ pub fn converge(run: &Run, node: &dyn System, state: &StateDir, sink: &mut dyn F
             }
         };
         summary.count(&outcome);
+        if matches!(outcome, Outcome::Unchanged | Outcome::Changed { .. }) {
+            settled.push(declaration);
+        }
         sink(Event::Applied {
             id: declaration.id.clone(),
             place: run.place(turn.index),
@@ -94,6 +98,9 @@ pub fn converge(run: &Run, node: &dyn System, state: &StateDir, sink: &mut dyn F
             warnings,
             milliseconds: apply::milliseconds(began),
         });
+    }
+    for declaration in settled {
+        afterwards(declaration, node)?.into_iter().for_each(&mut sink);
     }
     sink(Event::RunFinished {
         summary,

@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use super::{Earlier, Run, Stopped, ledger, schedule::Schedule, willing};
 use crate::{
+    graph::Declaration,
     report::event::{self, Event, Outcome, Summary},
     resource::Plan,
     system::{
@@ -28,7 +29,8 @@ pub(super) enum Foreseen {
 pub fn plan(run: &Run, node: &dyn Probe, earlier: &Earlier, sink: &mut dyn FnMut(Event)) -> Result<Summary> {
     let started = Instant::now();
     sink(run.started("plan"));
-    let (_, summary) = foresee(run, node, earlier, sink)?;
+    let Foresight { summary, remarks, .. } = foresee(run, node, earlier, sink)?;
+    remarks.into_iter().for_each(&mut *sink);
     for (id, entry) in earlier.ledger.orphans(run.graph, &run.names) {
         sink(Event::Orphan {
             id: id.clone(),
@@ -42,19 +44,29 @@ pub fn plan(run: &Run, node: &dyn Probe, earlier: &Earlier, sink: &mut dyn FnMut
     Ok(summary)
 }
 
-/// What planning foresees for each resource, by its index.
+/// What planning foresees.
+pub(super) struct Foresight {
+    /// For each resource, by its index.
+    pub(super) plans: Vec<Foreseen>,
+    pub(super) summary: Summary,
+    /// What resources say of the node as the run will leave it.
+    remarks: Vec<Event>,
+}
+
+/// Plans the whole graph.
 pub(super) fn foresee(
     run: &Run,
     node: &dyn Probe,
     earlier: &Earlier,
     sink: &mut dyn FnMut(Event),
-) -> Result<(Vec<Foreseen>, Summary)> {
+) -> Result<Foresight> {
     let overlay = Overlay::new(node);
     let held = earlier.ledger.with(run.graph);
     let mut foreseen = vec![Foreseen::Open; run.graph.len()];
     let mut ancestries = vec![Ancestry::default(); run.graph.len()];
     let mut told: Vec<Told> = vec![Told::Nothing; run.graph.len()];
     let mut summary = Summary::default();
+    let mut settled = Vec::new();
     let mut schedule = Schedule::new(run.graph);
     while let Some(turn) = schedule.next() {
         if (run.stop)() {
@@ -123,6 +135,9 @@ pub(super) fn foresee(
         }
         ancestries[index] = ancestry;
         summary.count(&outcome);
+        if matches!(outcome, Outcome::Unchanged | Outcome::Changed { .. }) {
+            settled.push(index);
+        }
         sink(Event::Planned {
             id: id.clone(),
             place: run.place(index),
@@ -130,7 +145,29 @@ pub(super) fn foresee(
             warnings,
         });
     }
-    Ok((foreseen, summary))
+    let mut remarks = Vec::new();
+    for index in settled {
+        remarks.extend(afterwards(run.graph.get(index), &overlay.view(&ancestries[index]))?);
+    }
+    Ok(Foresight {
+        plans: foreseen,
+        summary,
+        remarks,
+    })
+}
+
+/// What a resource says of a node at the end.
+pub(super) fn afterwards(declaration: &Declaration, node: &dyn Probe) -> Result<Vec<Event>> {
+    Ok(match declaration.resource.afterwards(node)? {
+        Reading::Known(messages) => messages
+            .into_iter()
+            .map(|message| Event::Warning {
+                id: declaration.id.clone(),
+                message,
+            })
+            .collect(),
+        Reading::Unknown { .. } => Vec::new(),
+    })
 }
 
 /// Whether a resource is told that something it watches changes.

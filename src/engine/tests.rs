@@ -92,6 +92,10 @@ impl Resource for Note {
         })))
     }
 
+    fn afterwards(&self, _: &dyn Probe) -> Result<Reading<Vec<String>>> {
+        Ok(Reading::Known(Vec::new()))
+    }
+
     fn provides(&self) -> Vec<Fact> {
         vec![Fact::Path(self.path.clone())]
     }

@@ -33,6 +33,10 @@ impl Resource for Thing {
         Ok(Reading::Known(Plan::none()))
     }
 
+    fn afterwards(&self, _: &dyn Probe) -> Result<Reading<Vec<String>>> {
+        Ok(Reading::Known(Vec::new()))
+    }
+
     fn provides(&self) -> Vec<Fact> {
         self.provides.clone()
     }

@@ -51,9 +51,9 @@ impl LogicalVolume {
     fn wanted(&self, group: &VolumeGroup, now: Option<u64>) -> u64 {
         match (self.size, now) {
             (VolumeSize::Bytes(size), _) => size.get().div_ceil(group.extent_size),
-            (VolumeSize::OfGroup(percent), _) => share(group.extents, percent),
+            (VolumeSize::OfGroup(percent), _) => VolumeSize::share(group.extents, percent),
             (VolumeSize::OfFree(_), Some(now)) => now,
-            (VolumeSize::OfFree(percent), None) => share(group.free_extents, percent),
+            (VolumeSize::OfFree(percent), None) => VolumeSize::share(group.free_extents, percent),
         }
     }
 
@@ -77,11 +77,6 @@ impl LogicalVolume {
         }
         Ok(())
     }
-}
-
-/// Rounded down, as LVM does.
-fn share(extents: u64, percent: u64) -> u64 {
-    u64::try_from(u128::from(extents) * u128::from(percent) / 100).unwrap_or(extents)
 }
 
 impl Provider for LogicalVolume {

@@ -54,6 +54,12 @@ pub trait Provider: fmt::Debug + Send + Sync {
     /// for the data's sake is a `Refused` error.
     fn diff(&self, current: &Self::State, notified: bool) -> Result<Plan>;
 
+    /// What the operator should know of the node as the whole run leaves it, where that is for this one to say: room that is used up
+    /// by others.
+    fn afterwards(&self, _node: &dyn Probe) -> Result<Reading<Vec<String>>> {
+        Ok(Reading::Known(Vec::new()))
+    }
+
     /// What others can rely on once it is applied.
     fn provides(&self) -> Vec<Fact> {
         Vec::new()
@@ -108,6 +114,8 @@ pub trait Resource: fmt::Debug + Send + Sync {
     fn prepare(&mut self, role: &dyn Role) -> Result<()>;
     /// `read`, then `diff`.
     fn plan(&self, node: &dyn Probe, notified: bool) -> Result<Reading<Plan>>;
+    /// See `Provider::afterwards`.
+    fn afterwards(&self, node: &dyn Probe) -> Result<Reading<Vec<String>>>;
     /// See `Provider::provides`.
     fn provides(&self) -> Vec<Fact>;
     /// See `Provider::requires`.
@@ -135,6 +143,10 @@ impl<P: Provider> Resource for Of<P> {
             Reading::Known(state) => Reading::Known(self.provider.diff(&state, notified)?),
             Reading::Unknown { after } => Reading::Unknown { after },
         })
+    }
+
+    fn afterwards(&self, node: &dyn Probe) -> Result<Reading<Vec<String>>> {
+        self.provider.afterwards(node)
     }
 
     fn provides(&self) -> Vec<Fact> {

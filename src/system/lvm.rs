@@ -61,6 +61,13 @@ pub struct LogicalVolume {
     pub tags: Vec<String>,
 }
 
+impl LogicalVolume {
+    /// Whether it is a snapshot with room of its own in the group; one of a thin volume has its room in the pool.
+    pub fn is_cow_snapshot(&self) -> bool {
+        self.origin.is_some() && self.pool.is_none()
+    }
+}
+
 impl Lvm {
     /// The volume group of this name.
     pub fn volume_group(&self, name: &str) -> Option<&VolumeGroup> {

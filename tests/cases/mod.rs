@@ -174,6 +174,7 @@ fn check_run(case: &Case, run: &Run<'_>, node: &CaseNode<'_>, state: &StateDir) 
                 open.insert(id.clone());
             }
         }
+        Event::Warning { .. } => applied.extend(line(&event)),
         _ => {}
     })
     .map_err(|error| format!("{error:#}"))?;
@@ -190,6 +191,7 @@ fn check_run(case: &Case, run: &Run<'_>, node: &CaseNode<'_>, state: &StateDir) 
     plan(&mut |event| match &event {
         Event::Planned { id, .. } if open.contains(id) => {}
         Event::Orphan { .. }
+        | Event::Warning { .. }
         | Event::Planned {
             outcome: Outcome::Unchanged,
             ..
@@ -218,8 +220,10 @@ fn properties(changes: &[Change]) -> String {
 
 /// A resource's outcome in one line, `None` where it stays as it is: `update file:/etc/motd: contents, mode`.
 fn line(event: &Event) -> Option<String> {
-    if let Event::Orphan { id, role } = event {
-        return Some(format!("orphan {id} of {role}"));
+    match event {
+        Event::Orphan { id, role } => return Some(format!("orphan {id} of {role}")),
+        Event::Warning { id, message } => return Some(format!("warn {id}: {message}")),
+        _ => {}
     }
     let (Event::Planned {
         id, outcome, warnings, ..

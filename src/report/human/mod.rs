@@ -122,6 +122,13 @@ impl Renderer for Human {
                     Story::Converge => {}
                 }
             }
+            Event::Warning { id, message } => {
+                if quiet {
+                    said.err = entry::warnings(id, std::slice::from_ref(message));
+                } else {
+                    said.out = entry::remark(words::REMARK, id.as_str(), message);
+                }
+            }
             Event::Orphan { id, role } => {
                 if !quiet {
                     let message = format!("is protected; role {role} declares it no longer");
@@ -176,7 +183,7 @@ impl Renderer for Human {
         self.shown |= !said.out.is_empty()
             && matches!(
                 event,
-                Event::Planned { .. } | Event::Applied { .. } | Event::Orphan { .. }
+                Event::Planned { .. } | Event::Applied { .. } | Event::Orphan { .. } | Event::Warning { .. }
             );
         said
     }

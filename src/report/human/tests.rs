@@ -193,6 +193,10 @@ fn plan() -> Vec<Event> {
         summary: SUMMARY,
         milliseconds: 31,
     };
+    let remark = Event::Warning {
+        id: id("volume_group:mysql"),
+        message: "mysql has 1GiB for snapshots, less than the 2GiB that it is to leave".to_owned(),
+    };
     let orphan = Event::Orphan {
         id: id("filesystem:/dev/mysql/old"),
         role: "mysql".to_owned(),
@@ -200,7 +204,7 @@ fn plan() -> Vec<Event> {
     [started("plan")]
         .into_iter()
         .chain(planned())
-        .chain([orphan, finished])
+        .chain([remark, orphan, finished])
         .collect()
 }
 
