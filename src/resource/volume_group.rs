@@ -291,6 +291,7 @@ fn list<'a>(devices: impl Iterator<Item = &'a DevicePath>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::system::Layout;
 
     /// While a backup runs its snapshot has the room that it was given.
     #[test]
@@ -301,13 +302,13 @@ mod tests {
             extents: 100,
             free_extents: 5,
         };
-        let volume = |name: &str, origin: Option<&str>, pool: Option<&str>| LogicalVolume {
+        let volume = |name: &str, origin: Option<&str>, layout: Layout| LogicalVolume {
             volume_group: "data".to_owned(),
             name: name.to_owned(),
             size: 60 << 20,
             attributes: String::new(),
             origin: origin.map(str::to_owned),
-            pool: pool.map(str::to_owned),
+            layout,
             tags: Vec::new(),
         };
         let declared = VolumeGroup {
@@ -324,8 +325,8 @@ mod tests {
             };
             declared.is_short_of(VolumeSize::OfGroup(20), &group, &lvm).is_some()
         };
-        assert!(short(vec![volume("a", None, None)]));
-        assert!(!short(vec![volume("a", None, None), volume("s", Some("a"), None)]));
-        assert!(short(vec![volume("t", Some("a"), Some("pool"))]), "a thin snapshot has nothing of the group");
+        assert!(short(vec![volume("a", None, Layout::Linear)]));
+        assert!(!short(vec![volume("a", None, Layout::Linear), volume("s", Some("a"), Layout::Other("a snapshot"))]));
+        assert!(short(vec![volume("t", Some("a"), Layout::Thin { pool: "pool".to_owned() })]), "a thin snapshot has nothing of the group");
     }
 }

@@ -37,7 +37,7 @@ pub use fact::{Effect, Fact};
 pub use file::{Bytes, Entry, FileType, Meta};
 pub use guard::Guard;
 pub use local::LocalNode;
-pub use lvm::{LogicalVolume, Lvm, PhysicalVolume, VolumeGroup};
+pub use lvm::{Layout, LogicalVolume, Lvm, PhysicalVolume, VolumeGroup};
 pub use mounts::{Mount, Usage};
 pub use op::{Command, Op, UnitVerb};
 pub use packages::Package;

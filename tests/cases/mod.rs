@@ -4,6 +4,7 @@
 
 mod node;
 mod state;
+mod volumes;
 
 use std::{
     collections::{BTreeMap, HashSet},

@@ -11,7 +11,10 @@ use glrl::{
 };
 use serde::Deserialize;
 
-use super::node::Disks;
+use super::{
+    node::Disks,
+    volumes::{self, Volume},
+};
 
 /// Things on a node; in `after`, those that are checked.
 #[derive(Debug, Default, Deserialize)]
@@ -29,8 +32,8 @@ pub(super) struct State {
     users: BTreeMap<String, Account>,
     groups: BTreeMap<String, u32>,
     devices: BTreeMap<DevicePath, Disk>,
-    volume_groups: BTreeMap<String, VolumeGroup>,
-    logical_volumes: BTreeMap<String, Size>,
+    volume_groups: BTreeMap<String, volumes::Group>,
+    logical_volumes: BTreeMap<String, Volume>,
     mounts: BTreeMap<AbsPath, Mounted>,
     /// Directories and their clients, as the server exports them.
     exports: BTreeMap<String, BTreeMap<String, Vec<String>>>,
@@ -85,19 +88,6 @@ struct Disk {
     #[serde(default)]
     read_only: bool,
     in_use: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct VolumeGroup {
-    devices: Vec<DevicePath>,
-    extents: u64,
-    #[serde(default = "four_mib")]
-    extent_size: Size,
-}
-
-fn four_mib() -> Size {
-    Size::mib(4)
 }
 
 #[derive(Debug, Deserialize)]
@@ -200,29 +190,7 @@ impl State {
             };
             effects(vec![Effect::User(name.clone(), Some(user))]);
         }
-        for (name, group) in &self.volume_groups {
-            let share = group.extents / group.devices.len() as u64;
-            effects(
-                group
-                    .devices
-                    .iter()
-                    .map(|device| Effect::PhysicalVolume {
-                        device: device.clone(),
-                        volume_group: name.clone(),
-                        extent_size: group.extent_size.get(),
-                        extents: share,
-                    })
-                    .collect(),
-            );
-        }
-        for (name, size) in &self.logical_volumes {
-            let (volume_group, name) = name.split_once('/').expect("group/volume");
-            effects(vec![Effect::LogicalVolume {
-                volume_group: volume_group.to_owned(),
-                name: name.to_owned(),
-                size: size.get(),
-            }]);
-        }
+        effects(volumes::effects(&self.volume_groups, &self.logical_volumes));
         for (target, mounted) in &self.mounts {
             let mount = Mount {
                 source: mounted.source.clone(),
@@ -315,19 +283,7 @@ impl State {
             same(device, "contents", &contents, &disk.contents)?;
             same(device, "size", &block.size, &disk.size.get())?;
         }
-        let lvm = || known(node.lvm());
-        for (name, group) in &self.volume_groups {
-            let found = lvm()?
-                .volume_group(name)
-                .cloned()
-                .ok_or_else(|| format!("volume group {name} is missing"))?;
-            same(name, "extents", &found.extents, &group.extents)?;
-        }
-        for (name, size) in &self.logical_volumes {
-            let (group, volume) = name.split_once('/').expect("group/volume");
-            let found = lvm()?.logical_volume(group, volume).map(|volume| volume.size);
-            same(name, "size", &found, &Some(size.get()))?;
-        }
+        volumes::compare(&self.volume_groups, &self.logical_volumes, node)?;
         for (target, mounted) in &self.mounts {
             let mounts = known(node.mounts())?;
             let found = mounts.iter().rev().find(|mount| mount.target == **target);
@@ -388,14 +344,14 @@ impl UnitState {
     }
 }
 
-fn known<T>(answer: anyhow::Result<Reading<T>>) -> Result<T, String> {
+pub(super) fn known<T>(answer: anyhow::Result<Reading<T>>) -> Result<T, String> {
     match answer.map_err(|error| format!("{error:#}"))? {
         Reading::Known(value) => Ok(value),
         Reading::Unknown { after } => Err(format!("known after {after} only")),
     }
 }
 
-fn same<T: PartialEq + std::fmt::Debug>(
+pub(super) fn same<T: PartialEq + std::fmt::Debug>(
     of: &(impl std::fmt::Display + ?Sized),
     what: &str,
     found: &T,

@@ -36,6 +36,7 @@ fn a_chain_is_taken_up_wherever_it_was_cut() -> Result<()> {
     killed_after_each_program(node)?;
     grows_with_its_disk(node)?;
     free_extents_with_a_past_are_refused(node)?;
+    striped_and_thin_volumes_are_foreseen(node)?;
     what_is_protected_outlives_its_block(node)?;
     a_server_is_waited_for(node)?;
     what_cannot_be_read_is_refused(node)?;
@@ -132,6 +133,47 @@ fn free_extents_with_a_past_are_refused(node: &Node) -> Result<()> {
     node.run("lvcreate --yes --wipesignatures y --zero y --extents 30 --name new data")?;
     nothing_left(node, "/root/more.yml")?;
     node.run("lvremove -qq --yes data/new").map(drop)
+}
+
+/// What is left of a group after striped volumes, a pool and its metadata is foreseen to the extent: half of it goes to another volume.
+fn striped_and_thin_volumes_are_foreseen(node: &Node) -> Result<()> {
+    let device = || node.run("file=$(mktemp) && truncate -s 400M $file && losetup --find --show $file");
+    let (one, other) = (device()?, device()?);
+    let role = |striped: &str, pool: &str, thin: &str, rest: &str| {
+        format!(
+            "role: two\nresources:\n  \
+               - volume_group: {{ name: two, devices: [{}, {}] }}\n  \
+               - logical_volume: {{ name: striped, volume_group: two, size: {striped}, stripes: 2 }}\n  \
+               - filesystem: {{ device: /dev/two/striped, type: ext4 }}\n  \
+               - mount: {{ path: /srv/striped, device: /dev/two/striped }}\n  \
+               - logical_volume: {{ name: pool, volume_group: two, size: {pool}, type: thin-pool }}\n  \
+               - logical_volume: {{ name: thin, volume_group: two, size: {thin}, thin_pool: pool }}\n  \
+               - filesystem: {{ device: /dev/two/thin, type: ext4 }}\n  \
+               - mount: {{ path: /srv/thin, device: /dev/two/thin }}\n  \
+               - logical_volume: {{ name: {rest}, volume_group: two, size: 50%FREE }}\n",
+            one.trim(),
+            other.trim()
+        )
+    };
+    for (n, (striped, pool, thin)) in [("101MiB", "100MiB", "300MiB"), ("149MiB", "160MiB", "500MiB")]
+        .into_iter()
+        .enumerate()
+    {
+        write(node, "/root/two.yml", &role(striped, pool, thin, &format!("rest{n}")))?;
+        let plan = said(node, "plan --role /root/two.yml")?;
+        let converge = said(node, "converge --role /root/two.yml")?;
+        ensure!(converge.status == 0, "it ended with {}", converge.status);
+        plan_is_what_happened(&plan, &converge)?;
+        nothing_left(node, "/root/two.yml")?;
+    }
+    node.run("lvs --noheadings -o stripes two/striped | grep -w 2 && df --block-size=1M --output=size /srv/thin | tail -1 | grep -E '4[0-9][0-9]'")?;
+    node.run(&format!(
+        "umount /srv/striped /srv/thin && sed -i '/\\/srv\\/\\(striped\\|thin\\)/d' /etc/fstab && vgremove -qq --yes two && \
+         for device in {} {}; do wipefs -qa $device && losetup --detach $device; done",
+        one.trim(),
+        other.trim()
+    ))
+    .map(drop)
 }
 
 /// A run dies with mkfs; what it made is protected, though no role declares it any more, until one lets it go.
