@@ -206,6 +206,7 @@ kinds! {
     logical_volume::LogicalVolume,
     filesystem::Filesystem,
     mount::Mount,
+    swap::Swap,
     nfs_export::NfsExport,
     link::Link,
     line::Line,

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Contents, Entry, Export, Group, Layout, Mount, Package, Unit, User};
+use super::{Contents, Entry, Export, Group, Layout, Mount, Package, Swap, Unit, User};
 use crate::value::{AbsPath, DevicePath, UnitName};
 
 /// Something that one resource provides and another requires: the key of an implied edge of the graph.
@@ -87,6 +87,8 @@ pub enum Effect {
     Unmounted(PathBuf),
     /// The filesystem on this device fills it.
     Grown(DevicePath),
+    /// The kernel swaps to this device, by its own path, or to this file; or does so no longer.
+    Swap(PathBuf, Option<Swap>),
     /// `exportfs -ra` has run: what the exports files say is exported.
     Exported(Vec<Export>),
     /// Anything may have changed: a program of the user's that says nothing of what it makes.

@@ -1,11 +1,11 @@
 //! What a case says of its node.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use glrl::{
     system::{
         Active, BlockDevice, Command, Contents, Effect, Enablement, Export, FileType, Geometry, Group, Meta, Mount, Op,
-        Package, Probe, Reading, Signature, System, Unit, User,
+        Package, Probe, Reading, Signature, Swap, System, Unit, User,
     },
     value::{AbsPath, DevicePath, Mode, Owner, Size, UnitName},
 };
@@ -35,6 +35,8 @@ pub(super) struct State {
     volume_groups: BTreeMap<String, volumes::Group>,
     logical_volumes: BTreeMap<String, Volume>,
     mounts: BTreeMap<AbsPath, Mounted>,
+    /// What the kernel swaps to, with its priority.
+    swaps: BTreeMap<PathBuf, i32>,
     /// Directories and their clients, as the server exports them.
     exports: BTreeMap<String, BTreeMap<String, Vec<String>>>,
     /// Programs, with their arguments, that succeed as guards; all others fail. Not checked.
@@ -202,6 +204,13 @@ impl State {
             };
             effects(vec![Effect::Mounted(mount)]);
         }
+        for (path, priority) in &self.swaps {
+            let swap = Swap {
+                path: path.clone(),
+                priority: *priority,
+            };
+            effects(vec![Effect::Swap(path.clone(), Some(swap))]);
+        }
         if !self.exports.is_empty() {
             effects(vec![Effect::Exported(self.exports())]);
         }
@@ -292,6 +301,11 @@ impl State {
             if let Some(option) = mounted.options.iter().find(|option| !found.options.contains(option)) {
                 return Err(format!("{target} is mounted with {:?}, not {option}", found.options));
             }
+        }
+        let swaps = known(node.swaps())?;
+        for (path, priority) in &self.swaps {
+            let found = swaps.iter().find(|swap| swap.path == *path).map(|swap| swap.priority);
+            same(&path.display(), "priority", &found, &Some(*priority))?;
         }
         let live = known(node.exports())?;
         for wanted in self.exports() {

@@ -7,6 +7,7 @@ mod growth;
 mod loops;
 mod matrix;
 mod mounts;
+mod swap;
 mod volumes;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

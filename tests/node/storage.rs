@@ -40,6 +40,7 @@ fn a_chain_is_taken_up_wherever_it_was_cut() -> Result<()> {
     what_is_protected_outlives_its_block(node)?;
     a_server_is_waited_for(node)?;
     what_cannot_be_read_is_refused(node)?;
+    swap_is_taken_up_wherever_it_was_cut(node)?;
     a_power_cut_leaves_it_as_declared(node)
 }
 
@@ -207,7 +208,7 @@ fn what_is_protected_outlives_its_block(node: &Node) -> Result<()> {
     write(node, "/root/kept.yml", &with(&format!("{other}    protect: false\n")))?;
     let converge = said(node, "converge --role /root/kept.yml")?;
     ensure!(converge.status == 0, "it ended with {}", converge.status);
-    node.run("blkid -p -o value -s TYPE /dev/data/kept | grep xfs && lvremove -qq --yes data/kept")
+    node.run("blkid -p -o value -s TYPE /dev/data/kept | grep xfs && wipefs -qa /dev/data/kept && lvremove -qq --yes data/kept")
         .map(drop)
 }
 
@@ -292,11 +293,36 @@ fn what_cannot_be_read_is_refused(node: &Node) -> Result<()> {
     node.run(&format!("losetup --detach {device}")).map(drop)
 }
 
+const SWAP: &str = "role: swap
+resources:
+  - swap: { path: /swap, size: 64MiB, priority: 5 }
+  - logical_volume: { name: swap, volume_group: data, size: 64MiB }
+  - swap: { path: /dev/data/swap }
+";
+
+/// A run is killed after each program that makes swap; what is left of a file is not taken for swap.
+fn swap_is_taken_up_wherever_it_was_cut(node: &Node) -> Result<()> {
+    write(node, "/root/swap.yml", SWAP)?;
+    for program in ["dd", "mkswap", "mv", "swapon", "mkswap", "swapon"] {
+        deadly(node, program)?;
+        ensure!(
+            !glrl(node, "converge --role /root/swap.yml")?.success(),
+            "{program} did not kill the run"
+        );
+    }
+    let last = said(node, "converge --role /root/swap.yml")?;
+    ensure!(last.status == 0, "the last run ended with {}", last.status);
+    nothing_left(node, "/root/swap.yml")?;
+    node.run("test ! -e /swap.glrl-unfinished && test $(grep -c ' none swap ' /etc/fstab) = 2")
+        .map(drop)
+}
+
 fn a_power_cut_leaves_it_as_declared(node: &Node) -> Result<()> {
     let before = node.run("sync; sha256sum /srv/files/in/kept")?;
     node.power_cut();
     node.boot()?;
     nothing_left(node, "/root/chain.yml")?;
+    nothing_left(node, "/root/swap.yml")?;
     ensure!(
         node.run("sha256sum /srv/files/in/kept")? == before,
         "the data is not what it was"

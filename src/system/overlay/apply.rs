@@ -11,7 +11,7 @@ use super::{Cover, Layer, Node, Planned, files::Found};
 use crate::{
     system::{
         Active, BlockDevice, Bytes, Contents, Effect, Enablement, Entry, Fact, FileType, Layout, LogicalVolume, Lvm,
-        Meta, Mount, Op, Package, PhysicalVolume, Probe, Reading, Signature, Unit, UnitVerb, VolumeGroup,
+        Meta, Mount, Op, Package, PhysicalVolume, Probe, Reading, Signature, Swap, Unit, UnitVerb, VolumeGroup,
     },
     value::{DevicePath, Id, Mode, Owner, UnitName},
 };
@@ -363,6 +363,11 @@ impl Applying<'_> {
                     }
                 })?;
             }
+            Effect::Swap(path, swap) => {
+                let swaps = self.swaps()?;
+                swaps.retain(|known| known.path != *path);
+                swaps.extend(swap.clone());
+            }
             Effect::Anything => {}
             Effect::Exported(exports) => self.layer.exports = Some(Arc::new(exports.clone())),
         }
@@ -495,6 +500,16 @@ impl Applying<'_> {
         };
         self.layer.blocks.insert(path, block);
         Ok(())
+    }
+
+    fn swaps(&mut self) -> Result<&mut Vec<Swap>> {
+        if self.layer.swaps.is_none() {
+            let Reading::Known(swaps) = self.base.swaps()? else {
+                anyhow::bail!("the base of an overlay knows no swap")
+            };
+            self.layer.swaps = Some(swaps);
+        }
+        Ok(Arc::make_mut(self.layer.swaps.as_mut().context("just set")?))
     }
 
     fn mounts(&mut self) -> Result<&mut Vec<Mount>> {
