@@ -4,6 +4,7 @@
 mod contents;
 mod groups;
 mod growth;
+mod identity;
 mod loops;
 mod matrix;
 mod mounts;
