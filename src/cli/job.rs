@@ -80,6 +80,7 @@ impl Job {
             name: engine::Run::fresh_name(),
             host: self.node().name(),
             roles: prepared.roles.clone(),
+            names: prepared.names.clone(),
             stop: stop::wanted,
         }
     }

@@ -1,9 +1,7 @@
 //! `glrl plan`: the dry run.
 
-use anyhow::Context as _;
-
 use super::{Context, Error, Exit, examples, job::Job, stop};
-use crate::engine;
+use crate::engine::{self, Earlier};
 
 /// Show what converge would change, and change nothing
 ///
@@ -25,10 +23,10 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
     let prepared = args.job.prepare()?;
     stop::listen()?;
     let node = args.job.open(&prepared)?;
-    let owed = match args.job.node().state_if_any()? {
-        Some(state) => engine::owed(&state).context("reading which notifications are still owed")?,
-        None => Vec::new(),
+    let earlier = match args.job.node().state_if_any()? {
+        Some(state) => Earlier::load(&state)?,
+        None => Earlier::default(),
     };
-    let summary = engine::plan(&args.job.run(&prepared), &node, &owed, &mut args.job.teller(context))?;
+    let summary = engine::plan(&args.job.run(&prepared), &node, &earlier, &mut args.job.teller(context))?;
     Ok(Exit::of_plan(&summary, args.job.detailed_exitcode))
 }

@@ -45,7 +45,10 @@ pub(super) struct Places {
 pub(super) struct Prepared {
     pub(super) sources: Sources,
     pub(super) graph: Graph,
+    /// As they were asked for.
     pub(super) roles: Vec<String>,
+    /// As they are called.
+    pub(super) names: Vec<String>,
 }
 
 impl Roles {
@@ -72,10 +75,18 @@ impl Roles {
 /// Orders the resources of what was loaded.
 pub(super) fn order(loaded: Loaded, roles: Vec<String>) -> Result<Prepared, Error> {
     let Loaded {
-        sources, declarations, ..
+        sources,
+        declarations,
+        asked: names,
+        ..
     } = loaded;
     match graph::build(declarations) {
-        Ok(graph) => Ok(Prepared { sources, graph, roles }),
+        Ok(graph) => Ok(Prepared {
+            sources,
+            graph,
+            roles,
+            names,
+        }),
         Err(diagnostics) => Err(Error::Role { sources, diagnostics }),
     }
 }

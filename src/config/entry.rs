@@ -1,6 +1,6 @@
 //! A resource in a role: `KIND: {properties}` and the keys beside it that mean the same for every kind.
 
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use serde::Deserialize;
 
@@ -52,7 +52,7 @@ struct Envelope {
     notify: Vec<Reference>,
     retry: Retry,
     timeout: Option<Duration>,
-    protect: bool,
+    protect: Option<bool>,
 }
 
 impl Work<'_> {
@@ -103,6 +103,7 @@ impl Work<'_> {
             id: self.id(envelope.id, entry.kind, resource.as_ref())?,
             resource,
             place: entry.kind_place,
+            role: Arc::clone(&self.asked),
             skipped,
             needs: envelope.needs,
             before: envelope.before,
@@ -176,7 +177,7 @@ impl Work<'_> {
                 "notify" => envelope.notify = references(&pair.value, &made_up, mistakes),
                 "retry" => envelope.retry = retry(&pair, mistakes).unwrap_or_default(),
                 "timeout" => envelope.timeout = take::<Length>(&pair, mistakes).map(|length| length.0.get()),
-                "protect" => envelope.protect = take(&pair, mistakes).unwrap_or_default(),
+                "protect" => envelope.protect = take(&pair, mistakes),
                 _ => {}
             }
         }

@@ -1,6 +1,6 @@
 //! A role with its values: inputs resolved, `vars` evaluated, its includes and then its own resources declared.
 
-use std::{borrow::Cow, collections::HashSet, rc::Rc};
+use std::{borrow::Cow, collections::HashSet, rc::Rc, sync::Arc};
 
 use serde_json::{Value, json};
 
@@ -31,6 +31,8 @@ pub(super) struct Work<'w> {
     pub(super) sources: Sources,
     pub(super) mistakes: Diagnostics,
     pub(super) declarations: Vec<Declaration>,
+    /// The role asked for that is being declared.
+    pub(super) asked: Arc<str>,
     pub(super) explained: Vec<Explained>,
     /// Roles with their inputs that have been declared: the same role with the same inputs is the same thing.
     done: HashSet<(String, String, bool)>,
@@ -81,6 +83,7 @@ impl<'w> Work<'w> {
             sources,
             mistakes,
             declarations: Vec::new(),
+            asked: Arc::default(),
             explained: Vec::new(),
             done: HashSet::new(),
         }

@@ -98,6 +98,8 @@ pub struct Loaded {
     pub sources: Sources,
     /// The resources, in the order of the files, those of an included role before its own.
     pub declarations: Vec<Declaration>,
+    /// The names of the roles asked for.
+    pub asked: Vec<String>,
     /// The roles asked for and those they include.
     pub roles: Vec<RoleInfo>,
     /// Every input of every role in the run, with its value and where that came from.
@@ -194,14 +196,17 @@ fn load_from(library: &library::Library, request: &Request<'_>) -> Result<Loaded
     let facts = scope::FactTable::new(request.facts);
     let mut work = instance::Work::new(&roles, &layers, &facts, request.samples, sources, mistakes);
     for role in &asked {
+        work.asked = role.name.as_str().into();
         work.role(role, true, &[], None);
     }
+    let names = asked.iter().map(|role| role.name.clone()).collect();
     let infos = roles.all().map(|role| role.info()).collect();
     let (sources, diagnostics) = (work.sources, work.mistakes);
     if diagnostics.0.is_empty() {
         Ok(Loaded {
             sources,
             declarations: one_of_each(work.declarations),
+            asked: names,
             roles: infos,
             values: work.explained,
         })

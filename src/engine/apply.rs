@@ -4,7 +4,7 @@ use std::{thread, time::Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 
-use super::{Run, Stopped};
+use super::{Run, Stopped, ledger::Ledger};
 use crate::{
     graph::Declaration,
     report::event::Event,
@@ -13,8 +13,8 @@ use crate::{
 };
 
 /// What a resource needs now, on the node as it is.
-pub(super) fn plan_now(node: &dyn System, declaration: &Declaration, notified: bool) -> Result<Plan> {
-    match declaration.plan(node, notified)? {
+pub(super) fn plan_now(node: &dyn System, held: &Ledger, declaration: &Declaration, notified: bool) -> Result<Plan> {
+    match held.plan(declaration, node, notified)? {
         Reading::Known(plan) => Ok(plan),
         Reading::Unknown { after } => Err(anyhow!("a real node cannot know what {after} will do")),
     }
@@ -24,12 +24,13 @@ pub(super) fn plan_now(node: &dyn System, declaration: &Declaration, notified: b
 pub(super) fn execute(
     run: &Run,
     node: &dyn System,
+    held: &Ledger,
     declaration: &Declaration,
     plan: &Plan,
     notified: bool,
     sink: &mut dyn FnMut(Event),
 ) -> Result<()> {
-    let mut result = attempt(run, node, declaration, plan);
+    let mut result = attempt(run, node, held, declaration, plan);
     for again in 1..=declaration.retry.times {
         let Err(error) = &result else { break };
         if error.is::<Stopped>() || error.is::<crate::system::Refused>() {
@@ -48,12 +49,13 @@ pub(super) fn execute(
         while Instant::now() < until && !(run.stop)() {
             thread::sleep(std::time::Duration::from_millis(50).min(delay));
         }
-        result = plan_now(node, declaration, notified).and_then(|plan| attempt(run, node, declaration, &plan));
+        result =
+            plan_now(node, held, declaration, notified).and_then(|plan| attempt(run, node, held, declaration, &plan));
     }
     result
 }
 
-fn attempt(run: &Run, node: &dyn System, declaration: &Declaration, plan: &Plan) -> Result<()> {
+fn attempt(run: &Run, node: &dyn System, held: &Ledger, declaration: &Declaration, plan: &Plan) -> Result<()> {
     for op in &plan.ops {
         if (run.stop)() {
             return Err(Stopped.into());
@@ -67,7 +69,7 @@ fn attempt(run: &Run, node: &dyn System, declaration: &Declaration, plan: &Plan)
             _ => node.execute(op)?,
         }
     }
-    let left = plan_now(node, declaration, false).context("looking whether it is as declared now")?;
+    let left = plan_now(node, held, declaration, false).context("looking whether it is as declared now")?;
     if !left.is_empty() {
         let what: Vec<String> = left.changes.iter().map(|change| change.property.clone()).collect();
         bail!("it was applied and is still not as declared ({})", what.join(", "));

@@ -5,10 +5,10 @@ use std::time::Instant;
 use anyhow::Result;
 
 use super::{
-    Run, Stopped, apply,
-    foresee::{Foreseen, failure, foresee},
+    Earlier, Run, Stopped, apply,
+    foresee::{Foreseen, afterwards, failure, foresee},
     journal::Journal,
-    owed::Owed,
+    ledger::{self, Ledger},
     schedule::Schedule,
 };
 use crate::{
@@ -27,10 +27,12 @@ pub fn converge(run: &Run, node: &dyn System, state: &StateDir, sink: &mut dyn F
         sink(event);
     };
     sink(run.started("converge"));
-    let mut owed = Owed::load(state)?;
-    let (foreseen, _) = foresee(run, node, &owed.ids().into_iter().collect(), &mut sink)?;
+    let mut earlier = Earlier::load(state)?;
+    let foreseen = foresee(run, node, &earlier, &mut sink)?.plans;
+    let held = earlier.ledger.with(run.graph);
 
     let mut summary = Summary::default();
+    let mut settled = Vec::new();
     // Until something has been executed the node is as it was a moment ago, and what was found as declared is not looked at twice.
     let mut executed = false;
     let mut schedule = Schedule::new(run.graph);
@@ -51,25 +53,32 @@ pub fn converge(run: &Run, node: &dyn System, state: &StateDir, sink: &mut dyn F
                 because: format!("needs {cause}"),
                 cause: Some(cause.clone()),
             }
-        } else if let (Foreseen::Plan(plan), false) = (&foreseen[turn.index], executed || owed.is_owed(&declaration.id))
-            && plan.is_empty()
-        {
-            warnings.clone_from(&plan.warnings);
-            Outcome::Unchanged
         } else {
-            executed = true;
-            let targets = run
-                .graph
-                .notified_by(turn.index)
-                .map(|target| &run.graph.get(target).id);
             let mut turn_of = TurnOf {
                 run,
                 node,
                 state,
-                owed: &mut owed,
+                held: &held,
+                earlier: &mut earlier,
                 sink: &mut sink,
+                warnings: &mut warnings,
             };
-            match turn_of.take(declaration, &foreseen[turn.index], targets.collect(), &mut warnings) {
+            let result = match &foreseen[turn.index] {
+                Foreseen::Plan(plan)
+                    if plan.is_empty() && !executed && !turn_of.earlier.owed.is_owed(&declaration.id) =>
+                {
+                    turn_of.keep(declaration, plan)
+                }
+                foreseen => {
+                    executed = true;
+                    let targets = run
+                        .graph
+                        .notified_by(turn.index)
+                        .map(|target| &run.graph.get(target).id);
+                    turn_of.take(declaration, foreseen, targets.collect())
+                }
+            };
+            match result {
                 Ok(outcome) => outcome,
                 Err(error) if error.is::<Stopped>() => return Err(error),
                 Err(error) => {
@@ -79,6 +88,9 @@ pub fn converge(run: &Run, node: &dyn System, state: &StateDir, sink: &mut dyn F
             }
         };
         summary.count(&outcome);
+        if matches!(outcome, Outcome::Unchanged | Outcome::Changed { .. }) {
+            settled.push(declaration);
+        }
         sink(Event::Applied {
             id: declaration.id.clone(),
             place: run.place(turn.index),
@@ -86,6 +98,9 @@ pub fn converge(run: &Run, node: &dyn System, state: &StateDir, sink: &mut dyn F
             warnings,
             milliseconds: apply::milliseconds(began),
         });
+    }
+    for declaration in settled {
+        afterwards(declaration, node)?.into_iter().for_each(&mut sink);
     }
     sink(Event::RunFinished {
         summary,
@@ -99,22 +114,42 @@ struct TurnOf<'a> {
     run: &'a Run<'a>,
     node: &'a dyn System,
     state: &'a StateDir,
-    owed: &'a mut Owed,
+    /// What must not be destroyed.
+    held: &'a Ledger,
+    earlier: &'a mut Earlier,
     sink: &'a mut dyn FnMut(Event),
+    warnings: &'a mut Vec<String>,
 }
 
 impl TurnOf<'_> {
+    /// Writes down that the resource is protected, or is so no longer.
+    fn record(&mut self, declaration: &Declaration) -> Result<()> {
+        self.warnings
+            .extend(self.earlier.ledger.lifts(declaration).then(ledger::lifted));
+        self.earlier.ledger.record(self.state, declaration, self.node)
+    }
+
+    /// The turn of a resource that was found as declared a moment ago.
+    fn keep(&mut self, declaration: &Declaration, plan: &Plan) -> Result<Outcome> {
+        self.record(declaration)?;
+        self.warnings.extend_from_slice(&plan.warnings);
+        Ok(Outcome::Unchanged)
+    }
+
     fn take(
         &mut self,
         declaration: &Declaration,
         foreseen: &Foreseen,
         targets: Vec<&crate::value::Id>,
-        warnings: &mut Vec<String>,
     ) -> Result<Outcome> {
         let id = &declaration.id;
-        let notified = self.owed.is_owed(id);
-        let mut plan = apply::plan_now(self.node, declaration, notified)?;
-        warnings.append(&mut plan.warnings);
+        let notified = self.earlier.owed.is_owed(id);
+        if declaration.protect == Some(false) {
+            // Also where the thing itself is gone, and nothing can be planned for it.
+            self.record(declaration)?;
+        }
+        let mut plan = apply::plan_now(self.node, self.held, declaration, notified)?;
+        self.warnings.append(&mut plan.warnings);
         if let Some(message) = drift(foreseen, &plan) {
             (self.sink)(Event::Drift {
                 id: id.clone(),
@@ -122,16 +157,20 @@ impl TurnOf<'_> {
             });
         }
         if plan.is_empty() {
-            self.owed.settle(self.state, id)?;
+            self.record(declaration)?;
+            self.earlier.owed.settle(self.state, id)?;
             return Ok(Outcome::Unchanged);
         }
         (self.sink)(Event::Applying {
             id: id.clone(),
             action: plan.action,
         });
-        self.owed.owe(self.state, id, targets.into_iter())?;
-        apply::execute(self.run, self.node, declaration, &plan, notified, self.sink)?;
-        self.owed.settle(self.state, id)?;
+        self.record(declaration)?;
+        self.earlier.owed.owe(self.state, id, targets.into_iter())?;
+        apply::execute(self.run, self.node, self.held, declaration, &plan, notified, self.sink)?;
+        // What was made has its UUID now.
+        self.record(declaration)?;
+        self.earlier.owed.settle(self.state, id)?;
         Ok(Outcome::Changed {
             action: plan.action,
             changes: plan.changes,

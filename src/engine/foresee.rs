@@ -1,11 +1,12 @@
 //! The dry run: every resource planned on the node as the plans before it leave it.
 
-use std::{collections::HashSet, time::Instant};
+use std::time::Instant;
 
 use anyhow::Result;
 
-use super::{Run, Stopped, owed::Owed, schedule::Schedule, willing};
+use super::{Earlier, Run, Stopped, ledger, schedule::Schedule, willing};
 use crate::{
+    graph::Declaration,
     report::event::{self, Event, Outcome, Summary},
     resource::Plan,
     system::{
@@ -24,12 +25,18 @@ pub(super) enum Foreseen {
     Open,
 }
 
-/// Plans the whole graph and changes nothing. `owed` are the notifications that an earlier run did not live to deliver.
-pub fn plan(run: &Run, node: &dyn Probe, owed: &[Id], sink: &mut dyn FnMut(Event)) -> Result<Summary> {
+/// Plans the whole graph and changes nothing.
+pub fn plan(run: &Run, node: &dyn Probe, earlier: &Earlier, sink: &mut dyn FnMut(Event)) -> Result<Summary> {
     let started = Instant::now();
     sink(run.started("plan"));
-    let owed = owed.iter().cloned().collect();
-    let (_, summary) = foresee(run, node, &owed, sink)?;
+    let Foresight { summary, remarks, .. } = foresee(run, node, earlier, sink)?;
+    remarks.into_iter().for_each(&mut *sink);
+    for (id, entry) in earlier.ledger.orphans(run.graph, &run.names) {
+        sink(Event::Orphan {
+            id: id.clone(),
+            role: entry.role.clone(),
+        });
+    }
     sink(Event::RunFinished {
         summary,
         milliseconds: super::apply::milliseconds(started),
@@ -37,18 +44,29 @@ pub fn plan(run: &Run, node: &dyn Probe, owed: &[Id], sink: &mut dyn FnMut(Event
     Ok(summary)
 }
 
-/// What planning foresees for each resource, by its index.
+/// What planning foresees.
+pub(super) struct Foresight {
+    /// For each resource, by its index.
+    pub(super) plans: Vec<Foreseen>,
+    pub(super) summary: Summary,
+    /// What resources say of the node as the run will leave it.
+    remarks: Vec<Event>,
+}
+
+/// Plans the whole graph.
 pub(super) fn foresee(
     run: &Run,
     node: &dyn Probe,
-    owed: &HashSet<Id>,
+    earlier: &Earlier,
     sink: &mut dyn FnMut(Event),
-) -> Result<(Vec<Foreseen>, Summary)> {
+) -> Result<Foresight> {
     let overlay = Overlay::new(node);
+    let held = earlier.ledger.with(run.graph);
     let mut foreseen = vec![Foreseen::Open; run.graph.len()];
     let mut ancestries = vec![Ancestry::default(); run.graph.len()];
     let mut told: Vec<Told> = vec![Told::Nothing; run.graph.len()];
     let mut summary = Summary::default();
+    let mut settled = Vec::new();
     let mut schedule = Schedule::new(run.graph);
     while let Some(turn) = schedule.next() {
         if (run.stop)() {
@@ -73,11 +91,12 @@ pub(super) fn foresee(
                 cause: Some(cause.clone()),
             }
         } else {
-            let notified = owed.contains(id) || matches!(told[index], Told::Changed);
-            let answer = declaration.plan(&overlay.view(&ancestry), notified);
+            warnings.extend(earlier.ledger.lifts(declaration).then(ledger::lifted));
+            let notified = earlier.owed.is_owed(id) || matches!(told[index], Told::Changed);
+            let answer = held.plan(declaration, &overlay.view(&ancestry), notified);
             match answer {
                 Ok(Reading::Known(plan)) => {
-                    warnings.clone_from(&plan.warnings);
+                    warnings.extend_from_slice(&plan.warnings);
                     let outcome = known(&plan, &told[index]);
                     for op in &plan.ops {
                         overlay.apply(id, op)?;
@@ -116,6 +135,9 @@ pub(super) fn foresee(
         }
         ancestries[index] = ancestry;
         summary.count(&outcome);
+        if matches!(outcome, Outcome::Unchanged | Outcome::Changed { .. }) {
+            settled.push(index);
+        }
         sink(Event::Planned {
             id: id.clone(),
             place: run.place(index),
@@ -123,7 +145,29 @@ pub(super) fn foresee(
             warnings,
         });
     }
-    Ok((foreseen, summary))
+    let mut remarks = Vec::new();
+    for index in settled {
+        remarks.extend(afterwards(run.graph.get(index), &overlay.view(&ancestries[index]))?);
+    }
+    Ok(Foresight {
+        plans: foreseen,
+        summary,
+        remarks,
+    })
+}
+
+/// What a resource says of a node at the end.
+pub(super) fn afterwards(declaration: &Declaration, node: &dyn Probe) -> Result<Vec<Event>> {
+    Ok(match declaration.resource.afterwards(node)? {
+        Reading::Known(messages) => messages
+            .into_iter()
+            .map(|message| Event::Warning {
+                id: declaration.id.clone(),
+                message,
+            })
+            .collect(),
+        Reading::Unknown { .. } => Vec::new(),
+    })
 }
 
 /// Whether a resource is told that something it watches changes.
@@ -192,9 +236,4 @@ impl Run<'_> {
             at: crate::system::clock::stamp(crate::system::clock::now()),
         }
     }
-}
-
-/// The notifications that are owed, for a dry run.
-pub fn owed(state: &crate::system::state::StateDir) -> Result<Vec<Id>> {
-    Ok(Owed::load(state)?.ids())
 }

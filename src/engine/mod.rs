@@ -3,8 +3,11 @@
 
 mod apply;
 mod converge;
+mod earlier;
 mod foresee;
+mod held;
 mod journal;
+mod ledger;
 mod owed;
 mod schedule;
 #[cfg(test)]
@@ -12,7 +15,8 @@ mod tests;
 mod willing;
 
 pub use converge::converge;
-pub use foresee::{owed, plan};
+pub use earlier::Earlier;
+pub use foresee::plan;
 
 use crate::{graph::Graph, report::event::Summary, source::Sources, system::clock};
 
@@ -29,6 +33,8 @@ pub struct Run<'a> {
     pub host: String,
     /// The roles, as they were asked for.
     pub roles: Vec<String>,
+    /// The same roles by their names.
+    pub names: Vec<String>,
     /// Looked at between operations: true once the user wants the run to stop.
     pub stop: fn() -> bool,
 }

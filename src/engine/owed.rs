@@ -26,11 +26,6 @@ impl Owed {
         }
     }
 
-    /// Those who are owed one.
-    pub(super) fn ids(&self) -> Vec<Id> {
-        self.0.keys().cloned().collect()
-    }
-
     /// Whether this one is.
     pub(super) fn is_owed(&self, id: &Id) -> bool {
         self.0.contains_key(id)

@@ -1,10 +1,12 @@
 //! Planning and converging on a tree of files, with resources that are as small as the point they make.
 
+mod ledger;
+
 use std::{path::Path, time::Duration};
 
 use anyhow::{Result, bail};
 
-use super::{Run, converge, owed, plan};
+use super::{Earlier, Run, converge, owed::Owed, plan};
 use crate::{
     graph::{self, Declaration, Graph, Reference, Retry},
     report::event::{Event, Outcome, Summary},
@@ -37,6 +39,8 @@ enum Habit {
     Refuses,
     /// It installs a package.
     Installs,
+    /// It wants no file.
+    Removes,
 }
 
 impl Resource for Note {
@@ -60,6 +64,12 @@ impl Resource for Note {
             return Ok(Reading::Known(if there { Plan::none() } else { install }));
         }
         let now = known!(node.contents(&self.path)?);
+        if self.habit == Habit::Removes {
+            let path = self.path.clone();
+            return Ok(Reading::Known(now.map_or_else(Plan::none, |_| {
+                Plan::to(Action::Remove).op(Op::Remove { path })
+            })));
+        }
         let mut wanted = self.contents.to_owned();
         if self.habit == Habit::Listens {
             let told = now
@@ -82,6 +92,10 @@ impl Resource for Note {
             meta: Meta::default(),
             validate: None,
         })))
+    }
+
+    fn afterwards(&self, _: &dyn Probe) -> Result<Reading<Vec<String>>> {
+        Ok(Reading::Known(Vec::new()))
     }
 
     fn provides(&self) -> Vec<Fact> {
@@ -109,13 +123,14 @@ fn note(name: &str, contents: &'static str, habit: Habit) -> Declaration {
             habit,
         }),
         place: place(),
+        role: "test".into(),
         skipped: None,
         needs: Vec::new(),
         before: Vec::new(),
         notify: Vec::new(),
         retry: Retry::default(),
         timeout: None,
-        protect: false,
+        protect: None,
     }
 }
 
@@ -155,6 +170,7 @@ impl Lab {
             name: Run::fresh_name(),
             host: "test".to_owned(),
             roles: Vec::new(),
+            names: vec!["test".to_owned()],
             stop: || false,
         }
     }
@@ -166,8 +182,8 @@ impl Lab {
     fn plan(&self, graph: &Graph) -> (Summary, Vec<Event>) {
         let node = LocalNode::offline(self.tree.path()).unwrap();
         let mut events = Vec::new();
-        let owed = owed(&self.state()).unwrap();
-        let summary = plan(&self.run(graph), &node, &owed, &mut |event| events.push(event)).unwrap();
+        let earlier = Earlier::load(&self.state()).unwrap();
+        let summary = plan(&self.run(graph), &node, &earlier, &mut |event| events.push(event)).unwrap();
         (summary, events)
     }
 
@@ -292,7 +308,7 @@ fn a_notification_survives_the_death_of_the_run() {
     let (_, events) = lab.converge(&graph);
     assert_eq!(*outcome(&events, "config"), Outcome::Unchanged);
     assert_eq!(lab.read("listener"), "l!");
-    assert_eq!(owed(&lab.state()).unwrap(), []);
+    assert_eq!(Earlier::load(&lab.state()).unwrap().owed, Owed::default());
     lab.converge(&graph);
     assert_eq!(lab.read("listener"), "l!", "once");
 }
@@ -392,7 +408,7 @@ fn what_a_package_may_bring_is_unknown_to_those_that_need_it() {
     let graph = graph::build(vec![note("package", "", Habit::Installs), config, listener]).unwrap();
     let lab = Lab::new();
     let mut found = Vec::new();
-    plan(&lab.run(&graph), &overlay_base, &[], &mut |event| {
+    plan(&lab.run(&graph), &overlay_base, &Earlier::default(), &mut |event| {
         if let Event::Planned { id, outcome, .. } = event {
             found.push((id.name().to_owned(), outcome));
         }

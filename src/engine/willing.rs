@@ -9,7 +9,7 @@ use crate::{
     resource::{Change, Resource},
     system::{
         Active, BlockDevice, Bytes, Enablement, Entry, Export, Fact, FileType, Group, Guard, Lvm, Mount, Package,
-        Probe, Reading, Unit, Usage, User, overlay::Bare,
+        Probe, Reading, Swap, Unit, Usage, User, overlay::Bare,
     },
     value::{DevicePath, Mode, Owner, UnitName},
 };
@@ -107,6 +107,10 @@ impl Probe for Willing<'_> {
 
     fn lvm(&self) -> Result<Reading<Arc<Lvm>>> {
         Bare.lvm()
+    }
+
+    fn swaps(&self) -> Result<Reading<Arc<Vec<Swap>>>> {
+        Bare.swaps()
     }
 
     fn exports(&self) -> Result<Reading<Arc<Vec<Export>>>> {

@@ -33,6 +33,10 @@ impl Resource for Thing {
         Ok(Reading::Known(Plan::none()))
     }
 
+    fn afterwards(&self, _: &dyn Probe) -> Result<Reading<Vec<String>>> {
+        Ok(Reading::Known(Vec::new()))
+    }
+
     fn provides(&self) -> Vec<Fact> {
         self.provides.clone()
     }
@@ -56,6 +60,7 @@ fn thing(id: &str, provides: &[Fact], requires: &[Fact]) -> Declaration {
             provides: provides.to_vec(),
             requires: requires.to_vec(),
         }),
+        role: "test".into(),
         place: place(),
         skipped: None,
         needs: Vec::new(),
@@ -63,7 +68,7 @@ fn thing(id: &str, provides: &[Fact], requires: &[Fact]) -> Declaration {
         notify: Vec::new(),
         retry: Retry::default(),
         timeout: None,
-        protect: false,
+        protect: None,
     }
 }
 

@@ -46,6 +46,20 @@ pub enum Event {
         #[serde(skip_serializing_if = "Vec::is_empty")]
         warnings: Vec<String>,
     },
+    /// What the operator should know of the node as the run will leave it, or has left it.
+    Warning {
+        /// The resource that says it.
+        id: Id,
+        /// What.
+        message: String,
+    },
+    /// Only planned: an earlier run made this resource, which is protected, and its role declares it no longer.
+    Orphan {
+        /// The resource, by its kind and its name.
+        id: Id,
+        /// The role.
+        role: String,
+    },
     /// A resource's operations begin.
     Applying {
         /// The resource.

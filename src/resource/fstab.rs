@@ -2,7 +2,13 @@
 
 use std::ops::Range;
 
-use crate::system::octal;
+use super::Plan;
+use crate::system::{Meta, Op, UnitVerb, octal};
+
+/// Where it is.
+pub(super) const FSTAB: &str = "/etc/fstab";
+/// There where systemd runs (`sd_booted(3)`).
+pub(super) const SYSTEMD: &str = "/run/systemd/system";
 
 /// A line that mounts something.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,13 +42,18 @@ pub(super) fn entries(text: &str) -> Vec<Entry> {
 
 /// The text with the lines of this mount point saying what is wanted; a new line at the end where there is none.
 pub(super) fn set(text: &str, wanted: &Wanted) -> String {
+    set_where(text, wanted, |entry| entry.target == wanted.target)
+}
+
+/// The same with the lines that are told by something else.
+pub(super) fn set_where(text: &str, wanted: &Wanted, is_it: impl Fn(&Entry) -> bool) -> String {
     let options = join(wanted.options);
     let values = [wanted.source, wanted.target, wanted.fs_type, &options];
     let mut found = false;
     let mut lines: Vec<String> = Vec::new();
     for line in text.split('\n') {
         match entry(0, line) {
-            Some(entry) if entry.target == wanted.target => {
+            Some(entry) if is_it(&entry) => {
                 found = true;
                 lines.push(edit(line, &entry, wanted));
             }
@@ -61,9 +72,34 @@ pub(super) fn set(text: &str, wanted: &Wanted) -> String {
 
 /// The text without the lines of this mount point.
 pub(super) fn remove(text: &str, target: &str) -> String {
+    remove_where(text, |entry| entry.target == target)
+}
+
+/// The text without lines that are told by something else.
+pub(super) fn remove_where(text: &str, is_it: impl Fn(&Entry) -> bool) -> String {
     text.split_inclusive('\n')
-        .filter(|line| entry(0, line.strip_suffix('\n').unwrap_or(line)).is_none_or(|entry| entry.target != target))
+        .filter(|line| !entry(0, line.strip_suffix('\n').unwrap_or(line)).is_some_and(|entry| is_it(&entry)))
         .collect()
+}
+
+/// Writes fstab, and has systemd, where it runs, make its units of it.
+pub(super) fn write(mut plan: Plan, text: String, systemd: bool) -> Plan {
+    plan = plan.op(Op::WriteFile {
+        path: FSTAB.parse().unwrap_or_else(|_| unreachable!("it is an absolute path")),
+        contents: text.into_bytes().into(),
+        meta: Meta::default(),
+        validate: None,
+    });
+    if systemd {
+        // A reload concerns all units; this one names why.
+        plan = plan.op(Op::Unit {
+            name: "local-fs.target"
+                .parse()
+                .unwrap_or_else(|_| unreachable!("it is a unit's name")),
+            verb: UnitVerb::DaemonReload,
+        });
+    }
+    plan
 }
 
 /// Where the fields of a line are, between blanks.

@@ -54,6 +54,12 @@ pub trait Provider: fmt::Debug + Send + Sync {
     /// for the data's sake is a `Refused` error.
     fn diff(&self, current: &Self::State, notified: bool) -> Result<Plan>;
 
+    /// What the operator should know of the node as the whole run leaves it, where that is for this one to say: room that is used up
+    /// by others.
+    fn afterwards(&self, _node: &dyn Probe) -> Result<Reading<Vec<String>>> {
+        Ok(Reading::Known(Vec::new()))
+    }
+
     /// What others can rely on once it is applied.
     fn provides(&self) -> Vec<Fact> {
         Vec::new()
@@ -120,8 +126,10 @@ pub trait Resource: fmt::Debug + Send + Sync {
     fn id(&self) -> Id;
     /// See `Provider::prepare`.
     fn prepare(&mut self, role: &dyn Role) -> Result<()>;
-    /// `read`, then `diff`.
+    /// `read`, then `diff`; an error where the node cannot carry it out.
     fn plan(&self, node: &dyn Probe, notified: bool) -> Result<Reading<Plan>>;
+    /// See `Provider::afterwards`.
+    fn afterwards(&self, node: &dyn Probe) -> Result<Reading<Vec<String>>>;
     /// See `Provider::provides`.
     fn provides(&self) -> Vec<Fact>;
     /// See `Provider::requires`.
@@ -150,9 +158,17 @@ impl<P: Provider> Resource for Of<P> {
 
     fn plan(&self, node: &dyn Probe, notified: bool) -> Result<Reading<Plan>> {
         Ok(match self.provider.read(node)? {
-            Reading::Known(state) => Reading::Known(self.provider.diff(&state, notified)?),
+            Reading::Known(state) => {
+                let plan = self.provider.diff(&state, notified)?;
+                plan.ops.iter().try_for_each(|op| node.admits(op))?;
+                Reading::Known(plan)
+            }
             Reading::Unknown { after } => Reading::Unknown { after },
         })
+    }
+
+    fn afterwards(&self, node: &dyn Probe) -> Result<Reading<Vec<String>>> {
+        self.provider.afterwards(node)
     }
 
     fn provides(&self) -> Vec<Fact> {
@@ -216,6 +232,7 @@ kinds! {
     logical_volume::LogicalVolume,
     filesystem::Filesystem,
     mount::Mount,
+    swap::Swap,
     nfs_export::NfsExport,
     link::Link,
     line::Line,

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::{
     Action, Change, Plan, PropertyError, Provider, Role,
-    fstab::{self, Entry},
+    fstab::{self, Entry, FSTAB, SYSTEMD},
 };
 use crate::{
     system::{BlockDevice, Contents, Fact, FileType, Mount as Live, Probe, Reading, Refused, known},
@@ -58,8 +58,6 @@ enum Presence {
 fn yes() -> bool {
     true
 }
-
-const FSTAB: &str = "/etc/fstab";
 
 /// What is there now.
 #[derive(Debug, PartialEq)]
@@ -156,7 +154,7 @@ impl Provider for Mount {
         };
         if let (Some(block), Some(device)) = (&block, self.device()) {
             let nameless = matches!(&block.contents, Contents::Known(signature) if signature.uuid.is_none());
-            if self.persist && self.state == Presence::Mounted && source::is_unstable(device) && nameless {
+            if self.persist && self.state == Presence::Mounted && device.is_unstable() && nameless {
                 // fstab has to name it by the UUID that mkfs has yet to choose.
                 return Ok(Reading::Unknown {
                     after: Id::new("filesystem", device.as_str()),
@@ -182,7 +180,7 @@ impl Provider for Mount {
             entries: fstab::entries(&fstab).into_iter().filter(|entry| entry.target == self.target()).collect(),
             fstab,
             ground,
-            systemd: known!(node.entry(Path::new("/run/systemd/system"))?).is_some(),
+            systemd: known!(node.entry(Path::new(SYSTEMD))?).is_some(),
         }))
     }
 
@@ -256,7 +254,7 @@ impl Mount {
             None => {
                 if let Some(stale) = stale {
                     // systemd's unit of the old line would unmount what is mounted here once the old device is missed.
-                    plan = Self::write(plan, current, fstab::remove(&current.fstab, &stale.target));
+                    plan = fstab::write(plan, fstab::remove(&current.fstab, &stale.target), current.systemd);
                 }
                 plan = self.mount(plan, current, &fs_type, &wanted)?;
             }
@@ -266,7 +264,7 @@ impl Mount {
             plan = self.persist(plan, current, stale.is_some(), &fs_type, &wanted);
         } else if entry.is_some() {
             plan = plan.change(Change::of("fstab", "yes", "no"));
-            plan = Self::write(plan, current, fstab::remove(&current.fstab, self.target()));
+            plan = fstab::write(plan, fstab::remove(&current.fstab, self.target()), current.systemd);
         }
         if plan.is_empty() {
             plan.action = Action::None;

@@ -6,8 +6,11 @@ use serde::Deserialize;
 
 use super::{Action, Change, Plan, PropertyError, Provider, Role, wipe};
 use crate::{
-    system::{BlockDevice, Command, Effect, Fact, Op, PhysicalVolume, Probe, Reading, Refused, VolumeGroup as Group, known},
-    value::{DevicePath, GroupName, Size},
+    system::{
+        BlockDevice, Command, Effect, Fact, LogicalVolume, Lvm, Op, PhysicalVolume, Probe, Reading, Refused,
+        VolumeGroup as Group, known,
+    },
+    value::{DevicePath, GroupName, Size, VolumeSize},
 };
 
 /// An LVM volume group and its physical volumes. A missing device is added if it is proven to be empty, a disk that has grown is
@@ -21,6 +24,9 @@ pub(super) struct VolumeGroup {
     devices: Vec<DevicePath>,
     /// Bytes of an extent, a power of two; counts when the group is made. 4 MiB if it is not given.
     extent_size: Option<Size>,
+    /// How much of the group its volumes are to leave for snapshots, those that are there included: bytes, or a share of the group
+    /// (%VG). Nothing is kept free by it; a group that leaves less is warned of.
+    snapshot_reserve: Option<VolumeSize>,
     /// Consent to destroy what is on a device that joins the group.
     wipe: Option<wipe::Wipe>,
 }
@@ -102,6 +108,9 @@ impl Provider for VolumeGroup {
         if !extent.is_power_of_two() || extent < 1 << 10 {
             return Err(PropertyError::of("extent_size", format!("{} is not a power of two of at least 1KiB", Size::bytes(extent))));
         }
+        if let Some(reserve @ VolumeSize::OfFree(_)) = self.snapshot_reserve {
+            return Err(PropertyError::of("snapshot_reserve", format!("{reserve} is no share of the group: write 2GiB or 20%VG")));
+        }
         Ok(())
     }
 
@@ -139,6 +148,15 @@ impl Provider for VolumeGroup {
         }
     }
 
+    fn afterwards(&self, node: &dyn Probe) -> Result<Reading<Vec<String>>> {
+        let Some(reserve) = self.snapshot_reserve else {
+            return Ok(Reading::Known(Vec::new()));
+        };
+        let lvm = known!(node.lvm()?);
+        let short = lvm.volume_group(self.name.as_str()).and_then(|group| self.is_short_of(reserve, group, &lvm));
+        Ok(Reading::Known(short.into_iter().collect()))
+    }
+
     fn provides(&self) -> Vec<Fact> {
         vec![Fact::VolumeGroup(self.name.to_string())]
     }
@@ -149,6 +167,27 @@ impl Provider for VolumeGroup {
 }
 
 impl VolumeGroup {
+    /// What is missing of the room for snapshots, in words. What snapshots have already is used as it is meant.
+    fn is_short_of(&self, reserve: VolumeSize, group: &Group, lvm: &Lvm) -> Option<String> {
+        let wanted = match reserve {
+            VolumeSize::Bytes(size) => size.get(),
+            VolumeSize::OfGroup(percent) | VolumeSize::OfFree(percent) => {
+                VolumeSize::share(group.extents, percent) * group.extent_size
+            }
+        };
+        let is_snapshot = |volume: &&LogicalVolume| volume.volume_group == group.name && volume.is_cow_snapshot();
+        let taken: u64 = lvm.logical_volumes.iter().filter(is_snapshot).map(|volume| volume.size).sum();
+        let left = group.free_extents * group.extent_size + taken;
+        (left < wanted).then(|| {
+            format!(
+                "{} has {} for snapshots, less than the {} that it is to leave ({reserve}): give it another device, or its volumes less",
+                self.name,
+                Size::bytes(left),
+                Size::bytes(wanted)
+            )
+        })
+    }
+
     fn create(&self, devices: &[(&DevicePath, &Device)]) -> Result<Plan> {
         let extent_size = self.extent_size();
         let mut plan = Plan::to(Action::Create);
@@ -247,4 +286,47 @@ impl VolumeGroup {
 
 fn list<'a>(devices: impl Iterator<Item = &'a DevicePath>) -> String {
     devices.map(DevicePath::as_str).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::system::Layout;
+
+    /// While a backup runs its snapshot has the room that it was given.
+    #[test]
+    fn what_a_snapshot_has_is_not_missing() {
+        let group = Group {
+            name: "data".to_owned(),
+            extent_size: 4 << 20,
+            extents: 100,
+            free_extents: 5,
+        };
+        let volume = |name: &str, origin: Option<&str>, layout: Layout| LogicalVolume {
+            volume_group: "data".to_owned(),
+            name: name.to_owned(),
+            size: 60 << 20,
+            attributes: String::new(),
+            origin: origin.map(str::to_owned),
+            layout,
+            tags: Vec::new(),
+        };
+        let declared = VolumeGroup {
+            name: "data".parse().unwrap(),
+            devices: Vec::new(),
+            extent_size: None,
+            snapshot_reserve: None,
+            wipe: None,
+        };
+        let short = |logical_volumes: Vec<LogicalVolume>| {
+            let lvm = Lvm {
+                logical_volumes,
+                ..Lvm::default()
+            };
+            declared.is_short_of(VolumeSize::OfGroup(20), &group, &lvm).is_some()
+        };
+        assert!(short(vec![volume("a", None, Layout::Linear)]));
+        assert!(!short(vec![volume("a", None, Layout::Linear), volume("s", Some("a"), Layout::Other("a snapshot"))]));
+        assert!(short(vec![volume("t", Some("a"), Layout::Thin { pool: "pool".to_owned() })]), "a thin snapshot has nothing of the group");
+    }
 }

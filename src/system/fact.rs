@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Contents, Entry, Export, Group, Mount, Package, Unit, User};
+use super::{Contents, Entry, Export, Group, Layout, Mount, Package, Swap, Unit, User};
 use crate::value::{AbsPath, DevicePath, UnitName};
 
 /// Something that one resource provides and another requires: the key of an implied edge of the graph.
@@ -26,6 +26,8 @@ pub enum Fact {
     Filesystem(DevicePath),
     /// A volume group.
     VolumeGroup(String),
+    /// A thin pool, `GROUP/NAME`.
+    ThinPool(String),
     /// A unit.
     Unit(UnitName),
     /// A user.
@@ -65,7 +67,7 @@ pub enum Effect {
         /// How many extents the device adds, or has in all where it was in the group already.
         extents: u64,
     },
-    /// A logical volume has this size in bytes, and the device `/dev/GROUP/NAME` exists.
+    /// A logical volume has this size in bytes, and the device `/dev/GROUP/NAME` exists, unless it is a pool.
     LogicalVolume {
         /// Its volume group.
         volume_group: String,
@@ -73,6 +75,10 @@ pub enum Effect {
         name: String,
         /// Bytes.
         size: u64,
+        /// How it has its extents.
+        layout: Layout,
+        /// How many more of its group's extents it has than before, its metadata's included.
+        takes: u64,
     },
     /// A filesystem is mounted. If the plan made it, it holds nothing yet; otherwise what lies below its mount point becomes
     /// unknown.
@@ -81,6 +87,8 @@ pub enum Effect {
     Unmounted(PathBuf),
     /// The filesystem on this device fills it.
     Grown(DevicePath),
+    /// The kernel swaps to this device, by its own path, or to this file; or does so no longer.
+    Swap(PathBuf, Option<Swap>),
     /// `exportfs -ra` has run: what the exports files say is exported.
     Exported(Vec<Export>),
     /// Anything may have changed: a program of the user's that says nothing of what it makes.

@@ -25,6 +25,8 @@ pub struct PhysicalVolume {
     pub size: u64,
     /// What the device below has room for, behind the metadata; an extent or more above `size` after a disk has grown.
     pub room: u64,
+    /// Extents that no volume has; `None` where only LVM will decide that.
+    pub free_extents: Option<u64>,
     /// Whether the device is missing.
     pub missing: bool,
 }
@@ -55,13 +57,65 @@ pub struct LogicalVolume {
     pub attributes: String,
     /// The origin, if it is a snapshot.
     pub origin: Option<String>,
-    /// The pool, if it is thin.
-    pub pool: Option<String>,
+    /// How it has its extents.
+    pub layout: Layout,
     /// Tags.
     pub tags: Vec<String>,
 }
 
+/// How a logical volume has its extents (lvm(8), "lvcreate --type").
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Layout {
+    /// One after the other.
+    Linear,
+    /// In turn on several physical volumes.
+    Striped {
+        /// On how many.
+        stripes: u64,
+        /// Bytes on one before the next has its turn.
+        stripe_size: u64,
+    },
+    /// None to be used itself: thin volumes take them from it.
+    ThinPool {
+        /// Bytes of its metadata.
+        metadata: u64,
+        /// Bytes of the pieces that are handed out.
+        chunk: u64,
+    },
+    /// Those of a pool, as they are written to.
+    Thin {
+        /// The pool's name.
+        pool: String,
+    },
+    /// What glrl neither makes nor grows, in words.
+    Other(&'static str),
+}
+
+impl Layout {
+    /// On how many physical volumes it is in parallel.
+    pub fn stripes(&self) -> u64 {
+        match self {
+            Self::Striped { stripes, .. } => *stripes,
+            _ => 1,
+        }
+    }
+}
+
+impl LogicalVolume {
+    /// Whether it is a snapshot with room of its own in the group; one of a thin volume has its room in the pool.
+    pub fn is_cow_snapshot(&self) -> bool {
+        self.origin.is_some() && !matches!(self.layout, Layout::Thin { .. })
+    }
+}
+
 impl Lvm {
+    /// The physical volumes of a group.
+    pub fn members<'l>(&'l self, group: &'l str) -> impl Iterator<Item = &'l PhysicalVolume> {
+        self.physical_volumes
+            .iter()
+            .filter(move |volume| volume.volume_group.as_deref() == Some(group))
+    }
+
     /// The volume group of this name.
     pub fn volume_group(&self, name: &str) -> Option<&VolumeGroup> {
         self.volume_groups.iter().find(|group| group.name == name)

@@ -17,11 +17,13 @@ pub mod octal;
 mod op;
 pub mod overlay;
 mod packages;
+mod place;
 pub mod programs;
 mod reading;
 mod refused;
 pub mod state;
 mod superblock;
+mod swaps;
 pub mod texts;
 mod units;
 
@@ -36,13 +38,15 @@ pub use fact::{Effect, Fact};
 pub use file::{Bytes, Entry, FileType, Meta};
 pub use guard::Guard;
 pub use local::LocalNode;
-pub use lvm::{LogicalVolume, Lvm, PhysicalVolume, VolumeGroup};
+pub use lvm::{Layout, LogicalVolume, Lvm, PhysicalVolume, VolumeGroup};
 pub use mounts::{Mount, Usage};
 pub use op::{Command, Op, UnitVerb};
 pub use packages::Package;
+pub use place::place;
 pub use reading::Reading;
 pub(crate) use reading::known;
 pub use refused::Refused;
+pub use swaps::Swap;
 pub use units::{Active, Enablement, Unit};
 
 use crate::value::{DevicePath, UnitName};
@@ -81,6 +85,8 @@ pub trait Probe: Sync {
     fn block(&self, device: &DevicePath) -> Result<Reading<Option<BlockDevice>>>;
     /// All of LVM: physical volumes, volume groups, logical volumes.
     fn lvm(&self) -> Result<Reading<Arc<Lvm>>>;
+    /// What the kernel swaps to (`proc_swaps(5)`).
+    fn swaps(&self) -> Result<Reading<Arc<Vec<Swap>>>>;
     /// What the NFS server exports now, from `/var/lib/nfs/etab` (exportfs(8)); empty where no server is installed.
     fn exports(&self) -> Result<Reading<Arc<Vec<Export>>>>;
     /// Whether a guard's program succeeds. It runs where nothing can be written: see `Guard`.

@@ -23,6 +23,17 @@ impl DevicePath {
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
+
+    /// Whether the kernel hands out this name by the order in which it finds disks, so that it may be another's at the next boot.
+    pub fn is_unstable(&self) -> bool {
+        let name = self.as_str().strip_prefix("/dev/").unwrap_or_default();
+        !name.contains('/')
+            && [
+                "sd", "hd", "vd", "xvd", "nvme", "mmcblk", "dm-", "md", "loop", "nbd", "sr",
+            ]
+            .iter()
+            .any(|prefix| name.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty()))
+    }
 }
 
 impl FromStr for DevicePath {

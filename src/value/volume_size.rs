@@ -15,6 +15,13 @@ pub enum VolumeSize {
     OfFree(u64),
 }
 
+impl VolumeSize {
+    /// A share in percent of so many extents, rounded down, as LVM does.
+    pub fn share(extents: u64, percent: u64) -> u64 {
+        u64::try_from(u128::from(extents) * u128::from(percent) / 100).unwrap_or(extents)
+    }
+}
+
 impl FromStr for VolumeSize {
     type Err = String;
 

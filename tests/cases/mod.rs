@@ -4,6 +4,7 @@
 
 mod node;
 mod state;
+mod volumes;
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -12,7 +13,7 @@ use std::{
 };
 
 use glrl::{
-    engine::{self, Run},
+    engine::{self, Earlier, Run},
     graph,
     report::event::{Event, Outcome},
     resource::Change,
@@ -36,6 +37,8 @@ struct Case {
     brings: BTreeMap<String, State>,
     /// Files beside the role: `templates/motd.hbs`, `files/motd`.
     beside: BTreeMap<String, String>,
+    /// A role that was converged before, without its first line.
+    earlier: String,
     /// The role, without its first line.
     role: String,
     /// What the dry run says, one line a resource that is not unchanged: see `line`.
@@ -120,31 +123,48 @@ fn check(file: &Path) -> Result<(), String> {
         fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
         fs::write(path, contents).expect("a file");
     }
-    let role = beside.path().join("roles/case.yml");
-    fs::create_dir_all(beside.path().join("roles")).expect("a directory");
-    fs::write(&role, format!("role: case\n{}", case.role)).expect("a role");
-    let loaded = crate::support::load(&role)?;
-    let graph = graph::build(loaded.declarations).map_err(|wrong| crate::support::draw(&wrong, &loaded.sources))?;
-
     let base = case.before.base();
     let node = CaseNode::new(&base, &case.before, &case.brings);
     let state = tempfile::tempdir().expect("a directory");
     let state = StateDir::open(state.path()).expect("a state directory");
-    let run = Run {
+    let role = beside.path().join("roles/case.yml");
+    fs::create_dir_all(beside.path().join("roles")).expect("a directory");
+    if !case.earlier.is_empty() {
+        with_run(&role, &case.earlier, |run| {
+            engine::converge(run, &node, &state, &mut |_| {}).map_err(|error| format!("{error:#}"))
+        })?;
+    }
+    with_run(&role, &case.role, |run| check_run(&case, run, &node, &state))?;
+    case.after.compare(&node)
+}
+
+/// A run of a role with this text.
+fn with_run<T>(role: &Path, text: &str, then: impl FnOnce(&Run<'_>) -> Result<T, String>) -> Result<T, String> {
+    fs::write(role, format!("role: case\n{text}")).expect("a role");
+    let loaded = crate::support::load(role)?;
+    let graph = graph::build(loaded.declarations).map_err(|wrong| crate::support::draw(&wrong, &loaded.sources))?;
+    then(&Run {
         graph: &graph,
         sources: &loaded.sources,
         name: "case".to_owned(),
         host: "case".to_owned(),
         roles: vec!["case".to_owned()],
+        names: vec!["case".to_owned()],
         stop: || false,
-    };
+    })
+}
 
+fn check_run(case: &Case, run: &Run<'_>, node: &CaseNode<'_>, state: &StateDir) -> Result<(), String> {
+    let plan = |sink: &mut dyn FnMut(Event)| {
+        let earlier = Earlier::load(state)?;
+        engine::plan(run, node, &earlier, sink)
+    };
     let mut planned = Vec::new();
-    engine::plan(&run, &node, &[], &mut |event| planned.extend(line(&event))).map_err(|error| format!("{error:#}"))?;
+    plan(&mut |event| planned.extend(line(&event))).map_err(|error| format!("{error:#}"))?;
     expect("plan", &case.plan, &planned)?;
 
     let (mut applied, mut drift, mut open) = (Vec::new(), Vec::new(), HashSet::new());
-    engine::converge(&run, &node, &state, &mut |event| match &event {
+    engine::converge(run, node, state, &mut |event| match &event {
         Event::Drift { id, message } => drift.push(format!("{id}: {message}")),
         Event::Applied { id, outcome, .. } => {
             applied.extend(line(&event));
@@ -155,27 +175,32 @@ fn check(file: &Path) -> Result<(), String> {
                 open.insert(id.clone());
             }
         }
+        Event::Warning { .. } => applied.extend(line(&event)),
         _ => {}
     })
     .map_err(|error| format!("{error:#}"))?;
     if !drift.is_empty() {
         return Err(format!("what was planned turned out otherwise: {}", drift.join("; ")));
     }
-    expect("converge", case.converge.as_ref().unwrap_or(&case.plan), &applied)?;
+    // Orphans are the plan's to list.
+    let mut expected = case.converge.as_ref().unwrap_or(&case.plan).clone();
+    expected.retain(|line| !line.starts_with("orphan "));
+    expect("converge", &expected, &applied)?;
 
     // What failed is still open, what was warned of may be warned of again, and all else is done.
     let mut left = Vec::new();
-    engine::plan(&run, &node, &[], &mut |event| match &event {
+    plan(&mut |event| match &event {
         Event::Planned { id, .. } if open.contains(id) => {}
-        Event::Planned {
+        Event::Orphan { .. }
+        | Event::Warning { .. }
+        | Event::Planned {
             outcome: Outcome::Unchanged,
             ..
         } => {}
         _ => left.extend(line(&event)),
     })
     .map_err(|error| format!("{error:#}"))?;
-    expect("a second plan", &Vec::new(), &left)?;
-    case.after.compare(&node)
+    expect("a second plan", &Vec::new(), &left)
 }
 
 fn expect(what: &str, expected: &Vec<String>, found: &Vec<String>) -> Result<(), String> {
@@ -196,6 +221,11 @@ fn properties(changes: &[Change]) -> String {
 
 /// A resource's outcome in one line, `None` where it stays as it is: `update file:/etc/motd: contents, mode`.
 fn line(event: &Event) -> Option<String> {
+    match event {
+        Event::Orphan { id, role } => return Some(format!("orphan {id} of {role}")),
+        Event::Warning { id, message } => return Some(format!("warn {id}: {message}")),
+        _ => {}
+    }
     let (Event::Planned {
         id, outcome, warnings, ..
     }

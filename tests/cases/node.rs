@@ -10,8 +10,8 @@ use std::{
 use anyhow::Result;
 use glrl::{
     system::{
-        BlockDevice, Bytes, Entry, Export, Group, Guard, Lvm, Mount, Op, Package, Probe, Reading, System, Unit, Usage,
-        User,
+        BlockDevice, Bytes, Entry, Export, Group, Guard, Lvm, Mount, Op, Package, Probe, Reading, Swap, System, Unit,
+        Usage, User,
         overlay::{Bare, Overlay},
     },
     value::{DevicePath, UnitName},
@@ -81,6 +81,7 @@ macro_rules! probe_by {
             fn usage(&$self, mount_point: &Path) -> Result<Reading<Usage>> { $inner.usage(mount_point) }
             fn block(&$self, device: &DevicePath) -> Result<Reading<Option<BlockDevice>>> { $self.disk(device) }
             fn lvm(&$self) -> Result<Reading<Arc<Lvm>>> { $inner.lvm() }
+            fn swaps(&$self) -> Result<Reading<Arc<Vec<Swap>>>> { $inner.swaps() }
             fn exports(&$self) -> Result<Reading<Arc<Vec<Export>>>> { $inner.exports() }
             fn guard(&$self, guard: &Guard) -> Result<Reading<bool>> { $self.passes(guard) }
         }

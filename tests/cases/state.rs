@@ -1,17 +1,20 @@
 //! What a case says of its node.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use glrl::{
     system::{
         Active, BlockDevice, Command, Contents, Effect, Enablement, Export, FileType, Geometry, Group, Meta, Mount, Op,
-        Package, Probe, Reading, Signature, System, Unit, User,
+        Package, Probe, Reading, Signature, Swap, System, Unit, User,
     },
     value::{AbsPath, DevicePath, Mode, Owner, Size, UnitName},
 };
 use serde::Deserialize;
 
-use super::node::Disks;
+use super::{
+    node::Disks,
+    volumes::{self, Volume},
+};
 
 /// Things on a node; in `after`, those that are checked.
 #[derive(Debug, Default, Deserialize)]
@@ -29,9 +32,11 @@ pub(super) struct State {
     users: BTreeMap<String, Account>,
     groups: BTreeMap<String, u32>,
     devices: BTreeMap<DevicePath, Disk>,
-    volume_groups: BTreeMap<String, VolumeGroup>,
-    logical_volumes: BTreeMap<String, Size>,
+    volume_groups: BTreeMap<String, volumes::Group>,
+    logical_volumes: BTreeMap<String, Volume>,
     mounts: BTreeMap<AbsPath, Mounted>,
+    /// What the kernel swaps to, with its priority.
+    swaps: BTreeMap<PathBuf, i32>,
     /// Directories and their clients, as the server exports them.
     exports: BTreeMap<String, BTreeMap<String, Vec<String>>>,
     /// Programs, with their arguments, that succeed as guards; all others fail. Not checked.
@@ -85,19 +90,6 @@ struct Disk {
     #[serde(default)]
     read_only: bool,
     in_use: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct VolumeGroup {
-    devices: Vec<DevicePath>,
-    extents: u64,
-    #[serde(default = "four_mib")]
-    extent_size: Size,
-}
-
-fn four_mib() -> Size {
-    Size::mib(4)
 }
 
 #[derive(Debug, Deserialize)]
@@ -200,29 +192,7 @@ impl State {
             };
             effects(vec![Effect::User(name.clone(), Some(user))]);
         }
-        for (name, group) in &self.volume_groups {
-            let share = group.extents / group.devices.len() as u64;
-            effects(
-                group
-                    .devices
-                    .iter()
-                    .map(|device| Effect::PhysicalVolume {
-                        device: device.clone(),
-                        volume_group: name.clone(),
-                        extent_size: group.extent_size.get(),
-                        extents: share,
-                    })
-                    .collect(),
-            );
-        }
-        for (name, size) in &self.logical_volumes {
-            let (volume_group, name) = name.split_once('/').expect("group/volume");
-            effects(vec![Effect::LogicalVolume {
-                volume_group: volume_group.to_owned(),
-                name: name.to_owned(),
-                size: size.get(),
-            }]);
-        }
+        effects(volumes::effects(&self.volume_groups, &self.logical_volumes));
         for (target, mounted) in &self.mounts {
             let mount = Mount {
                 source: mounted.source.clone(),
@@ -233,6 +203,13 @@ impl State {
                 device: String::new(),
             };
             effects(vec![Effect::Mounted(mount)]);
+        }
+        for (path, priority) in &self.swaps {
+            let swap = Swap {
+                path: path.clone(),
+                priority: *priority,
+            };
+            effects(vec![Effect::Swap(path.clone(), Some(swap))]);
         }
         if !self.exports.is_empty() {
             effects(vec![Effect::Exported(self.exports())]);
@@ -315,19 +292,7 @@ impl State {
             same(device, "contents", &contents, &disk.contents)?;
             same(device, "size", &block.size, &disk.size.get())?;
         }
-        let lvm = || known(node.lvm());
-        for (name, group) in &self.volume_groups {
-            let found = lvm()?
-                .volume_group(name)
-                .cloned()
-                .ok_or_else(|| format!("volume group {name} is missing"))?;
-            same(name, "extents", &found.extents, &group.extents)?;
-        }
-        for (name, size) in &self.logical_volumes {
-            let (group, volume) = name.split_once('/').expect("group/volume");
-            let found = lvm()?.logical_volume(group, volume).map(|volume| volume.size);
-            same(name, "size", &found, &Some(size.get()))?;
-        }
+        volumes::compare(&self.volume_groups, &self.logical_volumes, node)?;
         for (target, mounted) in &self.mounts {
             let mounts = known(node.mounts())?;
             let found = mounts.iter().rev().find(|mount| mount.target == **target);
@@ -336,6 +301,11 @@ impl State {
             if let Some(option) = mounted.options.iter().find(|option| !found.options.contains(option)) {
                 return Err(format!("{target} is mounted with {:?}, not {option}", found.options));
             }
+        }
+        let swaps = known(node.swaps())?;
+        for (path, priority) in &self.swaps {
+            let found = swaps.iter().find(|swap| swap.path == *path).map(|swap| swap.priority);
+            same(&path.display(), "priority", &found, &Some(*priority))?;
         }
         let live = known(node.exports())?;
         for wanted in self.exports() {
@@ -388,14 +358,14 @@ impl UnitState {
     }
 }
 
-fn known<T>(answer: anyhow::Result<Reading<T>>) -> Result<T, String> {
+pub(super) fn known<T>(answer: anyhow::Result<Reading<T>>) -> Result<T, String> {
     match answer.map_err(|error| format!("{error:#}"))? {
         Reading::Known(value) => Ok(value),
         Reading::Unknown { after } => Err(format!("known after {after} only")),
     }
 }
 
-fn same<T: PartialEq + std::fmt::Debug>(
+pub(super) fn same<T: PartialEq + std::fmt::Debug>(
     of: &(impl std::fmt::Display + ?Sized),
     what: &str,
     found: &T,

@@ -10,7 +10,7 @@ use super::{
 };
 
 /// A group that is gone with the test.
-struct Group(&'static str);
+pub(super) struct Group(pub(super) &'static str);
 
 impl Drop for Group {
     fn drop(&mut self) {

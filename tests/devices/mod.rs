@@ -4,9 +4,12 @@
 mod contents;
 mod groups;
 mod growth;
+mod identity;
 mod loops;
 mod matrix;
 mod mounts;
+mod swap;
+mod volumes;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

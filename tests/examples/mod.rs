@@ -8,7 +8,7 @@ use std::{
 };
 
 use glrl::{
-    engine::{self, Run},
+    engine::{self, Earlier, Run},
     graph,
     report::event::{Event, Outcome},
     system::{BlockDevice, Contents},
@@ -124,10 +124,11 @@ fn plan(role: &Path, set: &[&str], changed: usize, unknown: usize) {
         name: "example".to_owned(),
         host: "example".to_owned(),
         roles: vec!["example".to_owned()],
+        names: vec!["example".to_owned()],
         stop: || false,
     };
     let (mut counted, mut others) = ((0, 0), Vec::new());
-    engine::plan(&run, &node, &[], &mut |event| {
+    engine::plan(&run, &node, &Earlier::default(), &mut |event| {
         let Event::Planned { id, outcome, .. } = event else {
             return;
         };

@@ -36,8 +36,11 @@ fn a_chain_is_taken_up_wherever_it_was_cut() -> Result<()> {
     killed_after_each_program(node)?;
     grows_with_its_disk(node)?;
     free_extents_with_a_past_are_refused(node)?;
+    striped_and_thin_volumes_are_foreseen(node)?;
+    what_is_protected_outlives_its_block(node)?;
     a_server_is_waited_for(node)?;
     what_cannot_be_read_is_refused(node)?;
+    swap_is_taken_up_wherever_it_was_cut(node)?;
     a_power_cut_leaves_it_as_declared(node)
 }
 
@@ -133,6 +136,82 @@ fn free_extents_with_a_past_are_refused(node: &Node) -> Result<()> {
     node.run("lvremove -qq --yes data/new").map(drop)
 }
 
+/// What is left of a group after striped volumes, a pool and its metadata is foreseen to the extent: half of it goes to another volume.
+fn striped_and_thin_volumes_are_foreseen(node: &Node) -> Result<()> {
+    let device = || node.run("file=$(mktemp) && truncate -s 400M $file && losetup --find --show $file");
+    let (one, other) = (device()?, device()?);
+    let role = |striped: &str, pool: &str, thin: &str, rest: &str| {
+        format!(
+            "role: two\nresources:\n  \
+               - volume_group: {{ name: two, devices: [{}, {}] }}\n  \
+               - logical_volume: {{ name: striped, volume_group: two, size: {striped}, stripes: 2 }}\n  \
+               - filesystem: {{ device: /dev/two/striped, type: ext4 }}\n  \
+               - mount: {{ path: /srv/striped, device: /dev/two/striped }}\n  \
+               - logical_volume: {{ name: pool, volume_group: two, size: {pool}, type: thin-pool }}\n  \
+               - logical_volume: {{ name: thin, volume_group: two, size: {thin}, thin_pool: pool }}\n  \
+               - filesystem: {{ device: /dev/two/thin, type: ext4 }}\n  \
+               - mount: {{ path: /srv/thin, device: /dev/two/thin }}\n  \
+               - logical_volume: {{ name: {rest}, volume_group: two, size: 50%FREE }}\n",
+            one.trim(),
+            other.trim()
+        )
+    };
+    for (n, (striped, pool, thin)) in [("101MiB", "100MiB", "300MiB"), ("149MiB", "160MiB", "500MiB")]
+        .into_iter()
+        .enumerate()
+    {
+        write(node, "/root/two.yml", &role(striped, pool, thin, &format!("rest{n}")))?;
+        let plan = said(node, "plan --role /root/two.yml")?;
+        let converge = said(node, "converge --role /root/two.yml")?;
+        ensure!(converge.status == 0, "it ended with {}", converge.status);
+        plan_is_what_happened(&plan, &converge)?;
+        nothing_left(node, "/root/two.yml")?;
+    }
+    node.run("lvs --noheadings -o stripes two/striped | grep -w 2 && df --block-size=1M --output=size /srv/thin | tail -1 | grep -E '4[0-9][0-9]'")?;
+    node.run(&format!(
+        "umount /srv/striped /srv/thin && sed -i '/\\/srv\\/\\(striped\\|thin\\)/d' /etc/fstab && vgremove -qq --yes two && \
+         for device in {} {}; do wipefs -qa $device && losetup --detach $device; done",
+        one.trim(),
+        other.trim()
+    ))
+    .map(drop)
+}
+
+/// A run dies with mkfs; what it made is protected, though no role declares it any more, until one lets it go.
+fn what_is_protected_outlives_its_block(node: &Node) -> Result<()> {
+    let with = |filesystem: &str| {
+        let volume = "  - logical_volume: { name: kept, volume_group: data, size: 120MiB }\n";
+        format!("{CHAIN}{volume}{filesystem}")
+    };
+    let made = "  - filesystem: { device: /dev/data/kept, type: ext4 }\n    protect: true\n";
+    write(node, "/root/kept.yml", &with(made))?;
+    deadly(node, "mkfs.ext4")?;
+    ensure!(
+        !glrl(node, "converge --role /root/kept.yml")?.success(),
+        "the run was to be killed"
+    );
+    let uuid = node.run("blkid -p -o value -s UUID /dev/data/kept")?;
+    let before = node.run("sha256sum /dev/data/kept")?;
+
+    let plan = said(node, "plan --role /root/chain.yml")?;
+    ensure!(
+        plan.status == 0 && plan.outcomes("orphan").contains_key("filesystem:/dev/data/kept"),
+        "it is not listed"
+    );
+    let wipe = format!("wipe: {{ signature: ext4, uuid: \"{}\" }}", uuid.trim());
+    let other = format!("  - filesystem: {{ device: /dev/data/kept, type: xfs, {wipe} }}\n");
+    write(node, "/root/kept.yml", &with(&other))?;
+    let refused = glrl(node, "converge --role /root/kept.yml")?;
+    ensure!(refused.status == 3, "it ended with {}", refused.status);
+    ensure!(node.run("sha256sum /dev/data/kept")? == before, "something was written");
+
+    write(node, "/root/kept.yml", &with(&format!("{other}    protect: false\n")))?;
+    let converge = said(node, "converge --role /root/kept.yml")?;
+    ensure!(converge.status == 0, "it ended with {}", converge.status);
+    node.run("blkid -p -o value -s TYPE /dev/data/kept | grep xfs && wipefs -qa /dev/data/kept && lvremove -qq --yes data/kept")
+        .map(drop)
+}
+
 /// The export comes ten seconds after the client begins to ask for it.
 fn a_server_is_waited_for(node: &Node) -> Result<()> {
     node.run("exportfs -ua")?;
@@ -214,11 +293,36 @@ fn what_cannot_be_read_is_refused(node: &Node) -> Result<()> {
     node.run(&format!("losetup --detach {device}")).map(drop)
 }
 
+const SWAP: &str = "role: swap
+resources:
+  - swap: { path: /swap, size: 64MiB, priority: 5 }
+  - logical_volume: { name: swap, volume_group: data, size: 64MiB }
+  - swap: { path: /dev/data/swap }
+";
+
+/// A run is killed after each program that makes swap; what is left of a file is not taken for swap.
+fn swap_is_taken_up_wherever_it_was_cut(node: &Node) -> Result<()> {
+    write(node, "/root/swap.yml", SWAP)?;
+    for program in ["dd", "mkswap", "mv", "swapon", "mkswap", "swapon"] {
+        deadly(node, program)?;
+        ensure!(
+            !glrl(node, "converge --role /root/swap.yml")?.success(),
+            "{program} did not kill the run"
+        );
+    }
+    let last = said(node, "converge --role /root/swap.yml")?;
+    ensure!(last.status == 0, "the last run ended with {}", last.status);
+    nothing_left(node, "/root/swap.yml")?;
+    node.run("test ! -e /swap.glrl-unfinished && test $(grep -c ' none swap ' /etc/fstab) = 2")
+        .map(drop)
+}
+
 fn a_power_cut_leaves_it_as_declared(node: &Node) -> Result<()> {
     let before = node.run("sync; sha256sum /srv/files/in/kept")?;
     node.power_cut();
     node.boot()?;
     nothing_left(node, "/root/chain.yml")?;
+    nothing_left(node, "/root/swap.yml")?;
     ensure!(
         node.run("sha256sum /srv/files/in/kept")? == before,
         "the data is not what it was"

@@ -99,7 +99,7 @@ pub(in crate::cli) fn meta() -> Vec<(&'static str, Value)> {
         ),
         (
             "protect",
-            json!({ "type": "boolean", "description": "Nothing may remove or reformat it.", "default": false }),
+            json!({ "type": "boolean", "description": "Nothing may remove or reformat it, also when it is declared no longer; false lets it go." }),
         ),
         (
             "comment",

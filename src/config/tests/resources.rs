@@ -50,7 +50,7 @@ resources:
     assert_eq!(second.retry.times, 3);
     assert_eq!(second.retry.delay.as_secs(), 10);
     assert_eq!(second.timeout.map(|timeout| timeout.as_secs()), Some(300));
-    assert!(second.protect);
+    assert_eq!(second.protect, Some(true));
     assert_eq!(
         skipped.skipped.as_deref(),
         Some("when ${inputs.owner != null} is false")

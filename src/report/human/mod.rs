@@ -122,6 +122,19 @@ impl Renderer for Human {
                     Story::Converge => {}
                 }
             }
+            Event::Warning { id, message } => {
+                if quiet {
+                    said.err = entry::warnings(id, std::slice::from_ref(message));
+                } else {
+                    said.out = entry::remark(words::REMARK, id.as_str(), message);
+                }
+            }
+            Event::Orphan { id, role } => {
+                if !quiet {
+                    let message = format!("is protected; role {role} declares it no longer");
+                    said.out = entry::remark(words::ORPHAN, id.as_str(), &message);
+                }
+            }
             Event::Applying { id, action } => {
                 said.progress = self.progress(format!("{} {}", words::action(*action).planned, line(id.as_str())));
             }
@@ -167,7 +180,11 @@ impl Renderer for Human {
                 }
             }
         }
-        self.shown |= !said.out.is_empty() && matches!(event, Event::Planned { .. } | Event::Applied { .. });
+        self.shown |= !said.out.is_empty()
+            && matches!(
+                event,
+                Event::Planned { .. } | Event::Applied { .. } | Event::Orphan { .. } | Event::Warning { .. }
+            );
         said
     }
 }

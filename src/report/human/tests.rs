@@ -193,10 +193,18 @@ fn plan() -> Vec<Event> {
         summary: SUMMARY,
         milliseconds: 31,
     };
+    let remark = Event::Warning {
+        id: id("volume_group:mysql"),
+        message: "mysql has 1GiB for snapshots, less than the 2GiB that it is to leave".to_owned(),
+    };
+    let orphan = Event::Orphan {
+        id: id("filesystem:/dev/mysql/old"),
+        role: "mysql".to_owned(),
+    };
     [started("plan")]
         .into_iter()
         .chain(planned())
-        .chain([finished])
+        .chain([remark, orphan, finished])
         .collect()
 }
 

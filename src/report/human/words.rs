@@ -30,6 +30,10 @@ const fn word(sign: char, planned: &'static str, done: &'static str, style: Styl
 
 /// The node has moved since it was planned.
 pub(super) const DRIFT: Word = word('!', "drift", "drift", WARNING);
+/// What is good to know at the end.
+pub(super) const REMARK: Word = word('!', "warning", "warning", WARNING);
+/// It is protected and no longer declared.
+pub(super) const ORPHAN: Word = word(' ', "orphan", "orphan", LATER);
 /// For something outside.
 pub(super) const WAITING: Word = word(' ', "waiting", "waiting", LATER);
 

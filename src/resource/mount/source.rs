@@ -30,7 +30,7 @@ impl Mount {
             Contents::Known(signature) => signature.uuid.as_deref(),
             _ => None,
         });
-        match (self.device().is_some_and(is_unstable), uuid) {
+        match (self.device().is_some_and(DevicePath::is_unstable), uuid) {
             (true, Some(uuid)) => format!("UUID={uuid}"),
             _ => self.device.to_string(),
         }
@@ -82,12 +82,3 @@ impl Mount {
 
 /// What blkid finds that is no filesystem.
 const NO_FILESYSTEMS: [&str; 8] = ["swap", "crypto_LUKS", "gpt", "dos", "PMBR", "DM_snapshot_cow", "jbd", "bcache"];
-
-/// Whether the kernel hands out this name by the order in which it finds disks.
-pub(super) fn is_unstable(device: &DevicePath) -> bool {
-    let name = device.as_str().strip_prefix("/dev/").unwrap_or_default();
-    !name.contains('/')
-        && ["sd", "hd", "vd", "xvd", "nvme", "mmcblk", "dm-", "md", "loop", "nbd", "sr"]
-            .iter()
-            .any(|prefix| name.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty()))
-}

@@ -4,15 +4,15 @@ use std::time::Duration as Time;
 
 use anyhow::{Context, Result, bail};
 
-use super::{FSTAB, Mount, State};
+use super::{Mount, State};
 use crate::{
     resource::{
         Action, Change, Plan, Shown,
         fstab::{self, Entry},
         mount_options as options,
     },
-    system::{Command, Effect, Meta, Mount as Live, Op, Refused, UnitVerb},
-    value::{Duration, UnitName},
+    system::{Command, Effect, Meta, Mount as Live, Op, Refused},
+    value::Duration,
 };
 
 const WAIT: Duration = Duration::seconds(60);
@@ -145,7 +145,7 @@ impl Mount {
                 Shown::Text(text.clone()),
             )),
         };
-        Self::write(plan, current, text)
+        fstab::write(plan, text, current.systemd)
     }
 
     /// `nfs4` and `auto` in fstab say as much as what is mounted.
@@ -157,23 +157,6 @@ impl Mount {
         }
     }
 
-    /// Writes fstab, and has systemd make its units of it.
-    pub(super) fn write(mut plan: Plan, current: &State, text: String) -> Plan {
-        plan = plan.op(Op::WriteFile {
-            path: FSTAB.parse().unwrap_or_else(|_| unreachable!("it is an absolute path")),
-            contents: text.into_bytes().into(),
-            meta: Meta::default(),
-            validate: None,
-        });
-        if current.systemd {
-            plan = plan.op(Op::Unit {
-                name: unit_of_fstab(),
-                verb: UnitVerb::DaemonReload,
-            });
-        }
-        plan
-    }
-
     pub(super) fn absent(&self, current: &State, mine: Option<&Live>) -> Plan {
         let mut plan = Plan::to(Action::Remove);
         if mine.is_some() {
@@ -183,16 +166,11 @@ impl Mount {
         }
         if !current.entries.is_empty() {
             plan = plan.change(Change::of("fstab", "yes", "no"));
-            plan = Self::write(plan, current, fstab::remove(&current.fstab, self.target()));
+            plan = fstab::write(plan, fstab::remove(&current.fstab, self.target()), current.systemd);
         }
         if plan.is_empty() {
             plan.action = Action::None;
         }
         plan
     }
-}
-
-/// A reload concerns all units; this one names why.
-fn unit_of_fstab() -> UnitName {
-    "local-fs.target".parse().unwrap_or_else(|_| unreachable!("it is a unit's name"))
 }

@@ -63,6 +63,8 @@ mod tests {
             volume_group: "data".to_owned(),
             name: "b".to_owned(),
             size: 4 << 20,
+            layout: crate::system::Layout::Linear,
+            takes: 1,
         };
         let command = Command::new(["lvcreate", "--extents", "50", "--name", "b", "data"]).makes([effect]);
         // From lvm2 2.03.16.

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::block;
 use crate::system::{
-    LogicalVolume, Lvm, PhysicalVolume, VolumeGroup,
+    Layout, LogicalVolume, Lvm, PhysicalVolume, VolumeGroup,
     programs::{Missing, Program},
 };
 
@@ -21,22 +21,14 @@ pub(super) fn read() -> Result<Lvm> {
     let report = Program::new("lvm")
         .args(["fullreport", "--reportformat", "json", "--units", "b", "--nosuffix"])
         .args(["--configreport", "pv", "-o"])
-        .args(["pv_name,vg_name,pv_pe_count,pv_mda_count,pv_mda_size,pv_missing,pv_in_use,pe_start,dev_size"])
+        .args(["pv_name,vg_name,pv_pe_count,pv_pe_alloc_count,pv_mda_count,pv_mda_size,pv_missing,pv_in_use,pe_start,dev_size"])
         .args(["--configreport", "vg", "-o"])
         .args(["vg_name,vg_extent_size,vg_extent_count,vg_free_count"])
         .args(["--configreport", "lv", "-o"])
-        .args(["vg_name,lv_name,lv_size,lv_attr,origin,pool_lv,lv_tags"])
-        // Segments are not asked for, but a report has them.
-        .args([
-            "--configreport",
-            "pvseg",
-            "-o",
-            "pv_name",
-            "--configreport",
-            "seg",
-            "-o",
-            "lv_name",
-        ])
+        .args(["vg_name,lv_name,lv_size,lv_attr,lv_metadata_size,origin,pool_lv,lv_tags"])
+        .args(["--configreport", "seg", "-o", "lv_name,stripes,stripe_size,chunk_size"])
+        // Segments of physical volumes are not asked for, but a report has them.
+        .args(["--configreport", "pvseg", "-o", "pv_name"])
         .timeout(TIMEOUT)
         .stdout();
     match report {
@@ -70,6 +62,7 @@ struct Part {
     vg: Vec<Vg>,
     pv: Vec<Pv>,
     lv: Vec<Lv>,
+    seg: Vec<Seg>,
 }
 
 #[derive(Deserialize)]
@@ -85,6 +78,7 @@ struct Pv {
     pv_name: String,
     vg_name: String,
     pv_pe_count: String,
+    pv_pe_alloc_count: String,
     pv_mda_count: String,
     pv_mda_size: String,
     pv_missing: String,
@@ -99,9 +93,19 @@ struct Lv {
     lv_name: String,
     lv_size: String,
     lv_attr: String,
+    lv_metadata_size: String,
     origin: String,
     pool_lv: String,
     lv_tags: String,
+}
+
+/// A part of a logical volume that lies in one piece, or in parallel.
+#[derive(Deserialize)]
+struct Seg {
+    lv_name: String,
+    stripes: String,
+    stripe_size: String,
+    chunk_size: String,
 }
 
 fn parse(report: &[u8]) -> Result<Lvm> {
@@ -122,6 +126,9 @@ fn parse(report: &[u8]) -> Result<Lvm> {
             lvm.physical_volumes.push(physical_volume(volume, extent_size)?);
         }
         for volume in part.lv {
+            // What is added to a volume is laid out as its last segment is.
+            let last = part.seg.iter().rev().find(|segment| segment.lv_name == volume.lv_name);
+            let layout = layout(&volume, last)?;
             lvm.logical_volumes.push(LogicalVolume {
                 // Hidden ones have brackets around their names.
                 name: volume.lv_name.trim_matches(['[', ']']).to_owned(),
@@ -129,7 +136,7 @@ fn parse(report: &[u8]) -> Result<Lvm> {
                 size: number(&volume.lv_size)?,
                 attributes: volume.lv_attr,
                 origin: filled(volume.origin),
-                pool: filled(volume.pool_lv),
+                layout,
                 tags: volume
                     .lv_tags
                     .split(',')
@@ -162,8 +169,36 @@ fn physical_volume(volume: Pv, extent_size: u64) -> Result<PhysicalVolume> {
         },
         volume_group,
         size: number(&volume.pv_pe_count)? * extent_size,
+        free_extents: Some(number(&volume.pv_pe_count)?.saturating_sub(number(&volume.pv_pe_alloc_count)?)),
         room,
         missing,
+    })
+}
+
+/// By the first of its attributes (lvs(8)) and its last segment.
+fn layout(volume: &Lv, last: Option<&Seg>) -> Result<Layout> {
+    let segment = || last.with_context(|| format!("{}/{} has no segment", volume.vg_name, volume.lv_name));
+    Ok(match volume.lv_attr.as_bytes().first() {
+        Some(b't') => Layout::ThinPool {
+            metadata: number(&volume.lv_metadata_size)?,
+            chunk: number(&segment()?.chunk_size)?,
+        },
+        Some(b'V') => Layout::Thin {
+            pool: volume.pool_lv.trim_matches(['[', ']']).to_owned(),
+        },
+        Some(b's' | b'S') => Layout::Other("a snapshot"),
+        Some(b'T' | b'D' | b'e' | b'i' | b'I' | b'l') => Layout::Other("an internal volume of LVM"),
+        Some(b'C') => Layout::Other("a cache"),
+        Some(b'v' | b'p' | b'c') => Layout::Other("a volume under conversion"),
+        Some(b'd') => Layout::Other("a VDO pool"),
+        Some(b'm' | b'M' | b'r' | b'R') => Layout::Linear,
+        _ => match number(&segment()?.stripes)? {
+            0 | 1 => Layout::Linear,
+            stripes => Layout::Striped {
+                stripes,
+                stripe_size: number(&segment()?.stripe_size)?,
+            },
+        },
     })
 }
 
@@ -187,21 +222,30 @@ mod tests {
               "vg": [{"vg_name":"data", "vg_extent_size":"4194304", "vg_extent_count":"148", "vg_free_count":"100"}]
               ,
               "pv": [
-                  {"pv_name":"/dev/no-vdb", "vg_name":"data", "pv_pe_count":"74", "pv_mda_count":"1", "pv_mda_size":"1044480", "pv_missing":"", "pv_in_use":"used", "pe_start":"1048576", "dev_size":"419430400"},
-                  {"pv_name":"[unknown]", "vg_name":"data", "pv_pe_count":"74", "pv_mda_count":"1", "pv_mda_size":"1044480", "pv_missing":"missing", "pv_in_use":"used", "pe_start":"1048576", "dev_size":"0"}
+                  {"pv_name":"/dev/no-vdb", "vg_name":"data", "pv_pe_count":"74", "pv_pe_alloc_count":"48", "pv_mda_count":"1", "pv_mda_size":"1044480", "pv_missing":"", "pv_in_use":"used", "pe_start":"1048576", "dev_size":"419430400"},
+                  {"pv_name":"[unknown]", "vg_name":"data", "pv_pe_count":"74", "pv_pe_alloc_count":"48", "pv_mda_count":"1", "pv_mda_size":"1044480", "pv_missing":"missing", "pv_in_use":"used", "pe_start":"1048576", "dev_size":"0"}
               ]
               ,
               "lv": [
-                  {"vg_name":"data", "lv_name":"a", "lv_size":"201326592", "lv_attr":"owi-aos---", "origin":"", "pool_lv":"", "lv_tags":""},
-                  {"vg_name":"data", "lv_name":"[s]", "lv_size":"4194304", "lv_attr":"swi-a-s---", "origin":"a", "pool_lv":"", "lv_tags":"glrl,run-7"}
+                  {"vg_name":"data", "lv_name":"a", "lv_size":"201326592", "lv_attr":"owi-aos---", "lv_metadata_size":"", "origin":"", "pool_lv":"", "lv_tags":""},
+                  {"vg_name":"data", "lv_name":"[s]", "lv_size":"4194304", "lv_attr":"swi-a-s---", "lv_metadata_size":"", "origin":"a", "pool_lv":"", "lv_tags":"glrl,run-7"},
+                  {"vg_name":"data", "lv_name":"st", "lv_size":"92274688", "lv_attr":"-wi-a-----", "lv_metadata_size":"", "origin":"", "pool_lv":"", "lv_tags":""},
+                  {"vg_name":"data", "lv_name":"pool", "lv_size":"83886080", "lv_attr":"twi-aotz--", "lv_metadata_size":"4194304", "origin":"", "pool_lv":"", "lv_tags":""},
+                  {"vg_name":"data", "lv_name":"thin", "lv_size":"1073741824", "lv_attr":"Vwi-a-tz--", "lv_metadata_size":"", "origin":"", "pool_lv":"pool", "lv_tags":""}
               ]
-              , "pvseg": [ {"pv_name":"/dev/no-vdb"} ] , "seg": [ ]
+              , "pvseg": [ {"pv_name":"/dev/no-vdb"} ] , "seg": [
+                  {"lv_name":"a", "stripes":"1", "stripe_size":"0", "chunk_size":"0"},
+                  {"lv_name":"st", "stripes":"1", "stripe_size":"0", "chunk_size":"0"},
+                  {"lv_name":"st", "stripes":"2", "stripe_size":"65536", "chunk_size":"0"},
+                  {"lv_name":"pool", "stripes":"1", "stripe_size":"0", "chunk_size":"65536"},
+                  {"lv_name":"thin", "stripes":"0", "stripe_size":"0", "chunk_size":"0"}
+              ]
           }
           ,
           {
               "pv": [
-                  {"pv_name":"/dev/no-vdd", "vg_name":"", "pv_pe_count":"0", "pv_mda_count":"1", "pv_mda_size":"1044480", "pv_missing":"", "pv_in_use":"", "pe_start":"1048576", "dev_size":"314572800"},
-                  {"pv_name":"/dev/no-vde", "vg_name":"", "pv_pe_count":"0", "pv_mda_count":"0", "pv_mda_size":"0", "pv_missing":"", "pv_in_use":"used", "pe_start":"1048576", "dev_size":"314572800"}
+                  {"pv_name":"/dev/no-vdd", "vg_name":"", "pv_pe_count":"0", "pv_pe_alloc_count":"0", "pv_mda_count":"1", "pv_mda_size":"1044480", "pv_missing":"", "pv_in_use":"", "pe_start":"1048576", "dev_size":"314572800"},
+                  {"pv_name":"/dev/no-vde", "vg_name":"", "pv_pe_count":"0", "pv_pe_alloc_count":"0", "pv_mda_count":"0", "pv_mda_size":"0", "pv_missing":"", "pv_in_use":"used", "pe_start":"1048576", "dev_size":"314572800"}
               ]
           }
       ]
@@ -222,6 +266,29 @@ mod tests {
         assert!(missing.missing && missing.device == Path::new("[unknown]"));
         assert_eq!(orphan.volume_group, None);
         assert_eq!(stray.volume_group.as_deref(), Some("[unknown]"));
+        assert_eq!(grown.free_extents, Some(26));
+        let layout = |name| &lvm.logical_volume("data", name).unwrap().layout;
+        assert_eq!(*layout("a"), Layout::Linear);
+        assert_eq!(
+            *layout("st"),
+            Layout::Striped {
+                stripes: 2,
+                stripe_size: 64 << 10
+            }
+        );
+        assert_eq!(
+            *layout("pool"),
+            Layout::ThinPool {
+                metadata: 4 << 20,
+                chunk: 64 << 10
+            }
+        );
+        assert_eq!(
+            *layout("thin"),
+            Layout::Thin {
+                pool: "pool".to_owned()
+            }
+        );
         let snapshot = lvm.logical_volume("data", "s").unwrap();
         assert_eq!((snapshot.origin.as_deref(), snapshot.tags.len()), (Some("a"), 2));
     }

@@ -13,6 +13,7 @@ mod lvm;
 mod mounts;
 mod packages;
 mod run;
+mod swaps;
 pub(super) mod tree;
 mod units;
 
@@ -25,7 +26,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 use super::{
-    BlockDevice, Bytes, Entry, Export, Group, Guard, Lvm, Meta, Mount, Op, Package, Probe, Reading, System, Unit,
+    BlockDevice, Bytes, Entry, Export, Group, Guard, Lvm, Meta, Mount, Op, Package, Probe, Reading, Swap, System, Unit,
     Usage, User, crontab, programs::Program,
 };
 use crate::value::{DevicePath, Owner, UnitName};
@@ -205,6 +206,11 @@ impl Probe for LocalNode {
     fn lvm(&self) -> Result<Reading<Arc<Lvm>>> {
         self.must_be_live("LVM")?;
         self.lvm.get(lvm::read).map(Reading::Known)
+    }
+
+    fn swaps(&self) -> Result<Reading<Arc<Vec<Swap>>>> {
+        self.must_be_live("swap")?;
+        swaps::read().map(Arc::new).map(Reading::Known)
     }
 
     fn exports(&self) -> Result<Reading<Arc<Vec<Export>>>> {

@@ -10,8 +10,8 @@ use anyhow::{Context, Result};
 use super::{Cover, Layer, Node, Planned, files::Found};
 use crate::{
     system::{
-        Active, BlockDevice, Bytes, Contents, Effect, Enablement, Entry, Fact, FileType, LogicalVolume, Lvm, Meta,
-        Mount, Op, Package, PhysicalVolume, Probe, Reading, Signature, Unit, UnitVerb, VolumeGroup,
+        Active, BlockDevice, Bytes, Contents, Effect, Enablement, Entry, Fact, FileType, Layout, LogicalVolume, Lvm,
+        Meta, Mount, Op, Package, PhysicalVolume, Probe, Reading, Signature, Swap, Unit, UnitVerb, VolumeGroup,
     },
     value::{DevicePath, Id, Mode, Owner, UnitName},
 };
@@ -141,7 +141,7 @@ impl Applying<'_> {
                 }
                 // Whoever needs the group needs its author, and is unknown with it by its own reading of the device; and who provides
                 // all that a file holds, or its absence, provides the file.
-                Fact::VolumeGroup(_) | Fact::Whole(_) | Fact::Absent(_) => {}
+                Fact::VolumeGroup(_) | Fact::ThinPool(_) | Fact::Whole(_) | Fact::Absent(_) => {}
             }
         }
         Ok(())
@@ -351,7 +351,9 @@ impl Applying<'_> {
                 volume_group,
                 name,
                 size,
-            } => self.logical_volume(volume_group, name, *size)?,
+                layout,
+                takes,
+            } => self.logical_volume(volume_group, name, *size, layout, *takes)?,
             Effect::Mounted(mount) => self.mounted(mount)?,
             Effect::Unmounted(target) => self.unmounted(target)?,
             Effect::Grown(device) => {
@@ -360,6 +362,11 @@ impl Applying<'_> {
                         signature.geometry = None;
                     }
                 })?;
+            }
+            Effect::Swap(path, swap) => {
+                let swaps = self.swaps()?;
+                swaps.retain(|known| known.path != *path);
+                swaps.extend(swap.clone());
             }
             Effect::Anything => {}
             Effect::Exported(exports) => self.layer.exports = Some(Arc::new(exports.clone())),
@@ -415,6 +422,7 @@ impl Applying<'_> {
                 0
             };
             (volume.volume_group, volume.size, volume.room) = (Some(group.to_owned()), size, size);
+            volume.free_extents = volume.free_extents.map(|free| free + extents.saturating_sub(before));
             before
         } else {
             lvm.physical_volumes.push(PhysicalVolume {
@@ -422,6 +430,7 @@ impl Applying<'_> {
                 volume_group: Some(group.to_owned()),
                 size,
                 room: size,
+                free_extents: Some(extents),
                 missing: false,
             });
             0
@@ -447,13 +456,14 @@ impl Applying<'_> {
         Ok(())
     }
 
-    fn logical_volume(&mut self, group: &str, name: &str, size: u64) -> Result<()> {
+    fn logical_volume(&mut self, group: &str, name: &str, size: u64, layout: &Layout, takes: u64) -> Result<()> {
         let lvm = self.lvm()?;
         let before = if let Some(volume) = lvm
             .logical_volumes
             .iter_mut()
             .find(|volume| volume.volume_group == group && volume.name == name)
         {
+            volume.layout = layout.clone();
             std::mem::replace(&mut volume.size, size)
         } else {
             lvm.logical_volumes.push(LogicalVolume {
@@ -462,14 +472,14 @@ impl Applying<'_> {
                 size,
                 attributes: String::new(),
                 origin: None,
-                pool: None,
+                layout: layout.clone(),
                 tags: Vec::new(),
             });
             0
         };
-        if let Some(known) = lvm.volume_groups.iter_mut().find(|known| known.name == group) {
-            let more = size.saturating_sub(before) / known.extent_size.max(1);
-            known.free_extents = known.free_extents.saturating_sub(more);
+        take(lvm, group, layout.stripes(), takes);
+        if matches!(layout, Layout::ThinPool { .. }) {
+            return Ok(());
         }
         let device = DevicePath::of_volume(group, name);
         let block = match self.layer.block(self.base, &device)? {
@@ -490,6 +500,16 @@ impl Applying<'_> {
         };
         self.layer.blocks.insert(path, block);
         Ok(())
+    }
+
+    fn swaps(&mut self) -> Result<&mut Vec<Swap>> {
+        if self.layer.swaps.is_none() {
+            let Reading::Known(swaps) = self.base.swaps()? else {
+                anyhow::bail!("the base of an overlay knows no swap")
+            };
+            self.layer.swaps = Some(swaps);
+        }
+        Ok(Arc::make_mut(self.layer.swaps.as_mut().context("just set")?))
     }
 
     fn mounts(&mut self) -> Result<&mut Vec<Mount>> {
@@ -531,5 +551,23 @@ impl Applying<'_> {
         self.layer.files.remove(&place);
         self.layer.covers.push((place, cover));
         Ok(())
+    }
+}
+
+/// Takes extents out of a group. From which of its physical volumes is known where all have to give.
+fn take(lvm: &mut Lvm, group: &str, stripes: u64, extents: u64) {
+    if let Some(known) = lvm.volume_groups.iter_mut().find(|known| known.name == group) {
+        known.free_extents = known.free_extents.saturating_sub(extents);
+    }
+    let all = lvm.members(group).count() as u64 == stripes;
+    let members = lvm
+        .physical_volumes
+        .iter_mut()
+        .filter(|volume| volume.volume_group.as_deref() == Some(group));
+    for volume in members.filter(|_| extents > 0) {
+        volume.free_extents = volume
+            .free_extents
+            .filter(|_| all)
+            .map(|free| free.saturating_sub(extents / stripes));
     }
 }

@@ -6,8 +6,8 @@ use anyhow::{Result, bail};
 
 use crate::{
     system::{
-        BlockDevice, Bytes, Entry, Export, FileType, Group, Guard, Lvm, Mount, Package, Probe, Reading, Unit, Usage,
-        User,
+        BlockDevice, Bytes, Entry, Export, FileType, Group, Guard, Lvm, Mount, Package, Probe, Reading, Swap, Unit,
+        Usage, User,
     },
     value::{DevicePath, Mode, Owner, UnitName},
 };
@@ -84,6 +84,10 @@ impl Probe for Bare {
     }
 
     fn lvm(&self) -> Result<Reading<Arc<Lvm>>> {
+        Ok(Reading::Known(Arc::default()))
+    }
+
+    fn swaps(&self) -> Result<Reading<Arc<Vec<Swap>>>> {
         Ok(Reading::Known(Arc::default()))
     }
 

@@ -2,16 +2,15 @@
 
 use std::{
     collections::HashMap,
-    ffi::OsStr,
-    path::{Component, Path, PathBuf},
+    path::{Path, PathBuf},
     sync::{MutexGuard, PoisonError},
 };
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::{Cover, Layer, Node, Planned};
 use crate::{
-    system::{Entry, FileType, Probe, Reading},
+    system::{Entry, FileType, Probe, Reading, place::step},
     value::{Id, Mode, Owner},
 };
 
@@ -29,9 +28,6 @@ pub(super) enum Found<'l> {
     Base,
 }
 
-/// As many links in a path as the kernel follows (`path_resolution(7)`).
-const LINKS: usize = 40;
-
 impl Layer {
     /// The path with every link above its last part followed, so that each place has one name in the layer.
     pub(super) fn place(&self, base: &dyn Probe, path: &Path) -> Result<PathBuf> {
@@ -47,35 +43,14 @@ impl Layer {
             return Ok(place.clone());
         }
         let place = match (path.parent(), path.file_name()) {
-            (Some(parent), Some(name)) => self.step(base, &self.directory(base, parent)?, name, LINKS)?,
+            (Some(parent), Some(name)) => step(
+                &|place| self.entry_at(base, place),
+                &self.directory(base, parent)?,
+                name,
+            )?,
             _ => path.to_owned(),
         };
         self.places().insert(path.to_owned(), place.clone());
-        Ok(place)
-    }
-
-    /// One part further from a place, following the link that may stand there.
-    fn step(&self, base: &dyn Probe, from: &Path, name: &OsStr, links: usize) -> Result<PathBuf> {
-        let place = from.join(name);
-        let Reading::Known(Some(Entry {
-            file_type: FileType::Link { target },
-            ..
-        })) = self.entry_at(base, &place)?
-        else {
-            return Ok(place);
-        };
-        let links = links
-            .checked_sub(1)
-            .with_context(|| format!("too many links at {}", place.display()))?;
-        let mut place = from.to_owned();
-        for part in target.components() {
-            match part {
-                Component::RootDir => place = PathBuf::from("/"),
-                Component::ParentDir => drop(place.pop()),
-                Component::Normal(name) => place = self.step(base, &place, name, links)?,
-                Component::CurDir | Component::Prefix(_) => {}
-            }
-        }
         Ok(place)
     }
 

@@ -19,7 +19,7 @@ use anyhow::Result;
 pub use bare::Bare;
 pub use view::{Ancestry, View};
 
-use super::{BlockDevice, Bytes, Entry, Export, Fact, Group, Lvm, Mount, Op, Package, Probe, System, Unit, User};
+use super::{BlockDevice, Bytes, Entry, Export, Fact, Group, Lvm, Mount, Op, Package, Probe, Swap, System, Unit, User};
 use crate::value::{Id, UnitName};
 
 /// A node, and what planned operations will have changed on it.
@@ -46,6 +46,7 @@ struct Layer {
     made: HashSet<PathBuf>,
     lvm: Option<Arc<Lvm>>,
     mounts: Option<Arc<Vec<Mount>>>,
+    swaps: Option<Arc<Vec<Swap>>>,
     exports: Option<Arc<Vec<Export>>>,
     /// The last resource that installs packages: what is absent now may come with it.
     installs: Option<Id>,

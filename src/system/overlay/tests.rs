@@ -264,6 +264,8 @@ fn volumes_of_a_planned_group_are_planned_devices() {
         volume_group: "vg".to_owned(),
         name: "data".to_owned(),
         size: 400 * (4 << 20),
+        layout: crate::system::Layout::Linear,
+        takes: 400,
     };
     overlay
         .execute(&Op::Run(Command::new(["vgcreate"]).makes([group])))

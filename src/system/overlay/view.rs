@@ -11,8 +11,8 @@ use anyhow::Result;
 use super::{Layer, Overlay, Planned, files::Found};
 use crate::{
     system::{
-        BlockDevice, Bytes, Entry, Export, Group, Guard, Lvm, Mount, Op, Package, Probe, Reading, Unit, Usage, User,
-        known, programs::Missing,
+        BlockDevice, Bytes, Entry, Export, Group, Guard, Lvm, Mount, Op, Package, Probe, Reading, Swap, Unit, Usage,
+        User, known, programs::Missing,
     },
     value::{DevicePath, Id, UnitName},
 };
@@ -248,6 +248,14 @@ impl Probe for View<'_> {
         }
     }
 
+    fn swaps(&self) -> Result<Reading<Arc<Vec<Swap>>>> {
+        known!(self.settled());
+        self.layer
+            .swaps
+            .as_ref()
+            .map_or_else(|| self.base.swaps(), |swaps| Ok(Reading::Known(Arc::clone(swaps))))
+    }
+
     fn exports(&self) -> Result<Reading<Arc<Vec<Export>>>> {
         known!(self.settled());
         self.layer.exports.as_ref().map_or_else(
@@ -305,6 +313,7 @@ through_view! {
     usage(mount_point: &Path) -> Usage;
     block(device: &DevicePath) -> Option<BlockDevice>;
     lvm() -> Arc<Lvm>;
+    swaps() -> Arc<Vec<Swap>>;
     exports() -> Arc<Vec<Export>>;
     guard(guard: &Guard) -> bool;
 }

@@ -1,4 +1,4 @@
-//! What the kernel says of a block device (sysfs, /proc/swaps): its name and size, and who uses it.
+//! What the kernel says of a block device (sysfs): its name and size, and who uses it.
 
 use std::{
     fs::{File, OpenOptions},
@@ -10,8 +10,8 @@ use std::{
 use anyhow::{Context, Result};
 use nix::{errno::Errno, fcntl::OFlag, sys::stat};
 
-use super::super::kernel::text;
-use crate::system::{Mount, octal};
+use super::super::{kernel::text, swaps};
+use crate::system::Mount;
 
 /// A block device as the kernel knows it.
 #[derive(Debug)]
@@ -112,12 +112,7 @@ impl Disk {
         if !self.holders.is_empty() {
             return Ok(Some(format!("used by {}", self.holders.join(", "))));
         }
-        let swaps = text(Path::new("/proc/swaps"))?.unwrap_or_default();
-        let swap = swaps.lines().skip(1).filter_map(|line| line.split_whitespace().next());
-        if swap
-            .map(octal::decode)
-            .any(|swap| super::canonical(Path::new(&swap)) == self.path)
-        {
+        if swaps::read()?.iter().any(|swap| swap.path == self.path) {
             return Ok(Some("used as swap".to_owned()));
         }
         // Mounts of other namespaces, members of a btrfs or an md array: the kernel grants such a device to nobody else.
