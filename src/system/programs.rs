@@ -227,15 +227,20 @@ pub fn find(name: &str) -> Result<PathBuf> {
         .ok_or_else(|| Missing(name.to_owned()).into())
 }
 
-/// The last lines of what a program said, as the end of a message. A progress bar goes back to the beginning of its line.
+/// The first and the last lines of what a program said, as the end of a message. A progress bar goes back to the beginning of its line.
 fn tail(bytes: &[u8]) -> String {
     const LONGEST: usize = 4 << 10;
+    const SHOWN: usize = 8;
     let text = String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(LONGEST)..]);
     let lines: Vec<&str> = text
         .split(['\n', '\r'])
         .filter(|line| !line.trim().is_empty())
         .collect();
-    let shown = &lines[lines.len().saturating_sub(8)..];
+    // Some say first what is wrong, and then at length how they are used.
+    let shown = match lines.as_slice() {
+        [first, .., _] if lines.len() > SHOWN => [&[*first, "…"], &lines[lines.len() - (SHOWN - 2)..]].concat(),
+        _ => lines,
+    };
     if shown.is_empty() {
         String::new()
     } else {

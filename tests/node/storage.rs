@@ -180,7 +180,7 @@ fn striped_and_thin_volumes_are_foreseen(node: &Node) -> Result<()> {
 /// A run dies with mkfs; what it made is protected, though no role declares it any more, until one lets it go.
 fn what_is_protected_outlives_its_block(node: &Node) -> Result<()> {
     let with = |filesystem: &str| {
-        let volume = "  - logical_volume: { name: kept, volume_group: data, size: 120MiB }\n";
+        let volume = "  - logical_volume: { name: kept, volume_group: data, size: 320MiB }\n";
         format!("{CHAIN}{volume}{filesystem}")
     };
     let made = "  - filesystem: { device: /dev/data/kept, type: ext4 }\n    protect: true\n";
