@@ -28,6 +28,7 @@ use crate::{
 /// A root directory.
 #[derive(Debug)]
 pub(in crate::system) struct Tree {
+    /// Absolute.
     root: PathBuf,
     directory: OwnedFd,
 }
@@ -42,17 +43,17 @@ pub(in crate::system) struct Numbers {
 
 impl Tree {
     pub(in crate::system) fn open(root: &Path) -> Result<Self> {
-        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let directory = fcntl::open(root, flags, Bits::empty()).with_context(|| {
+        let doing = || {
             format!(
                 "opening the tree of files {} (--root wants a directory that is there)",
                 root.display()
             )
-        })?;
-        Ok(Self {
-            root: root.to_owned(),
-            directory,
-        })
+        };
+        // Programs are told of it, and run elsewhere.
+        let root = root.canonicalize().with_context(doing)?;
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let directory = fcntl::open(&root, flags, Bits::empty()).with_context(doing)?;
+        Ok(Self { root, directory })
     }
 
     pub(super) fn root(&self) -> &Path {
@@ -204,6 +205,23 @@ impl Tree {
     }
 
     pub(super) fn make_directory(&self, path: &Path, numbers: &Numbers) -> Result<()> {
+        let (parent, directory) = self.mkdir(path, numbers)?;
+        let doing = || format!("making the directory {}", path.display());
+        unistd::fsync(&directory).with_context(doing)?;
+        sync(&parent).with_context(doing)
+    }
+
+    /// The same for what nobody will miss after a power cut.
+    pub(in crate::system) fn make_passing_directory(&self, path: &Path, mode: Mode) -> Result<()> {
+        let numbers = Numbers {
+            mode: Some(mode),
+            ..Numbers::default()
+        };
+        self.mkdir(path, &numbers).map(drop)
+    }
+
+    /// Makes a directory and opens it and its parent.
+    fn mkdir(&self, path: &Path, numbers: &Numbers) -> Result<(OwnedFd, OwnedFd)> {
         let (parent, name) = self.parent(path)?;
         let doing = || format!("making the directory {}", path.display());
         stat::mkdirat(&parent, name, Bits::S_IRWXU).with_context(doing)?;
@@ -216,8 +234,50 @@ impl Tree {
             numbers.gid,
         )
         .with_context(doing)?;
-        unistd::fsync(&directory).with_context(doing)?;
-        sync(&parent).with_context(doing)
+        Ok((parent, directory))
+    }
+
+    /// Whether there is a directory, or a link to one.
+    pub(in crate::system) fn has_directory(&self, path: &Path) -> Result<bool> {
+        match self.resolve(path, OFlag::O_PATH | OFlag::O_DIRECTORY) {
+            Ok(_) => Ok(true),
+            Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(false),
+            Err(errno) => Err(errno).with_context(|| format!("opening {}", path.display())),
+        }
+    }
+
+    /// Makes a directory with this mode, if it is missing, and those above it, as everybody may use them.
+    pub(in crate::system) fn make_directories(&self, path: &Path, mode: Mode) -> Result<()> {
+        let mut missing = Vec::new();
+        for ancestor in path.ancestors() {
+            if self.has_directory(ancestor)? {
+                break;
+            }
+            missing.push(ancestor);
+        }
+        for directory in missing.into_iter().rev() {
+            if self.entry(directory)?.is_some() {
+                bail!("{} is in the way, and is no directory: move it away", directory.display());
+            }
+            let numbers = Numbers {
+                mode: (directory == path).then_some(mode),
+                ..Numbers::default()
+            };
+            match self.make_directory(directory, &numbers) {
+                Err(error) if error.downcast_ref() == Some(&Errno::EEXIST) => {}
+                result => result?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens a file of glrl's own, which is made if it is missing; what it is called is not followed.
+    pub(in crate::system) fn open_file(&self, path: &Path, flags: OFlag) -> Result<File> {
+        let (parent, name) = self.parent(path)?;
+        let flags = flags | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
+        let file = fcntl::openat(&parent, name, flags, Bits::S_IRUSR | Bits::S_IWUSR)
+            .with_context(|| format!("opening {}", path.display()))?;
+        Ok(file.into())
     }
 
     /// Makes a symbolic link, or replaces one.
