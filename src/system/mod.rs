@@ -20,6 +20,7 @@ mod packages;
 pub mod programs;
 mod reading;
 mod refused;
+pub mod signals;
 pub mod state;
 mod superblock;
 pub mod texts;
