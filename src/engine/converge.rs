@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::{
     Run, Stopped, apply,
-    foresee::{Foreseen, failure, foresee},
+    foresee::{Foreseen, failure, foresee, stopped},
     journal::Journal,
     owed::Owed,
     schedule::Schedule,
@@ -21,16 +21,33 @@ use crate::{
 /// Makes the node as declared. The caller holds the run lock.
 pub fn converge(run: &Run, node: &dyn System, state: &StateDir, sink: &mut dyn FnMut(Event)) -> Result<Summary> {
     let started = Instant::now();
-    let mut journal = Journal::begin(state, &run.name)?;
+    let mut journal = Journal::begin(state, &run.name);
     let mut sink = |event: Event| {
         journal.record(&event);
         sink(event);
     };
     sink(run.started("converge"));
-    let mut owed = Owed::load(state)?;
-    let (foreseen, _) = foresee(run, node, &owed.ids().into_iter().collect(), &mut sink)?;
-
     let mut summary = Summary::default();
+    let result = take_turns(run, node, state, &mut summary, &mut sink);
+    sink(Event::RunFinished {
+        summary,
+        stopped: stopped(&result),
+        milliseconds: apply::milliseconds(started),
+    });
+    result.map(|()| summary)
+}
+
+/// Plans the whole, and gives each resource its turn.
+fn take_turns(
+    run: &Run,
+    node: &dyn System,
+    state: &StateDir,
+    summary: &mut Summary,
+    sink: &mut dyn FnMut(Event),
+) -> Result<()> {
+    let mut owed = Owed::load(state)?;
+    let foreseen = foresee(run, node, &owed.ids().into_iter().collect(), sink)?;
+
     // Until something has been executed the node is as it was a moment ago, and what was found as declared is not looked at twice.
     let mut executed = false;
     let mut schedule = Schedule::new(run.graph);
@@ -67,12 +84,14 @@ pub fn converge(run: &Run, node: &dyn System, state: &StateDir, sink: &mut dyn F
                 node,
                 state,
                 owed: &mut owed,
-                sink: &mut sink,
+                sink,
+                touched: false,
             };
             match turn_of.take(declaration, &foreseen[turn.index], targets.collect(), &mut warnings) {
                 Ok(outcome) => outcome,
                 Err(error) if error.is::<Stopped>() => return Err(error),
                 Err(error) => {
+                    summary.partly += usize::from(turn_of.touched);
                     schedule.failed(turn.index);
                     failure(&error)
                 }
@@ -87,11 +106,7 @@ pub fn converge(run: &Run, node: &dyn System, state: &StateDir, sink: &mut dyn F
             milliseconds: apply::milliseconds(began),
         });
     }
-    sink(Event::RunFinished {
-        summary,
-        milliseconds: apply::milliseconds(started),
-    });
-    Ok(summary)
+    Ok(())
 }
 
 /// What a turn works with.
@@ -101,6 +116,8 @@ struct TurnOf<'a> {
     state: &'a StateDir,
     owed: &'a mut Owed,
     sink: &'a mut dyn FnMut(Event),
+    /// Whether something was carried out.
+    touched: bool,
 }
 
 impl TurnOf<'_> {
@@ -130,7 +147,9 @@ impl TurnOf<'_> {
             action: plan.action,
         });
         self.owed.owe(self.state, id, targets.into_iter())?;
-        apply::execute(self.run, self.node, declaration, &plan, notified, self.sink)?;
+        let execution = apply::execute(self.run, self.node, declaration, &plan, notified, self.sink);
+        self.touched = execution.touched;
+        execution.result?;
         self.owed.settle(self.state, id)?;
         Ok(Outcome::Changed {
             action: plan.action,

@@ -29,12 +29,24 @@ pub fn plan(run: &Run, node: &dyn Probe, owed: &[Id], sink: &mut dyn FnMut(Event
     let started = Instant::now();
     sink(run.started("plan"));
     let owed = owed.iter().cloned().collect();
-    let (_, summary) = foresee(run, node, &owed, sink)?;
+    let mut summary = Summary::default();
+    let result = foresee(run, node, &owed, &mut |event| {
+        if let Event::Planned { outcome, .. } = &event {
+            summary.count(outcome);
+        }
+        sink(event);
+    });
     sink(Event::RunFinished {
         summary,
+        stopped: stopped(&result),
         milliseconds: super::apply::milliseconds(started),
     });
-    Ok(summary)
+    result.map(|_| summary)
+}
+
+/// Why a run ended early, if it did.
+pub(super) fn stopped<T>(result: &Result<T>) -> Option<String> {
+    result.as_ref().err().map(|error| format!("{error:#}"))
 }
 
 /// What planning foresees for each resource, by its index.
@@ -43,12 +55,11 @@ pub(super) fn foresee(
     node: &dyn Probe,
     owed: &HashSet<Id>,
     sink: &mut dyn FnMut(Event),
-) -> Result<(Vec<Foreseen>, Summary)> {
+) -> Result<Vec<Foreseen>> {
     let overlay = Overlay::new(node);
     let mut foreseen = vec![Foreseen::Open; run.graph.len()];
     let mut ancestries = vec![Ancestry::default(); run.graph.len()];
     let mut told: Vec<Told> = vec![Told::Nothing; run.graph.len()];
-    let mut summary = Summary::default();
     let mut schedule = Schedule::new(run.graph);
     while let Some(turn) = schedule.next() {
         if (run.stop)() {
@@ -115,7 +126,6 @@ pub(super) fn foresee(
             _ => {}
         }
         ancestries[index] = ancestry;
-        summary.count(&outcome);
         sink(Event::Planned {
             id: id.clone(),
             place: run.place(index),
@@ -123,7 +133,7 @@ pub(super) fn foresee(
             warnings,
         });
     }
-    Ok((foreseen, summary))
+    Ok(foreseen)
 }
 
 /// Whether a resource is told that something it watches changes.

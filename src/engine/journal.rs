@@ -2,8 +2,6 @@
 
 use std::{fs::File, io::Write};
 
-use anyhow::Result;
-
 use crate::{
     report::event::{Event, Outcome},
     system::state::StateDir,
@@ -15,8 +13,12 @@ use crate::{
 pub(super) struct Journal(Option<File>);
 
 impl Journal {
-    pub(super) fn begin(state: &StateDir, run: &str) -> Result<Self> {
-        state.journal(run).map(Some).map(Self)
+    pub(super) fn begin(state: &StateDir, run: &str) -> Self {
+        let file = state.journal(run);
+        if let Err(error) = &file {
+            tracing::warn!("this run goes without a record: {error:#}");
+        }
+        Self(file.ok())
     }
 
     pub(super) fn record(&mut self, event: &Event) {

@@ -424,9 +424,44 @@ fn a_stop_between_operations_ends_the_run() -> Result<()> {
         stop: || true,
         ..lab.run(&graph)
     };
-    let Err(error) = converge(&run, &node, &lab.state(), &mut |_| {}) else {
+    let mut last = None;
+    let Err(error) = converge(&run, &node, &lab.state(), &mut |event| last = Some(event)) else {
         bail!("it went on")
     };
     assert!(error.is::<super::Stopped>());
+    let Some(Event::RunFinished { stopped, summary, .. }) = last else {
+        bail!("it ended with {last:?}")
+    };
+    assert_eq!(
+        (stopped.as_deref(), summary.total()),
+        (Some("stopped by a signal; run again to go on"), 0)
+    );
+    let record = lab.state.path().join("runs").join(&run.name).join("events.ndjson");
+    let record = std::io::read_to_string(std::fs::File::open(record)?)?;
+    assert!(
+        record.lines().last().is_some_and(|line| line.contains("run_finished")),
+        "{record}"
+    );
     Ok(())
+}
+
+#[test]
+fn what_failed_after_an_operation_has_changed_something() {
+    let lab = Lab::new();
+    let graph = graph::build(vec![
+        note("restless", "r", Habit::Restless),
+        note("bad", "b", Habit::Fails),
+    ])
+    .unwrap();
+    let (summary, _) = lab.converge(&graph);
+    assert_eq!((summary.failed, summary.changed, summary.partly), (2, 0, 1));
+}
+
+#[test]
+fn a_run_that_cannot_be_recorded_is_done_all_the_same() {
+    let lab = Lab::new();
+    lab.state().write("runs", b"in the way").unwrap();
+    let graph = graph::build(vec![note("first", "1", Habit::Plain)]).unwrap();
+    let (summary, _) = lab.converge(&graph);
+    assert_eq!(summary.changed, 1);
 }

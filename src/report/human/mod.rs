@@ -159,11 +159,18 @@ impl Renderer for Human {
                     said.err = entry::remark(words::WAITING, what, message);
                 }
             }
-            Event::RunFinished { summary, milliseconds } => {
+            Event::RunFinished {
+                summary,
+                stopped,
+                milliseconds,
+            } => {
                 said.err = self.problems();
                 if !quiet {
                     let gap = if self.shown { "\n" } else { "" };
-                    said.out = format!("{gap}{}", summary::line(self.story, summary, *milliseconds));
+                    let left = stopped
+                        .as_ref()
+                        .map_or(0, |_| self.total.saturating_sub(summary.total()));
+                    said.out = format!("{gap}{}", summary::line(self.story, summary, left, *milliseconds));
                 }
             }
         }

@@ -174,6 +174,7 @@ const SUMMARY: Summary = Summary {
     skipped: 2,
     failed: 1,
     refused: 1,
+    partly: 0,
 };
 
 fn planned() -> impl Iterator<Item = Event> {
@@ -190,6 +191,7 @@ fn planned() -> impl Iterator<Item = Event> {
 
 fn plan() -> Vec<Event> {
     let finished = Event::RunFinished {
+        stopped: None,
         summary: SUMMARY,
         milliseconds: 31,
     };
@@ -236,6 +238,7 @@ fn converge() -> Vec<Event> {
         });
     }
     events.push(Event::RunFinished {
+        stopped: None,
         summary: Summary {
             unknown: 0,
             changed: 9,
@@ -278,6 +281,7 @@ fn nothing_to_do_is_two_lines() {
         ..Summary::default()
     };
     let finished = Event::RunFinished {
+        stopped: None,
         summary,
         milliseconds: 42,
     };

@@ -257,7 +257,10 @@ impl Tree {
         }
         for directory in missing.into_iter().rev() {
             if self.entry(directory)?.is_some() {
-                bail!("{} is in the way, and is no directory: move it away", directory.display());
+                bail!(
+                    "{} is in the way, and is no directory: move it away",
+                    directory.display()
+                );
             }
             let numbers = Numbers {
                 mode: (directory == path).then_some(mode),

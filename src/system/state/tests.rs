@@ -35,7 +35,11 @@ fn a_link_does_not_lead_out_of_the_tree() {
     fs::create_dir(root.path().join("srv")).unwrap();
     symlink(outside.path(), root.path().join("var")).unwrap();
     // The link's target is looked for below the root, and is not there.
-    assert!(StateDir::if_any(root.path(), Path::new("/var/lib/glrl")).unwrap().is_none());
+    assert!(
+        StateDir::if_any(root.path(), Path::new("/var/lib/glrl"))
+            .unwrap()
+            .is_none()
+    );
     assert!(StateDir::inside(root.path(), Path::new("/var/lib/glrl")).is_err());
 
     fs::remove_file(root.path().join("var")).unwrap();
