@@ -10,6 +10,7 @@ use super::{
     journal::Journal,
     owed::Owed,
     schedule::Schedule,
+    temporaries::Temporaries,
 };
 use crate::{
     graph::Declaration,
@@ -28,7 +29,9 @@ pub fn converge(run: &Run, node: &dyn System, state: &StateDir, sink: &mut dyn F
     };
     sink(run.started("converge"));
     let mut summary = Summary::default();
-    let result = take_turns(run, node, state, &mut summary, &mut sink);
+    let mut temporaries = Temporaries::reclaim(state, node);
+    let result = take_turns(run, node, state, &mut temporaries, &mut summary, &mut sink);
+    temporaries.done();
     sink(Event::RunFinished {
         summary,
         stopped: stopped(&result),
@@ -42,11 +45,13 @@ fn take_turns(
     run: &Run,
     node: &dyn System,
     state: &StateDir,
+    temporaries: &mut Temporaries,
     summary: &mut Summary,
     sink: &mut dyn FnMut(Event),
 ) -> Result<()> {
     let mut owed = Owed::load(state)?;
     let foreseen = foresee(run, node, &owed.ids().into_iter().collect(), sink)?;
+    temporaries.expect(foreseen.iter().flat_map(Foreseen::ops));
 
     // Until something has been executed the node is as it was a moment ago, and what was found as declared is not looked at twice.
     let mut executed = false;
@@ -84,6 +89,7 @@ fn take_turns(
                 node,
                 state,
                 owed: &mut owed,
+                temporaries,
                 sink,
                 touched: false,
             };
@@ -110,17 +116,18 @@ fn take_turns(
 }
 
 /// What a turn works with.
-struct TurnOf<'a> {
+struct TurnOf<'a, 's> {
     run: &'a Run<'a>,
     node: &'a dyn System,
     state: &'a StateDir,
     owed: &'a mut Owed,
+    temporaries: &'a mut Temporaries<'s>,
     sink: &'a mut dyn FnMut(Event),
     /// Whether something was carried out.
     touched: bool,
 }
 
-impl TurnOf<'_> {
+impl TurnOf<'_, '_> {
     fn take(
         &mut self,
         declaration: &Declaration,
@@ -147,6 +154,7 @@ impl TurnOf<'_> {
             action: plan.action,
         });
         self.owed.owe(self.state, id, targets.into_iter())?;
+        self.temporaries.expect(plan.ops.iter());
         let execution = apply::execute(self.run, self.node, declaration, &plan, notified, self.sink);
         self.touched = execution.touched;
         execution.result?;

@@ -24,6 +24,16 @@ pub(super) enum Foreseen {
     Open,
 }
 
+impl Foreseen {
+    /// The operations that are known already.
+    pub(super) fn ops(&self) -> &[Op] {
+        match self {
+            Self::Plan(plan) => &plan.ops,
+            Self::Open => &[],
+        }
+    }
+}
+
 /// Plans the whole graph and changes nothing. `owed` are the notifications that an earlier run did not live to deliver.
 pub fn plan(run: &Run, node: &dyn Probe, owed: &[Id], sink: &mut dyn FnMut(Event)) -> Result<Summary> {
     let started = Instant::now();

@@ -7,6 +7,7 @@ mod foresee;
 mod journal;
 mod owed;
 mod schedule;
+mod temporaries;
 #[cfg(test)]
 mod tests;
 mod willing;

@@ -23,6 +23,7 @@ mod refused;
 pub mod signals;
 pub mod state;
 mod superblock;
+mod temporary;
 pub mod texts;
 mod units;
 
@@ -44,6 +45,7 @@ pub use packages::Package;
 pub use reading::Reading;
 pub(crate) use reading::known;
 pub use refused::Refused;
+pub use temporary::temporary;
 pub use units::{Active, Enablement, Unit};
 
 use crate::value::{DevicePath, UnitName};

@@ -116,6 +116,11 @@ impl StateDir {
         self.tree.write(&self.path.join(name), contents, &numbers, None)
     }
 
+    /// Removes a small file that is there.
+    pub fn remove(&self, name: &str) -> Result<()> {
+        self.tree.remove(&self.path.join(name))
+    }
+
     /// Begins the record of a run: `runs/RUN/events.ndjson`.
     pub fn journal(&self, run: &str) -> Result<File> {
         let runs = self.path.join("runs");

@@ -112,3 +112,59 @@ fn nohup_is_obeyed() {
     assert_eq!(status, Some(130), "{said}");
     assert!(said.contains("2 not reached"), "{said}");
 }
+
+/// The secret that a killed run has left beside a file goes, also when no role speaks of the file any more.
+#[test]
+fn what_a_killed_run_left_is_removed_by_the_next() {
+    let tree = with_role(
+        "role: this\nresources:\n  - file: { path: /etc/one, content: hunter2, validate: [sh, -c, sleep 3, \"{}\"] }\n",
+    );
+    write(&tree, "tree/etc/.other.glrl", "not glrl's");
+    let mut child = tree
+        .command(&["converge", "--role", "this", "--root", "tree"])
+        .spawn()
+        .unwrap();
+    let left = tree.path().join("tree/etc/.one.glrl");
+    while !left.exists() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(left.exists());
+
+    write(
+        &tree,
+        "roles/this.yml",
+        "role: this\nresources:\n  - file: { path: /etc/two, content: two }\n",
+    );
+    let output = tree.glrl(&["converge", "--role", "this", "--root", "tree"]);
+    assert!(output.status.success(), "{output:?}");
+    assert!(!left.exists() && !tree.path().join("tree/.glrl/replacing.json").exists());
+    assert!(tree.path().join("tree/etc/.other.glrl").exists());
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "it makes what is tested")]
+fn long_names_are_written_and_what_is_in_the_way_is_named() {
+    let long = "n".repeat(255);
+    let tree = with_role(&format!(
+        "role: this\nresources:\n  - file: {{ path: /etc/{long}, content: x }}\n  - link: {{ path: /srv/{long}, target: x }}\n"
+    ));
+    fs::create_dir(tree.path().join("tree/srv")).unwrap();
+    let output = tree.glrl(&["converge", "--role", "this", "--root", "tree"]);
+    assert!(output.status.success(), "{output:?}");
+
+    fs::create_dir(tree.path().join("tree/etc/.f.glrl")).unwrap();
+    write(
+        &tree,
+        "roles/this.yml",
+        "role: this\nresources:\n  - file: { path: /etc/f, content: x }\n",
+    );
+    let output = tree.glrl(&["converge", "--role", "this", "--root", "tree"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        said.contains("writing /etc/f: /etc/.f.glrl is in the way, and is a directory: move it away"),
+        "{said}"
+    );
+}

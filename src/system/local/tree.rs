@@ -2,7 +2,7 @@
 //! `RESOLVE_IN_ROOT`, and the last part of a path is never followed.
 
 use std::{
-    ffi::{OsStr, OsString},
+    ffi::OsStr,
     fs::File,
     io::{Read, Write},
     os::{
@@ -21,7 +21,7 @@ use nix::{
 };
 
 use crate::{
-    system::{Bytes, Entry, FileType, programs::Program},
+    system::{Bytes, Entry, FileType, programs::Program, temporary::temporary_name},
     value::{Mode, Owner},
 };
 
@@ -156,7 +156,7 @@ impl Tree {
         };
         let temporary = temporary_name(name);
         let doing = || format!("writing {}", path.display());
-        remove_if_any(&parent, &temporary).with_context(doing)?;
+        make_room(&parent, path, &temporary).with_context(doing)?;
         let result = (|| {
             // Nobody else may read it before its mode and owner are set.
             let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
@@ -288,7 +288,7 @@ impl Tree {
         let (parent, name) = self.parent(path)?;
         let doing = || format!("making the link {}", path.display());
         let temporary = temporary_name(name);
-        remove_if_any(&parent, &temporary).with_context(doing)?;
+        make_room(&parent, path, &temporary).with_context(doing)?;
         unistd::symlinkat(target, &parent, temporary.as_os_str()).with_context(doing)?;
         if let Err(errno) = fcntl::renameat(&parent, temporary.as_os_str(), &parent, name) {
             let _ = remove_if_any(&parent, &temporary);
@@ -313,7 +313,7 @@ impl Tree {
     }
 
     /// Removes a file, a link, or an empty directory.
-    pub(super) fn remove(&self, path: &Path) -> Result<()> {
+    pub(in crate::system) fn remove(&self, path: &Path) -> Result<()> {
         let (parent, name) = self.parent(path)?;
         let doing = || format!("removing {}", path.display());
         match unistd::unlinkat(&parent, name, unistd::UnlinkatFlags::NoRemoveDir) {
@@ -358,18 +358,21 @@ impl Tree {
     }
 }
 
-/// `.NAME.glrl`: one name for each file, so that what a killed run left is found and replaced by the next.
-fn temporary_name(name: &OsStr) -> OsString {
-    let mut temporary = OsString::from(".");
-    temporary.push(name);
-    temporary.push(".glrl");
-    temporary
-}
-
 fn remove_if_any(parent: &OwnedFd, name: &OsStr) -> nix::Result<()> {
     match unistd::unlinkat(parent, name, unistd::UnlinkatFlags::NoRemoveDir) {
         Ok(()) | Err(Errno::ENOENT) => Ok(()),
         Err(errno) => Err(errno),
+    }
+}
+
+/// Makes room for the temporary file that is to become `path`, where a killed run may have left one.
+fn make_room(parent: &OwnedFd, path: &Path, temporary: &OsStr) -> Result<()> {
+    match remove_if_any(parent, temporary) {
+        Err(Errno::EISDIR) => bail!(
+            "{} is in the way, and is a directory: move it away",
+            path.with_file_name(temporary).display()
+        ),
+        result => Ok(result?),
     }
 }
 
