@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use nix::fcntl::{Flock, FlockArg, OFlag};
 
 use super::{
-    clock,
+    Bytes, clock,
     local::tree::{Numbers, Tree},
 };
 use crate::value::Mode;
@@ -24,6 +24,9 @@ pub struct StateDir {
     /// Where it is in the tree, absolute.
     path: PathBuf,
 }
+
+/// The record of a run, in a directory of its own.
+const EVENTS: &str = "events.ndjson";
 
 /// Nobody but root may look into it.
 const PRIVATE: Mode = Mode::of(0o700);
@@ -121,6 +124,21 @@ impl StateDir {
         self.tree.remove(&self.path.join(name))
     }
 
+    /// The runs that there are records of, the oldest first.
+    pub fn runs(&self) -> Result<Vec<String>> {
+        self.tree.list(&self.path.join("runs"))
+    }
+
+    /// The record of a run; `None` where there is none.
+    pub fn record(&self, run: &str) -> Result<Option<Bytes>> {
+        self.tree.contents(&self.path.join("runs").join(run).join(EVENTS))
+    }
+
+    /// Removes the record of a run.
+    pub fn forget(&self, run: &str) -> Result<()> {
+        self.tree.discard_directory(&self.path.join("runs").join(run))
+    }
+
     /// Begins the record of a run: `runs/RUN/events.ndjson`.
     pub fn journal(&self, run: &str) -> Result<File> {
         let runs = self.path.join("runs");
@@ -129,7 +147,7 @@ impl StateDir {
             self.tree.make_directories(&runs, PRIVATE)?;
             self.tree.make_passing_directory(&directory, PRIVATE)?;
             self.tree
-                .open_file(&directory.join("events.ndjson"), OFlag::O_APPEND | OFlag::O_WRONLY)
+                .open_file(&directory.join(EVENTS), OFlag::O_APPEND | OFlag::O_WRONLY)
         };
         begin().with_context(|| format!("beginning the record of the run in {}", directory.display()))
     }

@@ -113,7 +113,7 @@ impl Tree {
     }
 
     /// Names in a directory, sorted; empty if there is none.
-    pub(super) fn list(&self, path: &Path) -> Result<Vec<String>> {
+    pub(in crate::system) fn list(&self, path: &Path) -> Result<Vec<String>> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;
         let directory = match self.resolve(path, flags) {
             Ok(directory) => directory,
@@ -323,6 +323,18 @@ impl Tree {
             result => result.with_context(doing)?,
         }
         sync(&parent).with_context(doing)
+    }
+
+    /// Removes a directory and the files in it. Nothing is synced: what comes back after a power cut can be removed again.
+    pub(in crate::system) fn discard_directory(&self, path: &Path) -> Result<()> {
+        let doing = || format!("removing {}", path.display());
+        for name in self.list(path)? {
+            let (parent, name) = (self.resolve(path, OFlag::O_PATH | OFlag::O_DIRECTORY), name);
+            let parent = parent.with_context(doing)?;
+            unistd::unlinkat(&parent, name.as_str(), unistd::UnlinkatFlags::NoRemoveDir).with_context(doing)?;
+        }
+        let (parent, name) = self.parent(path)?;
+        unistd::unlinkat(&parent, name, unistd::UnlinkatFlags::RemoveDir).with_context(doing)
     }
 
     fn parent<'p>(&self, path: &'p Path) -> Result<(OwnedFd, &'p OsStr)> {

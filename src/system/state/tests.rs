@@ -68,3 +68,16 @@ fn what_is_in_the_way_is_named() {
         "opening the state directory /var/lib/glrl: /var is in the way, and is no directory: move it away"
     );
 }
+
+/// Not the name it has in the directory: nobody would know which directory.
+#[test]
+fn errors_name_the_whole_path() {
+    let root = tempfile::tempdir().unwrap();
+    let state = StateDir::inside(root.path(), Path::new("/var/lib/glrl")).unwrap();
+    let name = "n".repeat(256);
+    let error = state.read(&name).unwrap_err();
+    assert!(
+        format!("{error:#}").starts_with(&format!("opening /var/lib/glrl/{name}: ")),
+        "{error:#}"
+    );
+}
