@@ -1,5 +1,5 @@
-//! Ctrl-C, SIGTERM, and SIGHUP, where the terminal went away: the first asks the run to stop after the operation under way, the second stops at once. Either is safe:
-//! a run may die at any instruction, and the next one finishes the job.
+//! Ctrl-C, SIGTERM, and SIGHUP, which comes when the terminal goes away: the first asks the run to stop after the operation under
+//! way, the second stops at once. Either is safe: a run may die at any instruction, and the next one finishes the job.
 
 use std::{
     io::{self, IsTerminal, Write},

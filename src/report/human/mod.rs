@@ -28,6 +28,8 @@ enum Story {
 #[derive(Debug)]
 pub struct Human {
     verbosity: Verbosity,
+    /// Of the terminal, if it is seen on one.
+    columns: Option<usize>,
     story: Story,
     /// How many resources there are, and how many are done.
     total: usize,
@@ -48,6 +50,7 @@ impl Human {
     pub fn new(verbosity: Verbosity) -> Self {
         Self {
             verbosity,
+            columns: None,
             story: Story::Plan,
             total: 0,
             done: 0,
@@ -55,6 +58,12 @@ impl Human {
             width: 0,
             problems: Vec::new(),
         }
+    }
+
+    /// Cuts what is said in full elsewhere so that its line stays one line on a terminal of so many columns.
+    #[must_use]
+    pub fn columns(self, columns: Option<usize>) -> Self {
+        Self { columns, ..self }
     }
 
     fn header(&self, host: &str, roles: &[String]) -> String {
@@ -115,7 +124,7 @@ impl Renderer for Human {
                 self.problems.extend(Problem::of(id, place, outcome));
                 match self.story {
                     Story::Plan if quiet => said.err = entry::warnings(id, warnings),
-                    Story::Plan => said.out = entry::planned(id, outcome, warnings, self.verbosity),
+                    Story::Plan => said.out = entry::planned(id, outcome, warnings, self.columns, self.verbosity),
                     Story::Converge if *outcome != Outcome::Unchanged => {
                         self.width = self.width.max(id.as_str().chars().count().min(WIDEST));
                     }
@@ -145,7 +154,7 @@ impl Renderer for Human {
                         milliseconds: *milliseconds,
                         column: self.width,
                     };
-                    said.out = entry::applied(id, outcome, warnings, time, self.verbosity);
+                    said.out = entry::applied(id, outcome, warnings, time, self.columns, self.verbosity);
                 }
             }
             Event::Drift { id, message } => {
