@@ -166,9 +166,9 @@ mod tests {
         let summary = |[changed, unknown, partly, failed, refused]: [usize; 5]| Summary {
             changed,
             unknown,
-            partly,
             failed,
             refused,
+            partly,
             ..Summary::default()
         };
         for (counts, plan, converge) in [

@@ -168,3 +168,24 @@ fn long_names_are_written_and_what_is_in_the_way_is_named() {
         "{said}"
     );
 }
+
+/// Where no byte can be written (here by RLIMIT_FSIZE), what is as declared is still found so, and what goes still goes.
+#[test]
+fn a_full_disk_stops_only_what_has_to_write() {
+    let tree = with_role(
+        "role: this\nresources:\n  - file: { path: /etc/one, content: one }\n  - file: { path: /etc/two, state: absent }\n",
+    );
+    assert!(
+        tree.glrl(&["converge", "--role", "this", "--root", "tree"])
+            .status
+            .success()
+    );
+    write(&tree, "tree/etc/two", "two");
+    for counts in ["changed 1, unchanged 1", "changed 0, unchanged 2"] {
+        let full = "trap '' XFSZ; ulimit -f 0; exec \"$0\" converge --role this --root tree";
+        let mut glrl = tree.program("sh");
+        let output = glrl.args(["-c", full, env!("CARGO_BIN_EXE_glrl")]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success() && said.contains(counts), "{output:?}");
+    }
+}

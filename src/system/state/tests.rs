@@ -1,5 +1,7 @@
 //! Where the state directory is made, and that nothing leads out of its tree.
 
+#![expect(clippy::disallowed_methods, reason = "tests make what they look at")]
+
 use std::{
     fs,
     os::unix::fs::{PermissionsExt, symlink},
