@@ -49,7 +49,7 @@ impl Node {
         StateDir::if_any(self.path(), self.state_path())
     }
 
-    /// Where it is on the node. In a tree of files it needs no directory that a role may declare: see docs/decisions/0015.
+    /// Where it is on the node. In a tree of files it needs no directory that a role may declare: see docs/decisions/0016.
     fn state_path(&self) -> &'static Path {
         Path::new(if self.root.is_some() { "/.glrl" } else { "/var/lib/glrl" })
     }

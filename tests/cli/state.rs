@@ -169,7 +169,7 @@ fn long_names_are_written_and_what_is_in_the_way_is_named() {
     );
 }
 
-/// Where no byte can be written (here by RLIMIT_FSIZE), what is as declared is still found so, and what goes still goes.
+/// Where no byte can be written (here by `RLIMIT_FSIZE`), what is as declared is still found so, and what goes still goes.
 #[test]
 fn a_full_disk_stops_only_what_has_to_write() {
     let tree = with_role(

@@ -328,10 +328,11 @@ impl Tree {
     /// Removes a directory and the files in it. Nothing is synced: what comes back after a power cut can be removed again.
     pub(in crate::system) fn discard_directory(&self, path: &Path) -> Result<()> {
         let doing = || format!("removing {}", path.display());
+        let directory = self
+            .resolve(path, OFlag::O_PATH | OFlag::O_DIRECTORY)
+            .with_context(doing)?;
         for name in self.list(path)? {
-            let (parent, name) = (self.resolve(path, OFlag::O_PATH | OFlag::O_DIRECTORY), name);
-            let parent = parent.with_context(doing)?;
-            unistd::unlinkat(&parent, name.as_str(), unistd::UnlinkatFlags::NoRemoveDir).with_context(doing)?;
+            unistd::unlinkat(&directory, name.as_str(), unistd::UnlinkatFlags::NoRemoveDir).with_context(doing)?;
         }
         let (parent, name) = self.parent(path)?;
         unistd::unlinkat(&parent, name, unistd::UnlinkatFlags::RemoveDir).with_context(doing)
