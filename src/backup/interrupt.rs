@@ -9,8 +9,10 @@ use std::{
 };
 
 use anyhow::Context;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::error::{Error, Kind, Result};
+use crate::system::signals;
 
 /// Whether the run shall end. Clones are one flag.
 #[derive(Debug, Clone, Default)]
@@ -20,11 +22,9 @@ impl Interrupt {
     /// The flag that SIGTERM, SIGINT and SIGHUP set. They no longer end the process by themselves.
     pub fn on_signals() -> anyhow::Result<Self> {
         let flag = Self::default();
-        for signal in [
-            signal_hook::consts::SIGTERM,
-            signal_hook::consts::SIGINT,
-            signal_hook::consts::SIGHUP,
-        ] {
+        // Who said nohup means it.
+        let hangup = (!signals::is_ignored(SIGHUP)).then_some(SIGHUP);
+        for signal in [SIGTERM, SIGINT].into_iter().chain(hangup) {
             signal_hook::flag::register(signal, Arc::clone(&flag.0)).context("handling signals")?;
         }
         Ok(flag)

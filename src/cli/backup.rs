@@ -1,10 +1,11 @@
 //! `glrl backup`: makes backups and lists them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{Context, Error, Exit, examples};
 use crate::{
     backup::{self, Interrupt, Settings},
+    config,
     report::{self, Steps, object},
 };
 
@@ -38,18 +39,26 @@ enum Command {
 /// Options of all that has to do with backups.
 #[derive(Debug, clap::Args)]
 pub(super) struct Common {
-    /// The settings
-    #[arg(long, value_name = "FILE", default_value = "/etc/glrl/backup.yml")]
-    settings: PathBuf,
+    /// The settings [default: /etc/glrl/backup.yml, if it is there]
+    #[arg(long, value_name = "FILE")]
+    settings: Option<PathBuf>,
     /// Print JSON, one object a line
     #[arg(long, help_heading = "Output")]
     pub(super) json: bool,
 }
 
 impl Common {
-    /// Reads the settings; where there is no file, the usual ones hold.
+    /// Reads the settings. Where nobody named a file and the usual one is not there, the usual settings hold.
     pub(super) fn settings(&self) -> Result<Settings, Error> {
-        Ok(crate::config::settings(&self.settings)?)
+        let path = self.settings.as_deref().unwrap_or(Path::new("/etc/glrl/backup.yml"));
+        match (config::settings(path)?, &self.settings) {
+            (Some(settings), _) => Ok(settings),
+            (None, None) => Ok(Settings::default()),
+            (None, Some(_)) => Err(Error::Usage {
+                message: format!("there is no file {}", path.display()),
+                hint: Some("without --settings, /etc/glrl/backup.yml is read if it is there".to_owned()),
+            }),
+        }
     }
 }
 

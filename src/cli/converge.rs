@@ -10,6 +10,9 @@ use crate::{engine, report::event::Event};
 /// The whole is planned first; then each resource is planned again just before its turn, changed if it has to be, and looked at
 /// once more. A resource that fails fails alone: what needs it is skipped, the rest goes on. A run may be ended at any moment; the
 /// next one finishes the job.
+///
+/// Each run leaves its events in /var/lib/glrl/runs (below --root: .glrl/runs), as --json prints them, without what stays as it is.
+/// Kept are the last 50 runs, and of those before them the last 10 that changed something or failed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = examples(&[
     ("glrl converge --role mysql --set data_device=/dev/sdb", "a built-in role"),
@@ -43,6 +46,9 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
 
 /// `90s`, `10m`, `1h 30m`.
 fn duration(text: &str) -> Result<Duration, String> {
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
     let wrong = || format!("'{text}' is not a time: write a number and a unit, as in 90s or 10m");
     let duration: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
     duration.try_into().map_err(|_| wrong())

@@ -58,8 +58,11 @@ impl Exit {
             Self::Failed => (1, "something failed"),
             Self::Changed => (2, "--detailed-exitcode: there are changes, or were"),
             Self::Refused => (3, "refused, to protect data"),
-            Self::DetailedFailed => (4, "--detailed-exitcode: something failed, nothing has changed"),
-            Self::ChangedAndFailed => (6, "--detailed-exitcode: something failed, something has changed"),
+            Self::DetailedFailed => (4, "--detailed-exitcode: something failed, and there are no changes"),
+            Self::ChangedAndFailed => (
+                6,
+                "--detailed-exitcode: something failed, and there are changes, or were",
+            ),
             Self::Locked => (11, "another run holds the lock"),
             Self::LockBudget => (12, "backup: the database's lock was not had within its budget"),
             Self::Snapshot => (13, "backup: the snapshot cannot be trusted"),
@@ -122,27 +125,22 @@ impl Exit {
 
     /// Of a plan. What will only be known later may change too.
     pub(super) fn of_plan(summary: &Summary, detailed: bool) -> Self {
-        match summary {
-            Summary { refused: 1.., .. } => Self::Refused,
-            Summary { failed: 1.., .. } => Self::Failed,
-            Summary { changed, unknown, .. } if detailed && changed + unknown > 0 => Self::Changed,
-            _ => Self::Done,
-        }
+        Self::of_run(summary, summary.changed + summary.unknown > 0, detailed)
     }
 
-    /// Of a converge.
+    /// Of a converge. What failed half-way has changed too.
     pub(super) fn of_converge(summary: &Summary, detailed: bool) -> Self {
-        match summary {
-            Summary { refused: 1.., .. } => Self::Refused,
-            Summary {
-                failed: 1..,
-                changed: 1..,
-                ..
-            } if detailed => Self::ChangedAndFailed,
-            Summary { failed: 1.., .. } if detailed => Self::DetailedFailed,
-            Summary { failed: 1.., .. } => Self::Failed,
-            Summary { changed: 1.., .. } if detailed => Self::Changed,
-            _ => Self::Done,
+        Self::of_run(summary, summary.changed + summary.partly > 0, detailed)
+    }
+
+    fn of_run(summary: &Summary, changes: bool, detailed: bool) -> Self {
+        match (summary.failed > 0, changes) {
+            _ if summary.refused > 0 => Self::Refused,
+            (true, _) if !detailed => Self::Failed,
+            (true, true) => Self::ChangedAndFailed,
+            (true, false) => Self::DetailedFailed,
+            (false, true) if detailed => Self::Changed,
+            (false, _) => Self::Done,
         }
     }
 }
@@ -165,22 +163,25 @@ mod tests {
 
     #[test]
     fn the_worst_counts() {
-        let summary = |changed, unknown, failed, refused| Summary {
+        let summary = |[changed, unknown, partly, failed, refused]: [usize; 5]| Summary {
             changed,
             unknown,
             failed,
             refused,
+            partly,
             ..Summary::default()
         };
-        for (changed, unknown, failed, refused, plan, converge) in [
-            (0, 0, 0, 0, (0, 0), (0, 0)),
-            (1, 0, 0, 0, (0, 2), (0, 2)),
-            (0, 1, 0, 0, (0, 2), (0, 0)),
-            (0, 0, 1, 0, (1, 1), (1, 4)),
-            (1, 0, 1, 0, (1, 1), (1, 6)),
-            (1, 0, 1, 1, (3, 3), (3, 3)),
+        for (counts, plan, converge) in [
+            ([0, 0, 0, 0, 0], (0, 0), (0, 0)),
+            ([1, 0, 0, 0, 0], (0, 2), (0, 2)),
+            ([0, 1, 0, 0, 0], (0, 2), (0, 0)),
+            ([0, 0, 0, 1, 0], (1, 4), (1, 4)),
+            ([0, 1, 0, 1, 0], (1, 6), (1, 4)),
+            ([0, 0, 1, 1, 0], (1, 4), (1, 6)),
+            ([1, 0, 0, 1, 0], (1, 6), (1, 6)),
+            ([1, 0, 0, 1, 1], (3, 3), (3, 3)),
         ] {
-            let summary = summary(changed, unknown, failed, refused);
+            let summary = summary(counts);
             let of = |f: fn(&Summary, bool) -> Exit| (f(&summary, false).code(), f(&summary, true).code());
             assert_eq!(
                 (of(Exit::of_plan), of(Exit::of_converge)),

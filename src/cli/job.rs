@@ -90,7 +90,7 @@ impl Job {
         let mut renderer: Box<dyn Renderer> = if self.json {
             Box::new(Json)
         } else {
-            Box::new(Human::new(context.output.verbosity()))
+            Box::new(Human::new(context.output.verbosity()).columns(context.terminal.columns()))
         };
         move |event| context.terminal.say(&renderer.event(&event))
     }

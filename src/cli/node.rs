@@ -41,20 +41,16 @@ impl Node {
 
     /// Its state directory, made if it is not there.
     pub(super) fn state(&self) -> Result<StateDir> {
-        StateDir::open(&self.state_path())
+        StateDir::inside(self.path(), self.state_path())
     }
 
     /// Its state directory, if there is one: a plan makes none.
     pub(super) fn state_if_any(&self) -> Result<Option<StateDir>> {
-        let path = self.state_path();
-        if path.exists() {
-            StateDir::open(&path).map(Some)
-        } else {
-            Ok(None)
-        }
+        StateDir::if_any(self.path(), self.state_path())
     }
 
-    fn state_path(&self) -> PathBuf {
-        self.path().join("var/lib/glrl")
+    /// Where it is on the node. In a tree of files it needs no directory that a role may declare: see docs/decisions/0016.
+    fn state_path(&self) -> &'static Path {
+        Path::new(if self.root.is_some() { "/.glrl" } else { "/var/lib/glrl" })
     }
 }

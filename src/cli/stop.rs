@@ -1,5 +1,5 @@
-//! Ctrl-C and SIGTERM: the first asks the run to stop after the operation under way, the second stops at once. Either is safe:
-//! a run may die at any instruction, and the next one finishes the job.
+//! Ctrl-C, SIGTERM, and SIGHUP, which comes when the terminal goes away: the first asks the run to stop after the operation under
+//! way, the second stops at once. Either is safe: a run may die at any instruction, and the next one finishes the job.
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -9,11 +9,12 @@ use std::{
 
 use anyhow::{Context, Result};
 use signal_hook::{
-    consts::{SIGINT, SIGTERM},
+    consts::{SIGHUP, SIGINT, SIGTERM},
     iterator::Signals,
 };
 
 use super::exit::Exit;
+use crate::system::signals;
 
 static WANTED: AtomicBool = AtomicBool::new(false);
 
@@ -24,7 +25,9 @@ pub(super) fn wanted() -> bool {
 
 /// Listens for signals from now on.
 pub(super) fn listen() -> Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM]).context("listening for signals")?;
+    // Who said nohup means it.
+    let hangup = (!signals::is_ignored(SIGHUP)).then_some(SIGHUP);
+    let mut signals = Signals::new([SIGINT, SIGTERM].into_iter().chain(hangup)).context("listening for signals")?;
     thread::spawn(move || {
         for _ in signals.forever() {
             if WANTED.swap(true, Ordering::Relaxed) {

@@ -125,6 +125,12 @@ impl Library {
     }
 
     fn hint(&self, role: &str) -> String {
+        if !is_path(role) {
+            let mut files = ["yml", "yaml"].map(|suffix| format!("{role}.{suffix}")).into_iter();
+            if let Some(file) = files.find(|file| Path::new(file).is_file()) {
+                return format!("did you mean '{file}'?");
+            }
+        }
         let names = self.names();
         if let Some(name) = suggest(role, names.iter().map(String::as_str)) {
             return format!("did you mean '{name}'?");

@@ -10,8 +10,8 @@ use crate::{
     system::texts,
 };
 
-/// Reads a file of settings. One that is not there, or empty, says nothing, and the usual ones hold.
-pub fn settings<T: DeserializeOwned + Default>(path: &Path) -> Result<T, Failure> {
+/// Reads a file of settings; `None` where there is no such file. One that is empty says nothing, and the usual ones hold.
+pub fn settings<T: DeserializeOwned + Default>(path: &Path) -> Result<Option<T>, Failure> {
     let mut sources = Sources::default();
     match read(path, &mut sources) {
         Ok(settings) => Ok(settings),
@@ -19,14 +19,14 @@ pub fn settings<T: DeserializeOwned + Default>(path: &Path) -> Result<T, Failure
     }
 }
 
-fn read<T: DeserializeOwned + Default>(path: &Path, sources: &mut Sources) -> Result<T, Diagnostics> {
+fn read<T: DeserializeOwned + Default>(path: &Path, sources: &mut Sources) -> Result<Option<T>, Diagnostics> {
     let Some(text) = texts::read(path).map_err(|error| Diagnostic::general(format!("{error:#}")))? else {
-        return Ok(T::default());
+        return Ok(None);
     };
     let file = sources.add(path.display().to_string(), text.clone());
     let root = yaml::parse(file, &text.into())?;
     match root.data {
-        Data::Null => Ok(T::default()),
-        _ => de::read(&root, root.place),
+        Data::Null => Ok(Some(T::default())),
+        _ => de::read(&root, root.place).map(Some),
     }
 }

@@ -20,6 +20,14 @@ pub(super) fn plan_now(node: &dyn System, held: &Ledger, declaration: &Declarati
     }
 }
 
+/// What became of a plan.
+pub(super) struct Execution {
+    /// Whether any of its operations was carried out.
+    pub(super) touched: bool,
+    /// How it ended.
+    pub(super) result: Result<()>,
+}
+
 /// Executes a plan, trying again as the resource says, and proves that nothing is left to do.
 pub(super) fn execute(
     run: &Run,
@@ -29,8 +37,9 @@ pub(super) fn execute(
     plan: &Plan,
     notified: bool,
     sink: &mut dyn FnMut(Event),
-) -> Result<()> {
-    let mut result = attempt(run, node, held, declaration, plan);
+) -> Execution {
+    let mut touched = false;
+    let mut result = attempt(run, node, held, declaration, plan, &mut touched);
     for again in 1..=declaration.retry.times {
         let Err(error) = &result else { break };
         if error.is::<Stopped>() || error.is::<crate::system::Refused>() {
@@ -49,13 +58,20 @@ pub(super) fn execute(
         while Instant::now() < until && !(run.stop)() {
             thread::sleep(std::time::Duration::from_millis(50).min(delay));
         }
-        result =
-            plan_now(node, held, declaration, notified).and_then(|plan| attempt(run, node, held, declaration, &plan));
+        result = plan_now(node, held, declaration, notified)
+            .and_then(|plan| attempt(run, node, held, declaration, &plan, &mut touched));
     }
-    result
+    Execution { touched, result }
 }
 
-fn attempt(run: &Run, node: &dyn System, held: &Ledger, declaration: &Declaration, plan: &Plan) -> Result<()> {
+fn attempt(
+    run: &Run,
+    node: &dyn System,
+    held: &Ledger,
+    declaration: &Declaration,
+    plan: &Plan,
+    touched: &mut bool,
+) -> Result<()> {
     for op in &plan.ops {
         if (run.stop)() {
             return Err(Stopped.into());
@@ -68,6 +84,7 @@ fn attempt(run: &Run, node: &dyn System, held: &Ledger, declaration: &Declaratio
             }
             _ => node.execute(op)?,
         }
+        *touched = true;
     }
     let left = plan_now(node, held, declaration, false).context("looking whether it is as declared now")?;
     if !left.is_empty() {

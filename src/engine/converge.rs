@@ -6,10 +6,11 @@ use anyhow::Result;
 
 use super::{
     Earlier, Run, Stopped, apply,
-    foresee::{Foreseen, afterwards, failure, foresee},
+    foresee::{Foreseen, Foresight, afterwards, failure, foresee, stopped},
     journal::Journal,
     ledger::{self, Ledger},
     schedule::Schedule,
+    temporaries::Temporaries,
 };
 use crate::{
     graph::Declaration,
@@ -21,18 +22,39 @@ use crate::{
 /// Makes the node as declared. The caller holds the run lock.
 pub fn converge(run: &Run, node: &dyn System, state: &StateDir, sink: &mut dyn FnMut(Event)) -> Result<Summary> {
     let started = Instant::now();
-    let mut journal = Journal::begin(state, &run.name)?;
+    let mut journal = Journal::begin(state, &run.name);
     let mut sink = |event: Event| {
         journal.record(&event);
         sink(event);
     };
     sink(run.started("converge"));
-    let mut earlier = Earlier::load(state)?;
-    let foreseen = foresee(run, node, &earlier, &mut sink)?.plans;
-    let held = earlier.ledger.with(run.graph);
-
     let mut summary = Summary::default();
+    let mut temporaries = Temporaries::reclaim(state, node);
+    let result = take_turns(run, node, state, &mut temporaries, &mut summary, &mut sink);
+    temporaries.done();
+    sink(Event::RunFinished {
+        summary,
+        stopped: stopped(&result),
+        milliseconds: apply::milliseconds(started),
+    });
+    result.map(|()| summary)
+}
+
+/// Plans the whole, and gives each resource its turn.
+fn take_turns(
+    run: &Run,
+    node: &dyn System,
+    state: &StateDir,
+    temporaries: &mut Temporaries,
+    summary: &mut Summary,
+    sink: &mut dyn FnMut(Event),
+) -> Result<()> {
+    let mut earlier = Earlier::load(state)?;
+    let Foresight { plans: foreseen, .. } = foresee(run, node, &earlier, sink)?;
+    let held = earlier.ledger.with(run.graph);
     let mut settled = Vec::new();
+    temporaries.expect(foreseen.iter().flat_map(Foreseen::ops));
+
     // Until something has been executed the node is as it was a moment ago, and what was found as declared is not looked at twice.
     let mut executed = false;
     let mut schedule = Schedule::new(run.graph);
@@ -60,8 +82,10 @@ pub fn converge(run: &Run, node: &dyn System, state: &StateDir, sink: &mut dyn F
                 state,
                 held: &held,
                 earlier: &mut earlier,
-                sink: &mut sink,
+                temporaries,
+                sink,
                 warnings: &mut warnings,
+                touched: false,
             };
             let result = match &foreseen[turn.index] {
                 Foreseen::Plan(plan)
@@ -82,6 +106,7 @@ pub fn converge(run: &Run, node: &dyn System, state: &StateDir, sink: &mut dyn F
                 Ok(outcome) => outcome,
                 Err(error) if error.is::<Stopped>() => return Err(error),
                 Err(error) => {
+                    summary.partly += usize::from(turn_of.touched);
                     schedule.failed(turn.index);
                     failure(&error)
                 }
@@ -100,28 +125,27 @@ pub fn converge(run: &Run, node: &dyn System, state: &StateDir, sink: &mut dyn F
         });
     }
     for declaration in settled {
-        afterwards(declaration, node)?.into_iter().for_each(&mut sink);
+        afterwards(declaration, node)?.into_iter().for_each(&mut *sink);
     }
-    sink(Event::RunFinished {
-        summary,
-        milliseconds: apply::milliseconds(started),
-    });
-    Ok(summary)
+    Ok(())
 }
 
 /// What a turn works with.
-struct TurnOf<'a> {
+struct TurnOf<'a, 's> {
     run: &'a Run<'a>,
     node: &'a dyn System,
     state: &'a StateDir,
     /// What must not be destroyed.
     held: &'a Ledger,
     earlier: &'a mut Earlier,
+    temporaries: &'a mut Temporaries<'s>,
     sink: &'a mut dyn FnMut(Event),
     warnings: &'a mut Vec<String>,
+    /// Whether something was carried out.
+    touched: bool,
 }
 
-impl TurnOf<'_> {
+impl TurnOf<'_, '_> {
     /// Writes down that the resource is protected, or is so no longer.
     fn record(&mut self, declaration: &Declaration) -> Result<()> {
         self.warnings
@@ -167,7 +191,10 @@ impl TurnOf<'_> {
         });
         self.record(declaration)?;
         self.earlier.owed.owe(self.state, id, targets.into_iter())?;
-        apply::execute(self.run, self.node, self.held, declaration, &plan, notified, self.sink)?;
+        self.temporaries.expect(plan.ops.iter());
+        let execution = apply::execute(self.run, self.node, self.held, declaration, &plan, notified, self.sink);
+        self.touched = execution.touched;
+        execution.result?;
         // What was made has its UUID now.
         self.record(declaration)?;
         self.earlier.owed.settle(self.state, id)?;

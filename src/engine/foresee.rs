@@ -25,30 +25,53 @@ pub(super) enum Foreseen {
     Open,
 }
 
+impl Foreseen {
+    /// The operations that are known already.
+    pub(super) fn ops(&self) -> &[Op] {
+        match self {
+            Self::Plan(plan) => &plan.ops,
+            Self::Open => &[],
+        }
+    }
+}
+
 /// Plans the whole graph and changes nothing.
 pub fn plan(run: &Run, node: &dyn Probe, earlier: &Earlier, sink: &mut dyn FnMut(Event)) -> Result<Summary> {
     let started = Instant::now();
     sink(run.started("plan"));
-    let Foresight { summary, remarks, .. } = foresee(run, node, earlier, sink)?;
-    remarks.into_iter().for_each(&mut *sink);
-    for (id, entry) in earlier.ledger.orphans(run.graph, &run.names) {
-        sink(Event::Orphan {
-            id: id.clone(),
-            role: entry.role.clone(),
-        });
-    }
+    let mut summary = Summary::default();
+    let result = foresee(run, node, earlier, &mut |event| {
+        if let Event::Planned { outcome, .. } = &event {
+            summary.count(outcome);
+        }
+        sink(event);
+    });
+    let result = result.map(|foresight| {
+        foresight.remarks.into_iter().for_each(&mut *sink);
+        for (id, entry) in earlier.ledger.orphans(run.graph, &run.names) {
+            sink(Event::Orphan {
+                id: id.clone(),
+                role: entry.role.clone(),
+            });
+        }
+    });
     sink(Event::RunFinished {
         summary,
+        stopped: stopped(&result),
         milliseconds: super::apply::milliseconds(started),
     });
-    Ok(summary)
+    result.map(|()| summary)
+}
+
+/// Why a run ended early, if it did.
+pub(super) fn stopped<T>(result: &Result<T>) -> Option<String> {
+    result.as_ref().err().map(|error| format!("{error:#}"))
 }
 
 /// What planning foresees.
 pub(super) struct Foresight {
     /// For each resource, by its index.
     pub(super) plans: Vec<Foreseen>,
-    pub(super) summary: Summary,
     /// What resources say of the node as the run will leave it.
     remarks: Vec<Event>,
 }
@@ -65,7 +88,6 @@ pub(super) fn foresee(
     let mut foreseen = vec![Foreseen::Open; run.graph.len()];
     let mut ancestries = vec![Ancestry::default(); run.graph.len()];
     let mut told: Vec<Told> = vec![Told::Nothing; run.graph.len()];
-    let mut summary = Summary::default();
     let mut settled = Vec::new();
     let mut schedule = Schedule::new(run.graph);
     while let Some(turn) = schedule.next() {
@@ -134,7 +156,6 @@ pub(super) fn foresee(
             _ => {}
         }
         ancestries[index] = ancestry;
-        summary.count(&outcome);
         if matches!(outcome, Outcome::Unchanged | Outcome::Changed { .. }) {
             settled.push(index);
         }
@@ -151,7 +172,6 @@ pub(super) fn foresee(
     }
     Ok(Foresight {
         plans: foreseen,
-        summary,
         remarks,
     })
 }

@@ -10,6 +10,7 @@ mod journal;
 mod ledger;
 mod owed;
 mod schedule;
+mod temporaries;
 #[cfg(test)]
 mod tests;
 mod willing;
@@ -43,6 +44,15 @@ impl Run<'_> {
     /// `20261124T182025Z-4711`: sorts by time, and no two runs of one node share it.
     pub fn fresh_name() -> String {
         format!("{}-{}", clock::now().strftime("%Y%m%dT%H%M%SZ"), std::process::id())
+    }
+
+    /// Whether something is called like a run.
+    fn is_name(name: &str) -> bool {
+        let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let parts = name
+            .split_once('T')
+            .and_then(|(date, rest)| Some((date, rest.split_once("Z-")?)));
+        parts.is_some_and(|(date, (time, process))| digits(date) && digits(time) && digits(process))
     }
 
     fn place(&self, index: usize) -> String {

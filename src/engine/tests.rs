@@ -440,9 +440,85 @@ fn a_stop_between_operations_ends_the_run() -> Result<()> {
         stop: || true,
         ..lab.run(&graph)
     };
-    let Err(error) = converge(&run, &node, &lab.state(), &mut |_| {}) else {
+    let mut last = None;
+    let Err(error) = converge(&run, &node, &lab.state(), &mut |event| last = Some(event)) else {
         bail!("it went on")
     };
     assert!(error.is::<super::Stopped>());
+    let Some(Event::RunFinished { stopped, summary, .. }) = last else {
+        bail!("it ended with {last:?}")
+    };
+    assert_eq!(
+        (stopped.as_deref(), summary.total()),
+        (Some("stopped by a signal; run again to go on"), 0)
+    );
+    let record = lab.state.path().join("runs").join(&run.name).join("events.ndjson");
+    let record = std::io::read_to_string(std::fs::File::open(record)?)?;
+    assert!(
+        record.lines().last().is_some_and(|line| line.contains("run_finished")),
+        "{record}"
+    );
     Ok(())
+}
+
+#[test]
+fn what_failed_after_an_operation_has_changed_something() {
+    let lab = Lab::new();
+    let graph = graph::build(vec![
+        note("restless", "r", Habit::Restless),
+        note("bad", "b", Habit::Fails),
+    ])
+    .unwrap();
+    let (summary, _) = lab.converge(&graph);
+    assert_eq!((summary.failed, summary.changed, summary.partly), (2, 0, 1));
+}
+
+#[test]
+fn a_run_that_cannot_be_recorded_is_done_all_the_same() {
+    let lab = Lab::new();
+    lab.state().write("runs", b"in the way").unwrap();
+    let graph = graph::build(vec![note("first", "1", Habit::Plain)]).unwrap();
+    let (summary, _) = lab.converge(&graph);
+    assert_eq!(summary.changed, 1);
+}
+
+#[test]
+fn the_last_runs_are_kept_and_some_that_had_something_to_tell() {
+    use std::{fs, io::Write};
+    let lab = Lab::new();
+    let state = lab.state();
+    for day in 0..90 {
+        // Until day 40 every other run has changed something.
+        let lines = if day < 40 && day % 2 == 0 {
+            "{}\n{}\n{}\n"
+        } else {
+            "{}\n{}\n"
+        };
+        let mut record = state.journal(&format!("202601{day:02}T000000Z-1")).unwrap();
+        record.write_all(lines.as_bytes()).unwrap();
+    }
+    state.journal("mine").unwrap();
+    assert!(super::Run::is_name(&super::Run::fresh_name()));
+
+    let graph = graph::build(vec![note("first", "1", Habit::Plain)]).unwrap();
+    lab.converge(&graph);
+    let runs = state.runs().unwrap();
+    let kept: Vec<&str> = runs
+        .iter()
+        .filter_map(|name| name.strip_prefix("202601"))
+        .map(|rest| &rest[..2])
+        .collect();
+    let expected: Vec<String> = (20..40).step_by(2).chain(41..90).map(|day| day.to_string()).collect();
+    assert_eq!(kept, expected);
+    assert_eq!(runs.len(), 49 + 10 + 2, "and this one, and what is called otherwise");
+
+    let run = Run {
+        name: "again".to_owned(),
+        ..lab.run(&graph)
+    };
+    let node = LocalNode::offline(lab.tree.path()).unwrap();
+    converge(&run, &node, &state, &mut |_| {}).unwrap();
+    let record = lab.state.path().join("runs/again/events.ndjson");
+    let size = fs::metadata(&record).unwrap().len();
+    assert!(size < 600, "a run without changes leaves {size} bytes");
 }

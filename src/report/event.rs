@@ -101,6 +101,9 @@ pub enum Event {
         /// Counts.
         #[serde(flatten)]
         summary: Summary,
+        /// Why it ended before all resources had their turn, if it did.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        stopped: Option<String>,
         /// How long it took.
         milliseconds: u64,
     },
@@ -164,4 +167,19 @@ pub struct Summary {
     pub failed: usize,
     /// Resources refused.
     pub refused: usize,
+    /// Those among the failed and refused of which something was carried out before.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub partly: usize,
+}
+
+impl Summary {
+    /// All resources that had their turn.
+    pub fn total(&self) -> usize {
+        self.unchanged + self.changed + self.unknown + self.skipped + self.failed + self.refused
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde has it")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }

@@ -70,6 +70,11 @@ impl Terminal {
         terminal_size::terminal_size_of(io::stderr()).map_or(100, |(width, _)| usize::from(width.0))
     }
 
+    /// Columns of the terminal that standard output is, if it is one.
+    pub fn columns(&self) -> Option<usize> {
+        terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0))
+    }
+
     /// Whether all data was written. A reader that has gone did not want more; any other failure is said.
     pub fn finish(mut self) -> bool {
         self.clear();

@@ -21,9 +21,11 @@ mod place;
 pub mod programs;
 mod reading;
 mod refused;
+pub mod signals;
 pub mod state;
 mod superblock;
 mod swaps;
+mod temporary;
 pub mod texts;
 mod units;
 
@@ -47,6 +49,7 @@ pub use reading::Reading;
 pub(crate) use reading::known;
 pub use refused::Refused;
 pub use swaps::Swap;
+pub use temporary::temporary;
 pub use units::{Active, Enablement, Unit};
 
 use crate::value::{DevicePath, UnitName};

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use super::{Bytes, Effect, Meta};
+use super::{Bytes, Effect, Meta, crontab};
 use crate::value::{AbsPath, UnitName};
 
 /// One operation. `plan` prints it, `converge` executes it.
@@ -72,6 +72,18 @@ pub enum Op {
     },
     /// Runs a program, without a shell.
     Run(Command),
+}
+
+impl Op {
+    /// What is put in place by renaming a temporary file, which stands beside it meanwhile.
+    pub fn replaces(&self) -> Vec<AbsPath> {
+        match self {
+            Self::WriteFile { path, .. } | Self::MakeLink { path, .. } => vec![path.clone()],
+            Self::Crontab { user, .. } => crontab::path(user).to_string_lossy().parse().into_iter().collect(),
+            Self::Run(command) => command.otherwise.iter().flat_map(Self::replaces).collect(),
+            _ => Vec::new(),
+        }
+    }
 }
 
 /// What is done to a unit (systemctl(1)).

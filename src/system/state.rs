@@ -2,28 +2,34 @@
 //! not a source of truth: deleting it loses history, and the protection of what no role declares any more.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::File,
     io::{Read, Seek, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result};
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::{Flock, FlockArg, OFlag};
 
 use super::{
-    clock,
+    Bytes, clock,
     local::tree::{Numbers, Tree},
 };
 use crate::value::Mode;
 
-/// The directory and what is in it.
+/// The directory and what is in it. It is reached as resources are: no link leads out of its tree.
 #[derive(Debug)]
 pub struct StateDir {
-    path: PathBuf,
     tree: Tree,
+    /// Where it is in the tree, absolute.
+    path: PathBuf,
 }
+
+/// The record of a run, in a directory of its own.
+const EVENTS: &str = "events.ndjson";
+
+/// Nobody but root may look into it.
+const PRIVATE: Mode = Mode::of(0o700);
 
 /// Another run holds the lock. Exit code 11.
 #[derive(Debug, thiserror::Error)]
@@ -38,17 +44,26 @@ pub struct Locked {
 pub struct RunLock(#[expect(dead_code, reason = "held for its Drop")] Flock<File>);
 
 impl StateDir {
-    /// Opens the directory, making it (root only) where it is missing.
+    /// Opens a directory of this machine, making it (root only) where it is missing.
     pub fn open(path: &Path) -> Result<Self> {
-        let doing = || format!("opening the state directory {}", path.display());
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(path)
-            .with_context(doing)?;
-        let path = path.canonicalize().with_context(doing)?;
-        let tree = Tree::open(&path)?;
-        Ok(Self { path, tree })
+        Self::inside(Path::new("/"), path)
+    }
+
+    /// The same in the tree of files below `root`, where `path` is an absolute path.
+    pub fn inside(root: &Path, path: &Path) -> Result<Self> {
+        let tree = Tree::open(root)?;
+        tree.make_directories(path, PRIVATE)
+            .with_context(|| format!("opening the state directory {}", path.display()))?;
+        let path = path.to_owned();
+        Ok(Self { tree, path })
+    }
+
+    /// The same, if it is there.
+    pub fn if_any(root: &Path, path: &Path) -> Result<Option<Self>> {
+        let tree = Tree::open(root)?;
+        let there = tree.has_directory(path)?;
+        let path = path.to_owned();
+        Ok(there.then_some(Self { tree, path }))
     }
 
     /// Takes the run lock, waiting at most so long; a `Locked` error names the owner.
@@ -57,21 +72,19 @@ impl StateDir {
         let doing = || format!("taking the run lock {}", path.display());
         let deadline = Instant::now() + wait;
         let mut told = false;
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .with_context(doing)?;
+        let mut file = self.tree.open_file(&path, OFlag::O_RDWR).with_context(doing)?;
         loop {
             match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
                 Ok(mut held) => {
-                    held.set_len(0).with_context(doing)?;
-                    held.rewind().with_context(doing)?;
                     let owner = format!("process {}, since {}", std::process::id(), clock::stamp(clock::now()));
-                    held.write_all(owner.as_bytes()).with_context(doing)?;
+                    // It is held whether or not its owner can be named: a full disk stops no run.
+                    let named = held
+                        .set_len(0)
+                        .and_then(|()| held.rewind())
+                        .and_then(|()| held.write_all(owner.as_bytes()));
+                    if let Err(error) = named {
+                        tracing::warn!("the run lock {} names no owner: {error}", path.display());
+                    }
                     return Ok(RunLock(held));
                 }
                 Err((unlocked, nix::errno::Errno::EWOULDBLOCK)) => {
@@ -94,10 +107,7 @@ impl StateDir {
 
     /// A small file's contents; `None` where there is none.
     pub fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
-        Ok(self
-            .tree
-            .contents(Path::new("/").join(name).as_path())?
-            .map(|bytes| bytes.to_vec()))
+        Ok(self.tree.contents(&self.path.join(name))?.map(|bytes| bytes.to_vec()))
     }
 
     /// Replaces a small file, atomically and durably.
@@ -106,20 +116,42 @@ impl StateDir {
             mode: Some(Mode::of(0o600)),
             ..Numbers::default()
         };
-        self.tree.write(&Path::new("/").join(name), contents, &numbers, None)
+        self.tree.write(&self.path.join(name), contents, &numbers, None)
+    }
+
+    /// Removes a small file that is there.
+    pub fn remove(&self, name: &str) -> Result<()> {
+        self.tree.remove(&self.path.join(name))
+    }
+
+    /// The runs that there are records of, the oldest first.
+    pub fn runs(&self) -> Result<Vec<String>> {
+        self.tree.list(&self.path.join("runs"))
+    }
+
+    /// The record of a run; `None` where there is none.
+    pub fn record(&self, run: &str) -> Result<Option<Bytes>> {
+        self.tree.contents(&self.path.join("runs").join(run).join(EVENTS))
+    }
+
+    /// Removes the record of a run.
+    pub fn forget(&self, run: &str) -> Result<()> {
+        self.tree.discard_directory(&self.path.join("runs").join(run))
     }
 
     /// Begins the record of a run: `runs/RUN/events.ndjson`.
     pub fn journal(&self, run: &str) -> Result<File> {
-        let directory = self.path.join("runs").join(run);
-        let doing = || format!("beginning the record of the run in {}", directory.display());
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&directory)
-            .with_context(doing)?;
-        let mut options = OpenOptions::new();
-        options.append(true).create(true).mode(0o600);
-        options.open(directory.join("events.ndjson")).with_context(doing)
+        let runs = self.path.join("runs");
+        let directory = runs.join(run);
+        let begin = || {
+            self.tree.make_directories(&runs, PRIVATE)?;
+            self.tree.make_passing_directory(&directory, PRIVATE)?;
+            self.tree
+                .open_file(&directory.join(EVENTS), OFlag::O_APPEND | OFlag::O_WRONLY)
+        };
+        begin().with_context(|| format!("beginning the record of the run in {}", directory.display()))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@ use std::fs;
 
 mod costs;
 mod secrets;
+mod state;
 mod streams;
 mod tree;
 

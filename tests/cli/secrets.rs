@@ -29,7 +29,7 @@ fn secrets_are_nowhere() {
             let file = fs::File::open(tree.path().join("tree/etc/site.conf")).unwrap();
             let text = std::io::read_to_string(file).unwrap();
             assert!(text.contains(NEW), "the file holds it");
-            let state = tree.path().join("tree/var/lib/glrl");
+            let state = tree.path().join("tree/.glrl");
             assert!(state.join("runs").is_dir());
             search(&state);
         }

@@ -55,7 +55,7 @@ fn what_cannot_be_written_is_said() {
 fn one_run_at_a_time() {
     let tree = Tree::new();
     assert!(tree.glrl(&CONVERGE).status.success());
-    let lock = tree.path().join("tree/var/lib/glrl/lock");
+    let lock = tree.path().join("tree/.glrl/lock");
     let file = std::fs::OpenOptions::new().read(true).write(true).open(lock).unwrap();
     file.lock().unwrap();
     let output = tree.glrl(&CONVERGE);

@@ -24,10 +24,17 @@ impl Tree {
     }
 
     /// glrl with these arguments, not started yet.
-    #[expect(clippy::disallowed_methods, reason = "the program itself is what is tested")]
     pub(super) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_glrl"));
-        command.args(args).current_dir(self.path()).env("NO_COLOR", "1");
+        let mut command = self.program(env!("CARGO_BIN_EXE_glrl"));
+        command.args(args);
+        command
+    }
+
+    /// Any program, not started yet.
+    #[expect(clippy::disallowed_methods, reason = "the program itself is what is tested")]
+    pub(super) fn program(&self, name: &str) -> Command {
+        let mut command = Command::new(name);
+        command.current_dir(self.path()).env("NO_COLOR", "1");
         command
     }
 

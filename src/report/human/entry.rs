@@ -28,13 +28,19 @@ pub(super) struct Time {
 }
 
 /// What would happen to a resource.
-pub(super) fn planned(id: &Id, outcome: &Outcome, warnings: &[String], verbosity: Verbosity) -> String {
+pub(super) fn planned(
+    id: &Id,
+    outcome: &Outcome,
+    warnings: &[String],
+    columns: Option<usize>,
+    verbosity: Verbosity,
+) -> String {
     if hidden(outcome, warnings, verbosity) {
         return String::new();
     }
     let word = words::outcome(outcome);
     let mut text = head(word, word.planned, id.as_str());
-    note(&mut text, outcome);
+    note(&mut text, outcome, columns);
     text.push('\n');
     let limits = match verbosity {
         Verbosity::Verbose => Limits::NONE,
@@ -46,7 +52,14 @@ pub(super) fn planned(id: &Id, outcome: &Outcome, warnings: &[String], verbosity
 }
 
 /// What has happened to it.
-pub(super) fn applied(id: &Id, outcome: &Outcome, warnings: &[String], time: Time, verbosity: Verbosity) -> String {
+pub(super) fn applied(
+    id: &Id,
+    outcome: &Outcome,
+    warnings: &[String],
+    time: Time,
+    columns: Option<usize>,
+    verbosity: Verbosity,
+) -> String {
     if hidden(outcome, warnings, verbosity) {
         return String::new();
     }
@@ -57,7 +70,7 @@ pub(super) fn applied(id: &Id, outcome: &Outcome, warnings: &[String], time: Tim
         let took = duration(time.milliseconds);
         let _ = write!(text, "{:pad$}  {}", "", paint(DIM, format_args!("{took:>8}")));
     }
-    note(&mut text, outcome);
+    note(&mut text, outcome, columns);
     let verbose = verbosity == Verbosity::Verbose;
     if let (
         Outcome::Changed {
@@ -106,25 +119,36 @@ fn head(word: Word, verb: &str, what: &str) -> String {
 }
 
 /// What stands on the same line behind the id.
-fn note(text: &mut String, outcome: &Outcome) {
+fn note(text: &mut String, outcome: &Outcome, columns: Option<usize>) {
     let note = match outcome {
         Outcome::Unknown { after, wants } if wants.is_empty() => format!("known after {}", line(after.as_str())),
         Outcome::Unknown { after, .. } => format!("known after {}; it wants", line(after.as_str())),
         Outcome::Skipped { because, .. } => line(because),
-        Outcome::Failed { error } | Outcome::Refused { error, .. } => brief(error),
+        Outcome::Failed { error } | Outcome::Refused { error, .. } => match brief(error, room(text, columns)) {
+            Some(brief) => brief,
+            None => return,
+        },
         Outcome::Unchanged | Outcome::Changed { .. } => return,
     };
     let _ = write!(text, "  {}", paint(DIM, note));
 }
 
-/// The beginning of an error; all of it stands at the end.
-fn brief(error: &str) -> String {
-    const LONGEST: usize = 64;
+/// Columns that are left behind a text and two blanks; a usual number where nobody knows.
+fn room(text: &str, columns: Option<usize>) -> usize {
+    const USUAL: usize = 65;
+    let taken = anstream::adapter::strip_str(text).to_string().chars().count() + 2;
+    columns.map_or(USUAL, |columns| columns.saturating_sub(taken))
+}
+
+/// The beginning of an error, if there is room for more than a word; all of it stands at the end.
+fn brief(error: &str, room: usize) -> Option<String> {
+    const LEAST: usize = 16;
     let first = line(error.lines().next().unwrap_or_default());
-    match first.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", first[..end].trim_end()),
-        None => first,
+    if first.chars().count() <= room {
+        return Some(first);
     }
+    let cut: String = first.chars().take(room.saturating_sub(1)).collect();
+    (room >= LEAST).then(|| format!("{}…", cut.trim_end()))
 }
 
 /// On the node there may be anything: of what it wants only what will be counts.

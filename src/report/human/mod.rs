@@ -11,7 +11,7 @@ mod words;
 use self::problem::Problem;
 use super::{
     Progress, Renderer, Said, Verbosity,
-    event::{Event, Outcome},
+    event::{Event, Outcome, Summary},
     style::{STRONG, paint},
     text::{count, line},
 };
@@ -28,6 +28,8 @@ enum Story {
 #[derive(Debug)]
 pub struct Human {
     verbosity: Verbosity,
+    /// Of the terminal, if it is seen on one.
+    columns: Option<usize>,
     story: Story,
     /// How many resources there are, and how many are done.
     total: usize,
@@ -48,6 +50,7 @@ impl Human {
     pub fn new(verbosity: Verbosity) -> Self {
         Self {
             verbosity,
+            columns: None,
             story: Story::Plan,
             total: 0,
             done: 0,
@@ -55,6 +58,12 @@ impl Human {
             width: 0,
             problems: Vec::new(),
         }
+    }
+
+    /// Cuts what is said in full elsewhere so that its line stays one line on a terminal of so many columns.
+    #[must_use]
+    pub fn columns(self, columns: Option<usize>) -> Self {
+        Self { columns, ..self }
     }
 
     fn header(&self, host: &str, roles: &[String]) -> String {
@@ -76,6 +85,17 @@ impl Human {
             far: format!("[{}/{}]", self.done, self.total),
             now,
         })
+    }
+
+    /// The closing line.
+    fn end(&self, summary: &Summary, stopped: bool, milliseconds: u64) -> String {
+        let gap = if self.shown { "\n" } else { "" };
+        let left = if stopped {
+            self.total.saturating_sub(summary.total())
+        } else {
+            0
+        };
+        format!("{gap}{}", summary::line(self.story, summary, left, milliseconds))
     }
 
     /// What went wrong, in full, each apart from what comes before it.
@@ -115,7 +135,7 @@ impl Renderer for Human {
                 self.problems.extend(Problem::of(id, place, outcome));
                 match self.story {
                     Story::Plan if quiet => said.err = entry::warnings(id, warnings),
-                    Story::Plan => said.out = entry::planned(id, outcome, warnings, self.verbosity),
+                    Story::Plan => said.out = entry::planned(id, outcome, warnings, self.columns, self.verbosity),
                     Story::Converge if *outcome != Outcome::Unchanged => {
                         self.width = self.width.max(id.as_str().chars().count().min(WIDEST));
                     }
@@ -158,7 +178,7 @@ impl Renderer for Human {
                         milliseconds: *milliseconds,
                         column: self.width,
                     };
-                    said.out = entry::applied(id, outcome, warnings, time, self.verbosity);
+                    said.out = entry::applied(id, outcome, warnings, time, self.columns, self.verbosity);
                 }
             }
             Event::Drift { id, message } => {
@@ -172,11 +192,14 @@ impl Renderer for Human {
                     said.err = entry::remark(words::WAITING, what, message);
                 }
             }
-            Event::RunFinished { summary, milliseconds } => {
+            Event::RunFinished {
+                summary,
+                stopped,
+                milliseconds,
+            } => {
                 said.err = self.problems();
                 if !quiet {
-                    let gap = if self.shown { "\n" } else { "" };
-                    said.out = format!("{gap}{}", summary::line(self.story, summary, *milliseconds));
+                    said.out = self.end(summary, stopped.is_some(), *milliseconds);
                 }
             }
         }

@@ -12,8 +12,8 @@ use super::{
 use crate::report::event::Summary;
 
 /// `3 to change, 41 as declared, 2 known later`; `changed 3, unchanged 41, failed 0 in 12.3 s`. What there is none of is left
-/// out, except for what everybody looks for.
-pub(super) fn line(story: Story, summary: &Summary, milliseconds: u64) -> String {
+/// out, except for what everybody looks for. `left`: how many had no turn because the run was stopped.
+pub(super) fn line(story: Story, summary: &Summary, left: usize, milliseconds: u64) -> String {
     let mut parts = Vec::new();
     let mut part = |number: usize, always: bool, bad: bool, text: String| {
         if number > 0 || always {
@@ -27,6 +27,7 @@ pub(super) fn line(story: Story, summary: &Summary, milliseconds: u64) -> String
         skipped,
         failed,
         refused,
+        partly: _,
     } = *summary;
     match story {
         Story::Plan => {
@@ -45,6 +46,9 @@ pub(super) fn line(story: Story, summary: &Summary, milliseconds: u64) -> String
             part(failed, true, true, format!("failed {failed}"));
             part(refused, false, true, format!("refused {refused}"));
         }
+    }
+    if left > 0 {
+        parts.push(paint(ERROR, format_args!("{left} not reached")));
     }
     let mut line = parts.join(", ");
     if story == Story::Converge {

@@ -174,6 +174,7 @@ const SUMMARY: Summary = Summary {
     skipped: 2,
     failed: 1,
     refused: 1,
+    partly: 0,
 };
 
 fn planned() -> impl Iterator<Item = Event> {
@@ -190,6 +191,7 @@ fn planned() -> impl Iterator<Item = Event> {
 
 fn plan() -> Vec<Event> {
     let finished = Event::RunFinished {
+        stopped: None,
         summary: SUMMARY,
         milliseconds: 31,
     };
@@ -244,6 +246,7 @@ fn converge() -> Vec<Event> {
         });
     }
     events.push(Event::RunFinished {
+        stopped: None,
         summary: Summary {
             unknown: 0,
             changed: 9,
@@ -286,6 +289,7 @@ fn nothing_to_do_is_two_lines() {
         ..Summary::default()
     };
     let finished = Event::RunFinished {
+        stopped: None,
         summary,
         milliseconds: 42,
     };
@@ -310,4 +314,31 @@ fn json_is_one_object_a_line() {
         assert!(object["event"].is_string(), "{line}");
     }
     insta::assert_snapshot!(text);
+}
+
+#[test]
+fn a_failure_stays_on_its_line() {
+    let failed = |id: Id, error: &str| Event::Applied {
+        id,
+        place: String::new(),
+        outcome: Outcome::Failed {
+            error: error.to_owned(),
+        },
+        warnings: vec![],
+        milliseconds: 8,
+    };
+    let long = "there is no directory /nowhere: declare it, or need what brings it, ".repeat(3);
+    let events = [
+        failed(id("file:/nowhere/deep"), &long),
+        failed(id("file:/nowhere/deep"), "short"),
+        failed(id(&format!("file:/{}", "deep/".repeat(9))), &long),
+    ];
+    let lines = |columns| {
+        let text = told(&mut Human::new(Verbosity::Normal).columns(columns), &events);
+        text.lines().map(|line| line.chars().count()).collect::<Vec<_>>()
+    };
+    let eighty = lines(Some(80));
+    assert!(eighty.iter().all(|length| *length <= 80), "{eighty:?}");
+    assert_eq!(lines(Some(120))[0], 120, "all of the line is used");
+    assert_eq!(eighty[1], lines(None)[1]);
 }

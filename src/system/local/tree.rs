@@ -2,7 +2,7 @@
 //! `RESOLVE_IN_ROOT`, and the last part of a path is never followed.
 
 use std::{
-    ffi::{OsStr, OsString},
+    ffi::OsStr,
     fs::File,
     io::{Read, Write},
     os::{
@@ -21,13 +21,14 @@ use nix::{
 };
 
 use crate::{
-    system::{Bytes, Entry, FileType, programs::Program},
+    system::{Bytes, Entry, FileType, programs::Program, temporary::temporary_name},
     value::{Mode, Owner},
 };
 
 /// A root directory.
 #[derive(Debug)]
 pub(in crate::system) struct Tree {
+    /// Absolute.
     root: PathBuf,
     directory: OwnedFd,
 }
@@ -42,17 +43,17 @@ pub(in crate::system) struct Numbers {
 
 impl Tree {
     pub(in crate::system) fn open(root: &Path) -> Result<Self> {
-        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let directory = fcntl::open(root, flags, Bits::empty()).with_context(|| {
+        let doing = || {
             format!(
                 "opening the tree of files {} (--root wants a directory that is there)",
                 root.display()
             )
-        })?;
-        Ok(Self {
-            root: root.to_owned(),
-            directory,
-        })
+        };
+        // Programs are told of it, and run elsewhere.
+        let root = root.canonicalize().with_context(doing)?;
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let directory = fcntl::open(&root, flags, Bits::empty()).with_context(doing)?;
+        Ok(Self { root, directory })
     }
 
     pub(super) fn root(&self) -> &Path {
@@ -118,7 +119,7 @@ impl Tree {
     }
 
     /// Names in a directory, sorted; empty if there is none.
-    pub(super) fn list(&self, path: &Path) -> Result<Vec<String>> {
+    pub(in crate::system) fn list(&self, path: &Path) -> Result<Vec<String>> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;
         let directory = match self.resolve(path, flags) {
             Ok(directory) => directory,
@@ -161,7 +162,7 @@ impl Tree {
         };
         let temporary = temporary_name(name);
         let doing = || format!("writing {}", path.display());
-        remove_if_any(&parent, &temporary).with_context(doing)?;
+        make_room(&parent, path, &temporary).with_context(doing)?;
         let result = (|| {
             // Nobody else may read it before its mode and owner are set.
             let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
@@ -210,6 +211,23 @@ impl Tree {
     }
 
     pub(super) fn make_directory(&self, path: &Path, numbers: &Numbers) -> Result<()> {
+        let (parent, directory) = self.mkdir(path, numbers)?;
+        let doing = || format!("making the directory {}", path.display());
+        unistd::fsync(&directory).with_context(doing)?;
+        sync(&parent).with_context(doing)
+    }
+
+    /// The same for what nobody will miss after a power cut.
+    pub(in crate::system) fn make_passing_directory(&self, path: &Path, mode: Mode) -> Result<()> {
+        let numbers = Numbers {
+            mode: Some(mode),
+            ..Numbers::default()
+        };
+        self.mkdir(path, &numbers).map(drop)
+    }
+
+    /// Makes a directory and opens it and its parent.
+    fn mkdir(&self, path: &Path, numbers: &Numbers) -> Result<(OwnedFd, OwnedFd)> {
         let (parent, name) = self.parent(path)?;
         let doing = || format!("making the directory {}", path.display());
         stat::mkdirat(&parent, name, Bits::S_IRWXU).with_context(doing)?;
@@ -222,8 +240,53 @@ impl Tree {
             numbers.gid,
         )
         .with_context(doing)?;
-        unistd::fsync(&directory).with_context(doing)?;
-        sync(&parent).with_context(doing)
+        Ok((parent, directory))
+    }
+
+    /// Whether there is a directory, or a link to one.
+    pub(in crate::system) fn has_directory(&self, path: &Path) -> Result<bool> {
+        match self.resolve(path, OFlag::O_PATH | OFlag::O_DIRECTORY) {
+            Ok(_) => Ok(true),
+            Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(false),
+            Err(errno) => Err(errno).with_context(|| format!("opening {}", path.display())),
+        }
+    }
+
+    /// Makes a directory with this mode, if it is missing, and those above it, as everybody may use them.
+    pub(in crate::system) fn make_directories(&self, path: &Path, mode: Mode) -> Result<()> {
+        let mut missing = Vec::new();
+        for ancestor in path.ancestors() {
+            if self.has_directory(ancestor)? {
+                break;
+            }
+            missing.push(ancestor);
+        }
+        for directory in missing.into_iter().rev() {
+            if self.entry(directory)?.is_some() {
+                bail!(
+                    "{} is in the way, and is no directory: move it away",
+                    directory.display()
+                );
+            }
+            let numbers = Numbers {
+                mode: (directory == path).then_some(mode),
+                ..Numbers::default()
+            };
+            match self.make_directory(directory, &numbers) {
+                Err(error) if error.downcast_ref() == Some(&Errno::EEXIST) => {}
+                result => result?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens a file of glrl's own, which is made if it is missing; what it is called is not followed.
+    pub(in crate::system) fn open_file(&self, path: &Path, flags: OFlag) -> Result<File> {
+        let (parent, name) = self.parent(path)?;
+        let flags = flags | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
+        let file = fcntl::openat(&parent, name, flags, Bits::S_IRUSR | Bits::S_IWUSR)
+            .with_context(|| format!("opening {}", path.display()))?;
+        Ok(file.into())
     }
 
     /// Makes a symbolic link, or replaces one.
@@ -231,7 +294,7 @@ impl Tree {
         let (parent, name) = self.parent(path)?;
         let doing = || format!("making the link {}", path.display());
         let temporary = temporary_name(name);
-        remove_if_any(&parent, &temporary).with_context(doing)?;
+        make_room(&parent, path, &temporary).with_context(doing)?;
         unistd::symlinkat(target, &parent, temporary.as_os_str()).with_context(doing)?;
         if let Err(errno) = fcntl::renameat(&parent, temporary.as_os_str(), &parent, name) {
             let _ = remove_if_any(&parent, &temporary);
@@ -256,7 +319,7 @@ impl Tree {
     }
 
     /// Removes a file, a link, or an empty directory.
-    pub(super) fn remove(&self, path: &Path) -> Result<()> {
+    pub(in crate::system) fn remove(&self, path: &Path) -> Result<()> {
         let (parent, name) = self.parent(path)?;
         let doing = || format!("removing {}", path.display());
         match unistd::unlinkat(&parent, name, unistd::UnlinkatFlags::NoRemoveDir) {
@@ -266,6 +329,19 @@ impl Tree {
             result => result.with_context(doing)?,
         }
         sync(&parent).with_context(doing)
+    }
+
+    /// Removes a directory and the files in it. Nothing is synced: what comes back after a power cut can be removed again.
+    pub(in crate::system) fn discard_directory(&self, path: &Path) -> Result<()> {
+        let doing = || format!("removing {}", path.display());
+        let directory = self
+            .resolve(path, OFlag::O_PATH | OFlag::O_DIRECTORY)
+            .with_context(doing)?;
+        for name in self.list(path)? {
+            unistd::unlinkat(&directory, name.as_str(), unistd::UnlinkatFlags::NoRemoveDir).with_context(doing)?;
+        }
+        let (parent, name) = self.parent(path)?;
+        unistd::unlinkat(&parent, name, unistd::UnlinkatFlags::RemoveDir).with_context(doing)
     }
 
     fn parent<'p>(&self, path: &'p Path) -> Result<(OwnedFd, &'p OsStr)> {
@@ -301,18 +377,21 @@ impl Tree {
     }
 }
 
-/// `.NAME.glrl`: one name for each file, so that what a killed run left is found and replaced by the next.
-fn temporary_name(name: &OsStr) -> OsString {
-    let mut temporary = OsString::from(".");
-    temporary.push(name);
-    temporary.push(".glrl");
-    temporary
-}
-
 fn remove_if_any(parent: &OwnedFd, name: &OsStr) -> nix::Result<()> {
     match unistd::unlinkat(parent, name, unistd::UnlinkatFlags::NoRemoveDir) {
         Ok(()) | Err(Errno::ENOENT) => Ok(()),
         Err(errno) => Err(errno),
+    }
+}
+
+/// Makes room for the temporary file that is to become `path`, where a killed run may have left one.
+fn make_room(parent: &OwnedFd, path: &Path, temporary: &OsStr) -> Result<()> {
+    match remove_if_any(parent, temporary) {
+        Err(Errno::EISDIR) => bail!(
+            "{} is in the way, and is a directory: move it away",
+            path.with_file_name(temporary).display()
+        ),
+        result => Ok(result?),
     }
 }
 
