@@ -8,10 +8,11 @@ use super::{
     expression::Expressions,
     include::Roles,
     made_up::{self, MadeUp},
-    merge::{Explained, Layer, Layers},
+    merge::{Explained, Inside, Layer, Layers},
     node::{Data, Node, Pair},
     role::{Include, RoleFile},
     scope::{Each, FactTable, Scope, Values},
+    secrets::Secrets,
     templates::Templates,
 };
 use crate::{
@@ -53,13 +54,13 @@ struct View {
     inputs: Values,
     vars: Values,
     made_up: MadeUp,
+    secrets: Secrets,
 }
 
 /// What the including role gives to an input.
 pub(super) struct Passed {
     name: String,
-    node: Node,
-    made_up: bool,
+    value: Inside,
 }
 
 impl<'w> Work<'w> {
@@ -118,15 +119,23 @@ impl<'w> Work<'w> {
                 // A default may use facts, and inputs declared before it.
                 let scope = instance.scope(self.facts, None);
                 let node = self.evaluate(default, &scope).into_owned();
-                inside.push((Layer::Default, node, made_up::is_made_up(default, &scope)));
+                inside.push(Inside {
+                    layer: Layer::Default,
+                    node,
+                    made_up: made_up::is_made_up(default, &scope),
+                    secret: self.expressions.reads_secret(default, &scope),
+                });
             }
             let passed = passed.iter().filter(|passed| passed.name == input.name);
-            inside.extend(passed.map(|passed| (Layer::Include, passed.node.clone(), passed.made_up)));
-            let (explained, is_made_up) =
+            inside.extend(passed.map(|passed| passed.value.clone()));
+            let (explained, is) =
                 self.layers
                     .resolve(&file.name, asked, input, inside, self.samples, &mut self.mistakes);
-            if is_made_up {
+            if is.made_up {
                 instance.given.made_up.add("inputs", &input.name);
+            }
+            if is.secret {
+                instance.given.secrets.add("inputs", &input.name);
             }
             instance
                 .given
@@ -164,6 +173,7 @@ impl<'w> Work<'w> {
     fn var(&mut self, pair: &Pair, instance: &mut Instance, complete: bool) {
         let scope = instance.scope_for(complete, self.facts, None);
         let is_made_up = made_up::is_made_up(&pair.value, &scope);
+        let is_secret = self.expressions.reads_secret(&pair.value, &scope);
         let value = self.evaluate(&pair.value, &scope).to_value();
         let value = value.unwrap_or_else(|mistake| {
             self.mistakes.push(mistake);
@@ -175,6 +185,9 @@ impl<'w> Work<'w> {
         };
         if is_made_up {
             view.made_up.add("vars", &pair.key);
+        }
+        if is_secret {
+            view.secrets.add("vars", &pair.key);
         }
         view.vars.insert(pair.key.to_string(), value);
     }
@@ -195,8 +208,12 @@ impl<'w> Work<'w> {
                 if file.inputs.iter().any(|input| input.name == *pair.key) {
                     passed.push(Passed {
                         name: pair.key.to_string(),
-                        node: self.evaluate(&pair.value, &scope).into_owned(),
-                        made_up: made_up::is_made_up(&pair.value, &scope),
+                        value: Inside {
+                            layer: Layer::Include,
+                            node: self.evaluate(&pair.value, &scope).into_owned(),
+                            made_up: made_up::is_made_up(&pair.value, &scope),
+                            secret: self.expressions.reads_secret(&pair.value, &scope),
+                        },
                     });
                     continue;
                 }
@@ -232,7 +249,15 @@ impl<'w> Work<'w> {
             }
         };
         let made_up = made_up::is_made_up(for_each, &scope);
-        let each = |key: Value, value: Value| Some(Each { key, value, made_up });
+        let secret = self.expressions.reads_secret(for_each, &scope);
+        let each = |key: Value, value: Value| {
+            Some(Each {
+                key,
+                value,
+                made_up,
+                secret,
+            })
+        };
         match value {
             Value::Array(items) => items
                 .into_iter()
@@ -297,6 +322,7 @@ impl Instance {
             facts,
             each,
             made_up: &view.made_up,
+            secrets: &view.secrets,
         }
     }
 }

@@ -93,6 +93,24 @@ pub(super) struct Layers {
     asked: HashSet<String>,
 }
 
+/// A value from inside the roles.
+#[derive(Debug, Clone)]
+pub(super) struct Inside {
+    pub(super) layer: Layer,
+    pub(super) node: Node,
+    /// Whether it depends on a value that is made up.
+    pub(super) made_up: bool,
+    /// Whether it was computed from a secret.
+    pub(super) secret: bool,
+}
+
+/// What a value is, besides itself.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Is {
+    pub(super) made_up: bool,
+    pub(super) secret: bool,
+}
+
 /// Where the values lie; see `config::Request`.
 #[derive(Debug)]
 pub(super) struct Outside<'r> {
@@ -241,26 +259,28 @@ impl Layers {
         })
     }
 
-    /// Finds the value of an input among its default, what the including role gives, and the layers from outside. `inside`
-    /// says of each whether it is made up; the answer says it of the value.
+    /// Finds the value of an input among its default, what the including role gives, and the layers from outside.
     pub(super) fn resolve(
         &self,
         role: &str,
         asked: bool,
         input: &Input,
-        inside: Vec<(Layer, Node, bool)>,
+        inside: Vec<Inside>,
         sample: bool,
         mistakes: &mut Diagnostics,
-    ) -> (Explained, bool) {
+    ) -> (Explained, Is) {
         let before = mistakes.0.len();
         let mut candidates = Vec::with_capacity(inside.len());
         let mut is_made_up = false;
-        for (layer, node, made_up) in inside.into_iter().filter(|(_, node, _)| !node.is_null()) {
-            candidates.push((layer, node, Written::Yaml));
-            is_made_up = made_up;
+        let mut computed = false;
+        for value in inside.into_iter().filter(|value| !value.node.is_null()) {
+            candidates.push((value.layer, value.node, Written::Yaml));
+            is_made_up = value.made_up;
+            computed = value.secret;
         }
         for given in self.of(role, asked, &input.name) {
             is_made_up = false;
+            computed = false;
             match &given.value {
                 Raw::Yaml(node) => candidates.push((given.layer, node.clone(), Written::Yaml)),
                 Raw::Argument(text, place) => {
@@ -290,7 +310,7 @@ impl Layers {
         };
         let Some((layer, node, written)) = candidates.pop() else {
             if input.optional {
-                return (explained, false);
+                return (explained, Is { made_up: false, secret: false });
             }
             let is_said = input.faulty || mistakes.0.len() > before;
             explained.value = input.declared.sample(&input.name);
@@ -303,7 +323,7 @@ impl Layers {
             } else if !is_said {
                 mistakes.push(missing(role, input));
             }
-            return (explained, true);
+            return (explained, Is { made_up: true, secret: false });
         };
         explained.value = match input.declared.check(&node, &input.bounds, written) {
             Ok(value) => value,
@@ -333,7 +353,9 @@ impl Layers {
             place: node.place,
             value: explained.value.clone(),
         });
-        (explained, is_made_up)
+        let secret = computed || input.secret && !is_made_up;
+        explained.secret = input.secret || secret;
+        (explained, Is { made_up: is_made_up, secret })
     }
 }
 

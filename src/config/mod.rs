@@ -19,6 +19,7 @@ mod role;
 mod role_context;
 mod scalar;
 mod scope;
+mod secrets;
 mod settings;
 mod templates;
 mod yaml;

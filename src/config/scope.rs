@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 
 use serde_json::{Map, Value, json};
 
-use super::made_up::MadeUp;
+use super::{made_up::MadeUp, secrets::Secrets};
 use crate::{
     source::suggest,
     system::facts::{self, Facts},
@@ -49,6 +49,8 @@ pub(super) struct Each {
     pub(super) value: Value,
     /// Whether what is repeated is made up.
     pub(super) made_up: bool,
+    /// Whether its values are secret.
+    pub(super) secret: bool,
 }
 
 /// Everything that an expression sees.
@@ -61,6 +63,7 @@ pub(super) struct Scope<'s> {
     pub(super) facts: &'s FactTable<'s>,
     pub(super) each: Option<&'s Each>,
     pub(super) made_up: &'s MadeUp,
+    pub(super) secrets: &'s Secrets,
 }
 
 impl<'s> Scope<'s> {
@@ -72,6 +75,14 @@ impl<'s> Scope<'s> {
     /// Whether anything is made up.
     pub(super) fn has_made_up(&self) -> bool {
         !self.made_up.is_empty() || self.each.is_some_and(|each| each.made_up)
+    }
+
+    /// Whether a member of a root, or any where none is named, holds what is secret. Keys of a map do not.
+    pub(super) fn is_secret(&self, root: &str, member: Option<&str>) -> bool {
+        match root {
+            "each" => member != Some("key") && self.each.is_some_and(|each| each.secret),
+            _ => self.secrets.has(root, member),
+        }
     }
 
     /// `inputs.NAME`, `facts.NAME`, `each.key`…

@@ -246,6 +246,24 @@ fn exports_name_every_edge() {
     assert!(graph.export(Format::Json).contains("\"because\": \"notifies\""));
 }
 
+#[test]
+fn exports_hide_secrets_and_tell_apart_what_differs_in_them() {
+    for secret in ["first\"horse", "second\\horse"] {
+        crate::value::secret::register(secret);
+    }
+    let mut a = thing("file:/a/first\"horse", &[], &[]);
+    a.notify.push(to("file:/a/second\\horse"));
+    let graph = build(vec![a, thing("file:/a/second\\horse", &[], &[])]).unwrap();
+    for (format, edge) in [
+        (Format::Dot, "\"file:/a/‹secret› #1\" -> \"file:/a/‹secret› #2\""),
+        (Format::Mermaid, "n1[\"file:/a/‹secret› #2\"]"),
+        (Format::Json, "\"to\": \"file:/a/‹secret› #2\""),
+    ] {
+        let text = graph.export(format);
+        assert!(text.contains(edge) && !text.contains("horse"), "{text}");
+    }
+}
+
 proptest! {
     /// Whatever is implied, an order is found, and it keeps every explicit edge.
     #[test]

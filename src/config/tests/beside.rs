@@ -12,6 +12,7 @@ use crate::{
         role::RoleFile,
         role_context::{RoleContext, Wrong},
         scope::{Each, FactTable, Scope, Values},
+        secrets::Secrets,
         templates::Templates,
         yaml,
     },
@@ -39,6 +40,7 @@ fn with_context<T>(site: &Site, call: impl FnOnce(&dyn Role) -> T) -> T {
         key: 0.into(),
         value: "first".into(),
         made_up: false,
+        secret: false,
     };
     let facts = FactTable::new(&SampleFacts);
     let scope = Scope {
@@ -48,6 +50,7 @@ fn with_context<T>(site: &Site, call: impl FnOnce(&dyn Role) -> T) -> T {
         facts: &facts,
         each: Some(&each),
         made_up: &MadeUp::default(),
+        secrets: &Secrets::default(),
     };
     let templates = Templates::default();
     call(&RoleContext::new(&role, scope, &templates, false))
