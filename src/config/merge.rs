@@ -19,7 +19,7 @@ use super::{
 use crate::{
     source::{Diagnostic, Diagnostics, Place, Sources, suggest},
     system::texts,
-    value::secret,
+    value::secret::{self, SHORTEST},
 };
 
 /// A layer of values, in the order in which they win.
@@ -134,6 +134,16 @@ impl Declared<'_> {
             .any(|(role, input, _)| input.name == name && scope.is_none_or(|scope| scope == *role))
     }
 
+    /// Whether the value of this may be a secret: one is declared so, or none is declared, and the name may be mistyped.
+    fn may_be_secret(&self, scope: Option<&str>, name: &str) -> bool {
+        let mut inputs = self
+            .inputs
+            .iter()
+            .filter(|(role, input, _)| input.name == name && scope.is_none_or(|scope| scope == *role))
+            .peekable();
+        inputs.peek().is_none() || inputs.any(|(_, input, _)| input.secret)
+    }
+
     fn has_role(&self, role: &str) -> bool {
         self.inputs.iter().any(|(other, ..)| *other == role)
     }
@@ -165,15 +175,20 @@ impl Layers {
             layers.file(Layer::File, path, declared, sources, mistakes);
         }
         for (name, value) in outside.environment {
-            layers.argument(Layer::Environment, name, value, &format!("GLRL_VAR_{name}"), sources);
+            layers.argument(Layer::Environment, name, value, declared, sources);
         }
         for text in outside.set {
             match text.split_once('=') {
                 Some((name, value)) if !name.is_empty() => {
-                    layers.argument(Layer::Set, name, value, &format!("--set {name}"), sources);
+                    layers.argument(Layer::Set, name, value, declared, sources);
                 }
-                _ => mistakes
-                    .push(Diagnostic::general(format!("--set {text} sets nothing")).hint("write --set NAME=VALUE")),
+                _ => {
+                    // Not with what else stands there, which may be the value.
+                    let end = text.find(|c: char| !c.is_ascii_alphanumeric() && !"_.".contains(c));
+                    let name = end.map_or(text.as_str(), |end| &text[..end]);
+                    mistakes
+                        .push(Diagnostic::general(format!("--set {name} sets nothing")).hint("write --set NAME=VALUE"));
+                }
             }
         }
         for given in &layers.given {
@@ -183,13 +198,19 @@ impl Layers {
         layers
     }
 
-    fn argument(&mut self, layer: Layer, name: &str, value: &str, called: &str, sources: &mut Sources) {
+    fn argument(&mut self, layer: Layer, name: &str, value: &str, declared: &Declared<'_>, sources: &mut Sources) {
+        let called = match layer {
+            Layer::Environment => format!("GLRL_VAR_{name}"),
+            _ => format!("--set {name}"),
+        };
         let value: Arc<str> = value.into();
-        let place = Place::new(sources.add_argument(called, Arc::clone(&value)), 0..value.len());
         let (scope, name) = match name.split_once('.') {
             Some((scope, name)) => (Some(scope.to_owned()), name),
             None => (None, name),
         };
+        let hidden = declared.may_be_secret(scope.as_deref(), name);
+        let file = sources.add_argument(called, Arc::clone(&value), hidden);
+        let place = Place::new(file, 0..value.len());
         self.given.push(Given {
             layer,
             scope,
@@ -212,7 +233,7 @@ impl Layers {
             Ok(None) => return mistakes.push(Diagnostic::general(format!("there is no file {}", path.display()))),
             Err(error) => return mistakes.push(Diagnostic::general(format!("{error:#}"))),
         };
-        let file = sources.add(path.display().to_string(), Arc::clone(&text));
+        let file = sources.add_values(path.display().to_string(), Arc::clone(&text));
         let root = match yaml::parse(file, &text) {
             Ok(root) => root,
             Err(wrong) => return mistakes.extend(wrong),
@@ -220,7 +241,10 @@ impl Layers {
         match root.data {
             Data::Mapping(pairs) => pairs.into_iter().for_each(|pair| self.pair(layer, pair, declared)),
             Data::Null => {}
-            _ => mistakes.push(root.is_not("a map of inputs")),
+            // Not what it is instead: that is the value.
+            _ => mistakes.push(
+                Diagnostic::at(root.place, "a file of values is a map of inputs").hint("write NAME: VALUE, with a blank"),
+            ),
         }
     }
 
@@ -340,6 +364,19 @@ impl Layers {
                 input.declared.sample(&input.name)
             }
         };
+        if input.secret
+            && !is_made_up
+            && let Some(short) = too_short(&node)
+        {
+            is_made_up = true;
+            let place = if layer == Layer::Default { input.place } else { short };
+            mistakes.push(about(
+                Diagnostic::at(place, format!("a secret of fewer than {SHORTEST} characters cannot be hidden"))
+                    .hint("give a longer one, or take 'secret: true' from the input"),
+                input,
+                layer,
+            ));
+        }
         explained.overrode = candidates
             .into_iter()
             .map(|(layer, node, _)| Origin {
@@ -440,6 +477,18 @@ fn register(node: &Node) {
         Data::Mapping(pairs) => pairs.iter().for_each(|pair| register(&pair.value)),
         Data::Null | Data::Bool(_) | Data::Failed => {}
     }
+}
+
+/// Where a text or a number stands that is too short for `redact`. Nothing at all is no secret.
+fn too_short(node: &Node) -> Option<Place> {
+    let is_short = match &node.data {
+        Data::Plain(text) | Data::Text(text) => !text.is_empty() && !secret::can_be_hidden(text),
+        Data::Number(number) => !secret::can_be_hidden(&number.to_string()),
+        Data::Sequence(items) => return items.iter().find_map(too_short),
+        Data::Mapping(pairs) => return pairs.iter().find_map(|pair| too_short(&pair.value)),
+        Data::Null | Data::Bool(_) | Data::Failed => false,
+    };
+    is_short.then_some(node.place)
 }
 
 /// A value that was overridden, whether or not it is one of the input's type.
