@@ -18,6 +18,7 @@ use super::{
 use crate::{
     graph::Declaration,
     source::{Diagnostic, Diagnostics, Sources},
+    value::Id,
 };
 
 /// What a run of `load` works with and what it makes.
@@ -33,8 +34,30 @@ pub(super) struct Work<'w> {
     pub(super) mistakes: Diagnostics,
     pub(super) declarations: Vec<Declaration>,
     pub(super) explained: Vec<Explained>,
+    pub(super) unread: Unread,
     /// Roles with their inputs that have been declared: the same role with the same inputs is the same thing.
     done: HashSet<(String, String, bool)>,
+}
+
+/// Of what kinds there may be resources that could not be read, or whose names are made up.
+#[derive(Debug, Default)]
+pub(super) struct Unread {
+    any: bool,
+    kinds: HashSet<&'static str>,
+}
+
+impl Unread {
+    pub(super) fn anything(&mut self) {
+        self.any = true;
+    }
+
+    pub(super) fn kind(&mut self, kind: &'static str) {
+        self.kinds.insert(kind);
+    }
+
+    pub(super) fn may_have(&self, id: &Id) -> bool {
+        self.any || self.kinds.contains(id.kind())
+    }
 }
 
 /// A role with its values.
@@ -83,6 +106,7 @@ impl<'w> Work<'w> {
             mistakes,
             declarations: Vec::new(),
             explained: Vec::new(),
+            unread: Unread::default(),
             done: HashSet::new(),
         }
     }
@@ -196,6 +220,7 @@ impl<'w> Work<'w> {
         let Some(file) = self.roles.get(&include.role).map(Rc::clone) else {
             return;
         };
+        let first = self.mistakes.0.len();
         for each in self.elements(include.for_each.as_ref(), instance) {
             let scope = instance.scope(self.facts, each.as_ref());
             let skipped = match self.condition(include.when.as_ref(), &scope) {
@@ -228,6 +253,9 @@ impl<'w> Work<'w> {
                 // The other elements would only say it again.
                 break;
             }
+        }
+        if include.for_each.is_some() && self.mistakes.0.len() > first {
+            self.unread.anything();
         }
     }
 
