@@ -344,6 +344,7 @@ impl Instance {
     ) -> Scope<'s> {
         let view = self.complete.as_ref().filter(|_| left_out).unwrap_or(&self.given);
         Scope {
+            file: &self.file,
             role: &self.role,
             inputs: &view.inputs,
             vars: &view.vars,

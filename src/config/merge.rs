@@ -243,7 +243,8 @@ impl Layers {
             Data::Null => {}
             // Not what it is instead: that is the value.
             _ => mistakes.push(
-                Diagnostic::at(root.place, "a file of values is a map of inputs").hint("write NAME: VALUE, with a blank"),
+                Diagnostic::at(root.place, "a file of values is a map of inputs")
+                    .hint("write NAME: VALUE, with a blank"),
             ),
         }
     }
@@ -334,7 +335,13 @@ impl Layers {
         };
         let Some((layer, node, written)) = candidates.pop() else {
             if input.optional {
-                return (explained, Is { made_up: false, secret: false });
+                return (
+                    explained,
+                    Is {
+                        made_up: false,
+                        secret: false,
+                    },
+                );
             }
             let is_said = input.faulty || mistakes.0.len() > before;
             explained.value = input.declared.sample(&input.name);
@@ -347,7 +354,13 @@ impl Layers {
             } else if !is_said {
                 mistakes.push(missing(role, input));
             }
-            return (explained, Is { made_up: true, secret: false });
+            return (
+                explained,
+                Is {
+                    made_up: true,
+                    secret: false,
+                },
+            );
         };
         explained.value = match input.declared.check(&node, &input.bounds, written) {
             Ok(value) => value,
@@ -371,8 +384,11 @@ impl Layers {
             is_made_up = true;
             let place = if layer == Layer::Default { input.place } else { short };
             mistakes.push(about(
-                Diagnostic::at(place, format!("a secret of fewer than {SHORTEST} characters cannot be hidden"))
-                    .hint("give a longer one, or take 'secret: true' from the input"),
+                Diagnostic::at(
+                    place,
+                    format!("a secret of fewer than {SHORTEST} characters cannot be hidden"),
+                )
+                .hint("give a longer one, or take 'secret: true' from the input"),
                 input,
                 layer,
             ));
@@ -392,7 +408,13 @@ impl Layers {
         });
         let secret = computed || input.secret && !is_made_up;
         explained.secret = input.secret || secret;
-        (explained, Is { made_up: is_made_up, secret })
+        (
+            explained,
+            Is {
+                made_up: is_made_up,
+                secret,
+            },
+        )
     }
 }
 

@@ -61,7 +61,10 @@ fn what_is_made_of_secrets_is_nowhere() {
         assert!(output.status.success(), "{output:?}");
         let said = [output.stdout, output.stderr].concat();
         assert_eq!(found(&said), None, "{command} says it");
-        assert!(String::from_utf8_lossy(&said).contains("‹secret›"), "{command} hides it");
+        assert!(
+            String::from_utf8_lossy(&said).contains("‹secret›"),
+            "{command} hides it"
+        );
         if command.starts_with("converge") {
             assert!(tree.path().join("tree/etc/correct-horse/CORRECT").is_file());
             search(&tree.path().join("tree/var/lib/glrl"));
@@ -91,7 +94,15 @@ fn a_broken_file_of_values_is_not_quoted() {
         assert!(said.contains(place) && found(&output.stderr).is_none(), "{text}{said}");
     }
     let tree = Tree::new();
-    let mut command = tree.command(&["plan", "--role", "site", "--root", "tree", "--set", "passwort=correct-horse"]);
+    let mut command = tree.command(&[
+        "plan",
+        "--role",
+        "site",
+        "--root",
+        "tree",
+        "--set",
+        "passwort=correct-horse",
+    ]);
     let output = command.env("GLRL_VAR_pasword", "correct-horse").output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     for name in ["--set passwort=…", "GLRL_VAR_pasword=…"] {

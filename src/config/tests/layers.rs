@@ -128,8 +128,17 @@ resources:
     for open in ["0600", "an-open-value", "alice"] {
         assert_eq!(redact(open), open, "it says nothing of the secret");
     }
-    let secret = |name: &str| loaded.values.iter().find(|value| value.name == name).map(|value| value.secret);
-    assert_eq!((secret("given"), secret("mine"), secret("plain")), (Some(true), Some(true), Some(false)));
+    let secret = |name: &str| {
+        loaded
+            .values
+            .iter()
+            .find(|value| value.name == name)
+            .map(|value| value.secret)
+    };
+    assert_eq!(
+        (secret("given"), secret("mine"), secret("plain")),
+        (Some(true), Some(true), Some(false))
+    );
 }
 
 #[test]
@@ -149,6 +158,10 @@ fn an_expression_that_fails_does_not_quote_a_secret() {
         "inputs.token.lowerAscii().split('')[99]",
         "inputs.token.lowerAscii().nothing",
     ] {
-        assert!(!errors(expression).contains("sixty-geese"), "{expression}: {}", errors(expression));
+        assert!(
+            !errors(expression).contains("sixty-geese"),
+            "{expression}: {}",
+            errors(expression)
+        );
     }
 }
