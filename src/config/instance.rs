@@ -8,7 +8,7 @@ use super::{
     expression::Expressions,
     include::Roles,
     made_up::{self, MadeUp},
-    merge::{Explained, Inside, Layer, Layers},
+    merge::{Explained, Inside, Is, Layer, Layers},
     node::{Data, Node, Pair},
     role::{Include, RoleFile},
     scope::{Each, FactTable, Scope, Values},
@@ -146,8 +146,7 @@ impl<'w> Work<'w> {
                 inside.push(Inside {
                     layer: Layer::Default,
                     node,
-                    made_up: made_up::is_made_up(default, &scope),
-                    secret: self.expressions.reads_secret(default, &scope),
+                    is: self.is(default, &scope),
                 });
             }
             let passed = passed.iter().filter(|passed| passed.name == input.name);
@@ -196,8 +195,7 @@ impl<'w> Work<'w> {
 
     fn var(&mut self, pair: &Pair, instance: &mut Instance, complete: bool) {
         let scope = instance.scope_for(complete, self.facts, None);
-        let is_made_up = made_up::is_made_up(&pair.value, &scope);
-        let is_secret = self.expressions.reads_secret(&pair.value, &scope);
+        let is = self.is(&pair.value, &scope);
         let value = self.evaluate(&pair.value, &scope).to_value();
         let value = value.unwrap_or_else(|mistake| {
             self.mistakes.push(mistake);
@@ -207,10 +205,10 @@ impl<'w> Work<'w> {
             Some(view) if complete => view,
             _ => &mut instance.given,
         };
-        if is_made_up {
+        if is.made_up {
             view.made_up.add("vars", &pair.key);
         }
-        if is_secret {
+        if is.secret {
             view.secrets.add("vars", &pair.key);
         }
         view.vars.insert(pair.key.to_string(), value);
@@ -236,8 +234,7 @@ impl<'w> Work<'w> {
                         value: Inside {
                             layer: Layer::Include,
                             node: self.evaluate(&pair.value, &scope).into_owned(),
-                            made_up: made_up::is_made_up(&pair.value, &scope),
-                            secret: self.expressions.reads_secret(&pair.value, &scope),
+                            is: self.is(&pair.value, &scope),
                         },
                     });
                     continue;
@@ -264,6 +261,14 @@ impl<'w> Work<'w> {
             .evaluate(node, scope, &self.sources, &mut self.mistakes)
     }
 
+    /// What a value is that this gives.
+    fn is(&self, node: &Node, scope: &Scope<'_>) -> Is {
+        Is {
+            made_up: made_up::is_made_up(node, scope),
+            secret: self.expressions.reads_secret(node, scope),
+        }
+    }
+
     /// What `for_each` repeats: one time without an element where there is none.
     pub(super) fn elements(&mut self, for_each: Option<&Node>, instance: &Instance) -> Vec<Option<Each>> {
         let Some(for_each) = for_each else { return vec![None] };
@@ -276,8 +281,7 @@ impl<'w> Work<'w> {
                 return Vec::new();
             }
         };
-        let made_up = made_up::is_made_up(for_each, &scope);
-        let secret = self.expressions.reads_secret(for_each, &scope);
+        let Is { made_up, secret } = self.is(for_each, &scope);
         let each = |key: Value, value: Value| {
             Some(Each {
                 key,

@@ -98,16 +98,15 @@ pub(super) struct Layers {
 pub(super) struct Inside {
     pub(super) layer: Layer,
     pub(super) node: Node,
-    /// Whether it depends on a value that is made up.
-    pub(super) made_up: bool,
-    /// Whether it was computed from a secret.
-    pub(super) secret: bool,
+    pub(super) is: Is,
 }
 
 /// What a value is, besides itself.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Is {
+    /// Whether it is made up, or depends on a value that is.
     pub(super) made_up: bool,
+    /// Whether it is a secret, or was computed from one.
     pub(super) secret: bool,
 }
 
@@ -295,36 +294,7 @@ impl Layers {
         mistakes: &mut Diagnostics,
     ) -> (Explained, Is) {
         let before = mistakes.0.len();
-        let mut candidates = Vec::with_capacity(inside.len());
-        let mut is_made_up = false;
-        let mut computed = false;
-        for value in inside.into_iter().filter(|value| !value.node.is_null()) {
-            candidates.push((value.layer, value.node, Written::Yaml));
-            is_made_up = value.made_up;
-            computed = value.secret;
-        }
-        for given in self.of(role, asked, &input.name) {
-            is_made_up = false;
-            computed = false;
-            match &given.value {
-                Raw::Yaml(node) => candidates.push((given.layer, node.clone(), Written::Yaml)),
-                Raw::Argument(text, place) => {
-                    if input.secret {
-                        secret::register(text);
-                    }
-                    match input::argument(&input.declared, *place, text) {
-                        Ok(node) => candidates.push((given.layer, node, Written::Argument)),
-                        Err(wrong) => mistakes.extend(wrong),
-                    }
-                }
-            }
-        }
-        candidates.retain(|(_, node, _)| !node.is_null());
-        if input.secret {
-            for (_, node, _) in &candidates {
-                register(node);
-            }
-        }
+        let mut candidates = self.candidates(role, asked, input, inside, mistakes);
         let mut explained = Explained {
             role: role.to_owned(),
             name: input.name.clone(),
@@ -333,15 +303,15 @@ impl Layers {
             origin: None,
             overrode: Vec::new(),
         };
-        let Some((layer, node, written)) = candidates.pop() else {
+        let Some(Candidate {
+            layer,
+            node,
+            written,
+            mut is,
+        }) = candidates.pop()
+        else {
             if input.optional {
-                return (
-                    explained,
-                    Is {
-                        made_up: false,
-                        secret: false,
-                    },
-                );
+                return (explained, Is::default());
             }
             let is_said = input.faulty || mistakes.0.len() > before;
             explained.value = input.declared.sample(&input.name);
@@ -354,51 +324,33 @@ impl Layers {
             } else if !is_said {
                 mistakes.push(missing(role, input));
             }
-            return (
-                explained,
-                Is {
-                    made_up: true,
-                    secret: false,
-                },
-            );
+            let made_up = Is {
+                made_up: true,
+                secret: false,
+            };
+            return (explained, made_up);
         };
-        explained.value = match input.declared.check(&node, &input.bounds, written) {
+        let checked = input.declared.check(&node, &input.bounds, written);
+        let checked = checked.and_then(|value| match too_short(&node) {
+            Some(place) if input.secret => Err(short_secret(place, input, layer).into()),
+            _ => Ok(value),
+        });
+        explained.value = match checked {
             Ok(value) => value,
-            Err(_) if input.faulty || is_made_up => input.declared.sample(&input.name),
+            Err(_) if input.faulty || is.made_up => input.declared.sample(&input.name),
             Err(wrong) => {
-                is_made_up = true;
-                mistakes.extend(Diagnostics(
-                    wrong
-                        .0
-                        .into_iter()
-                        .map(|diagnostic| about(diagnostic, input, layer))
-                        .collect(),
-                ));
+                is.made_up = true;
+                let about = |diagnostic| about(diagnostic, input, layer);
+                mistakes.0.extend(wrong.0.into_iter().map(about));
                 input.declared.sample(&input.name)
             }
         };
-        if input.secret
-            && !is_made_up
-            && let Some(short) = too_short(&node)
-        {
-            is_made_up = true;
-            let place = if layer == Layer::Default { input.place } else { short };
-            mistakes.push(about(
-                Diagnostic::at(
-                    place,
-                    format!("a secret of fewer than {SHORTEST} characters cannot be hidden"),
-                )
-                .hint("give a longer one, or take 'secret: true' from the input"),
-                input,
-                layer,
-            ));
-        }
         explained.overrode = candidates
             .into_iter()
-            .map(|(layer, node, _)| Origin {
-                layer,
-                place: node.place,
-                value: as_it_stands(&node),
+            .map(|candidate| Origin {
+                layer: candidate.layer,
+                place: candidate.node.place,
+                value: as_it_stands(&candidate.node),
             })
             .collect();
         explained.origin = Some(Origin {
@@ -406,16 +358,65 @@ impl Layers {
             place: node.place,
             value: explained.value.clone(),
         });
-        let secret = computed || input.secret && !is_made_up;
-        explained.secret = input.secret || secret;
-        (
-            explained,
-            Is {
-                made_up: is_made_up,
-                secret,
-            },
-        )
+        is.secret |= input.secret && !is.made_up;
+        explained.secret |= is.secret;
+        (explained, is)
     }
+
+    /// All values that an input is given, the weakest first. Of a secret input each is registered.
+    fn candidates(
+        &self,
+        role: &str,
+        asked: bool,
+        input: &Input,
+        inside: Vec<Inside>,
+        mistakes: &mut Diagnostics,
+    ) -> Vec<Candidate> {
+        let mut candidates: Vec<_> = inside
+            .into_iter()
+            .map(|value| Candidate {
+                layer: value.layer,
+                node: value.node,
+                written: Written::Yaml,
+                is: value.is,
+            })
+            .collect();
+        for given in self.of(role, asked, &input.name) {
+            let (node, written) = match &given.value {
+                Raw::Yaml(node) => (Ok(node.clone()), Written::Yaml),
+                Raw::Argument(text, place) => {
+                    if input.secret {
+                        secret::register(text);
+                    }
+                    (input::argument(&input.declared, *place, text), Written::Argument)
+                }
+            };
+            match node {
+                Ok(node) => candidates.push(Candidate {
+                    layer: given.layer,
+                    node,
+                    written,
+                    is: Is::default(),
+                }),
+                Err(wrong) => mistakes.extend(wrong),
+            }
+        }
+        candidates.retain(|candidate| !candidate.node.is_null());
+        if input.secret {
+            for candidate in &candidates {
+                register(&candidate.node);
+            }
+        }
+        candidates
+    }
+}
+
+/// One of the values that an input is given.
+struct Candidate {
+    layer: Layer,
+    node: Node,
+    written: Written,
+    is: Is,
 }
 
 impl Given {
@@ -499,6 +500,12 @@ fn register(node: &Node) {
         Data::Mapping(pairs) => pairs.iter().for_each(|pair| register(&pair.value)),
         Data::Null | Data::Bool(_) | Data::Failed => {}
     }
+}
+
+fn short_secret(place: Place, input: &Input, layer: Layer) -> Diagnostic {
+    let place = if layer == Layer::Default { input.place } else { place };
+    let message = format!("a secret of fewer than {SHORTEST} characters cannot be hidden");
+    Diagnostic::at(place, message).hint("give a longer one, or take 'secret: true' from the input")
 }
 
 /// Where a text or a number stands that is too short for `redact`. Nothing at all is no secret.

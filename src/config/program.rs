@@ -50,7 +50,7 @@ static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| {
 /// A compiled expression, and what it needs to be given.
 #[derive(Debug)]
 pub(super) struct Program {
-    program: cel::Program,
+    compiled: cel::Program,
     names: Vec<Name>,
     /// Texts and numbers that stand in it.
     literals: Vec<Value>,
@@ -93,7 +93,7 @@ impl Program {
         match names.problem {
             Some(problem) => Err(problem),
             None => Ok(Self {
-                program,
+                compiled: program,
                 names: names.found,
                 literals: names.literals,
             }),
@@ -141,7 +141,7 @@ impl Program {
             }
             context.add_variable_from_value(root, to_cel(&Value::Object(map)));
         }
-        let result = self.program.execute(&context);
+        let result = self.compiled.execute(&context);
         let Some(plain) = secret else {
             return from_cel(&result.map_err(explain)?);
         };

@@ -36,7 +36,9 @@ pub(super) struct Plain(HashSet<String>);
 impl Plain {
     pub(super) fn of(literals: &[Value]) -> Self {
         let mut plain = Self::default();
-        literals.iter().for_each(|literal| plain.add(literal, false));
+        for literal in literals {
+            plain.add(literal, false);
+        }
         plain
     }
 

@@ -109,7 +109,7 @@ impl Graph {
     fn name(&self, index: usize) -> Cow<'_, str> {
         match redact(self.declarations[index].id.as_str()) {
             Cow::Owned(redacted) => Cow::Owned(format!("{redacted} #{}", index + 1)),
-            name => name,
+            name @ Cow::Borrowed(_) => name,
         }
     }
 }

@@ -111,7 +111,7 @@ resources:
         "role: other\ninputs: { given: string, mine: { type: string, default: \"${inputs.given.replace('-', '_')}\" } }\n\
          vars: { last: \"${inputs.mine + '!'}\" }\nresources: []\n",
     )
-    .vars("v.yml", "token: Fifty-Horses\nusers: { alice: Red-Barn-7 }\n");
+    .vars("v.yml", "token: Fifty-Horses\nusers: { alice: Red-Barn-7 }\nother.mine:\n");
     let loaded = site.load().unwrap_or_else(|failure| panic!("{}", site.plain(&failure)));
     for derived in [
         "FIFTY-HORSES",
