@@ -165,3 +165,11 @@ fn an_expression_that_fails_does_not_quote_a_secret() {
         );
     }
 }
+
+#[test]
+fn a_message_that_is_cut_holds_no_half_of_a_secret() {
+    let secret = "a-long-secret-of-".repeat(4);
+    let site = Site::role("inputs: { pin: { type: int, secret: true } }\nresources: []\n");
+    let errors = site.set(&format!("pin={secret}")).errors();
+    assert!(errors.contains("the text '‹secret›' stands here"), "{errors}");
+}
