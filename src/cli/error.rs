@@ -46,12 +46,13 @@ impl Error {
     /// A name that is not one of those there are.
     pub(super) fn unknown(what: &str, name: &str, names: &[&str]) -> Self {
         let hint = match suggest(name, names.iter().copied()) {
-            Some(near) => format!("did you mean '{near}'?"),
-            None => format!("there are {}", names.join(", ")),
+            Some(near) => Some(format!("did you mean '{near}'?")),
+            None if names.is_empty() => None,
+            None => Some(format!("there are {}", names.join(", "))),
         };
         Self::Usage {
             message: format!("there is no {what} '{name}'"),
-            hint: Some(hint),
+            hint,
         }
     }
 

@@ -35,14 +35,23 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
     let facts = NodeFacts::new(args.node.path());
     let mut values = Map::new();
+    let mut failed = Vec::new();
     for name in NAMES
         .iter()
         .filter(|name| args.name.as_deref().is_none_or(|only| only == **name))
     {
-        let value = facts
+        match facts
             .get(name)
-            .with_context(|| format!("the fact '{name}' cannot be read"))?;
-        values.insert((*name).to_owned(), value);
+            .with_context(|| format!("the fact '{name}' cannot be read"))
+        {
+            Ok(value) => drop(values.insert((*name).to_owned(), value)),
+            Err(error) => failed.push(Error::from(error)),
+        }
+    }
+    if values.is_empty()
+        && let Some(error) = failed.pop()
+    {
+        return Err(error);
     }
     let text = if args.json {
         object(values) + "\n"
@@ -50,7 +59,13 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
         table(&values)
     };
     context.terminal.out(&text);
-    Ok(Exit::Done)
+    // The others are there all the same.
+    let last = failed.pop();
+    for error in failed {
+        let width = context.terminal.width();
+        context.terminal.err(&error.render(width));
+    }
+    last.map_or(Ok(Exit::Done), Err)
 }
 
 /// One value a line, by the name it has in an expression.

@@ -3,6 +3,7 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::{
     de,
@@ -11,12 +12,14 @@ use super::{
     node::{Data, Node, Pair},
     role::take,
     role_context::{RoleContext, Wrong},
+    scalar::{self, Plain},
     scope::{Each, Scope},
+    yaml,
 };
 use crate::{
     graph::{Declaration, Reference, Retry},
     resource::{self, KINDS, Kind, PropertyError, Resource},
-    source::{Diagnostic, Diagnostics, Place, suggest},
+    source::{Diagnostic, Diagnostics, Place, Sources, suggest},
     value::{self, Id},
 };
 
@@ -59,22 +62,29 @@ impl Work<'_> {
     /// Declares a resource, once for each element of its `for_each`.
     pub(super) fn resource(&mut self, node: &Node, instance: &Instance) {
         let Some(entry) = take_apart(node, &mut self.mistakes) else {
-            return;
+            return self.unread.anything();
         };
+        let first = self.mistakes.0.len();
         for each in self.elements(entry.value("for_each"), instance) {
             let before = self.mistakes.0.len();
-            if let Some(declaration) = self.declaration(&entry, each.as_ref(), instance) {
-                self.declarations.push(declaration);
+            match self.declaration(&entry, each.as_ref(), instance) {
+                Some(declaration) => self.declarations.push(declaration),
+                None => self.unread.kind(entry.kind.name),
             }
             if self.mistakes.0.len() > before {
                 // The other elements would only say it again.
                 break;
             }
         }
+        if entry.key("for_each").is_some() && self.mistakes.0.len() > first {
+            self.unread.kind(entry.kind.name);
+        }
     }
 
     fn declaration(&mut self, entry: &Entry<'_>, each: Option<&Each>, instance: &Instance) -> Option<Declaration> {
+        let before = self.mistakes.0.len();
         let reason = self.condition(entry.value("when"), &instance.scope(self.facts, each));
+        let is_undecided = self.mistakes.0.len() > before;
         let skipped = instance.skipped.clone().or(reason);
         let scope = instance.scope_for(skipped.is_some(), self.facts, each);
         let envelope = self.envelope(entry, &scope);
@@ -98,6 +108,13 @@ impl Work<'_> {
             // A name that is made up is the name of nothing.
             let counts = |mistake: &Diagnostic| mistake.place.is_none_or(|place| !made_up.contains(&place));
             self.mistakes.0.extend(mistake.filter(counts));
+        }
+        if !made_up.is_empty() {
+            self.unread.kind(entry.kind.name);
+        }
+        // Whether it is there at all is not known: of two that exclude each other both would seem to be.
+        if is_undecided {
+            return None;
         }
         Some(Declaration {
             id: self.id(envelope.id, entry.kind, resource.as_ref())?,
@@ -309,8 +326,35 @@ fn parse(entry: &Entry<'_>, properties: &Node) -> Result<Box<dyn Resource>, Diag
 
 /// The kind's example as a hint, on one line.
 fn example(kind: &Kind) -> String {
-    let lines: Vec<_> = kind.example.lines().map(str::trim).collect();
-    format!("for example {}: {{ {} }}", kind.name, lines.join(", "))
+    let text: Arc<str> = kind.example.into();
+    let example = yaml::parse(Sources::default().add("", Arc::clone(&text)), &text);
+    match example.map(|node| node.to_value()) {
+        Ok(Ok(value)) => format!("for example {}: {}", kind.name, flow(&value)),
+        _ => format!("the reference has an example of {}", kind.name),
+    }
+}
+
+/// A value as YAML on one line.
+fn flow(value: &Value) -> String {
+    let list = |items: Vec<String>| items.join(", ");
+    match value {
+        Value::String(text) if is_bare(text) => text.clone(),
+        Value::Array(items) => format!("[{}]", list(items.iter().map(flow).collect())),
+        Value::Object(members) => {
+            let member = |(name, value): (&String, &Value)| format!("{}: {}", flow(&name.as_str().into()), flow(value));
+            format!("{{ {} }}", list(members.iter().map(member).collect()))
+        }
+        // JSON is YAML.
+        scalar => scalar.to_string(),
+    }
+}
+
+/// Whether a text needs no quotes inside `{ }`.
+fn is_bare(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '/')
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._- ".contains(&b))
+        && !text.ends_with(' ')
+        && scalar::resolve(text) == Plain::Text
 }
 
 /// `[package:lvm2, …]`, or one alone. What is made up names nothing that is there.

@@ -144,6 +144,32 @@ impl Expressions {
         }
     }
 
+    /// Whether anything in a tree reads what is secret.
+    pub(super) fn reads_secret(&self, node: &Node, scope: &Scope<'_>) -> bool {
+        match &node.data {
+            Data::Plain(text) | Data::Text(text) => self.text_reads_secret(text, scope),
+            Data::Sequence(items) => items.iter().any(|item| self.reads_secret(item, scope)),
+            Data::Mapping(pairs) => pairs
+                .iter()
+                .any(|pair| self.text_reads_secret(&pair.key, scope) || self.reads_secret(&pair.value, scope)),
+            _ => false,
+        }
+    }
+
+    fn text_reads_secret(&self, text: &str, scope: &Scope<'_>) -> bool {
+        text.contains("${")
+            && split(text).is_ok_and(|parts| {
+                parts.into_iter().any(|part| match part {
+                    Part::Literal(_) => false,
+                    Part::Expression(range) => match &*self.compile(&text[range]) {
+                        Ok(Compiled::Path(path)) => scope.is_secret(&path[0], path.get(1).map(String::as_str)),
+                        Ok(Compiled::Program(program)) => program.reads_secret(scope),
+                        Err(_) => false,
+                    },
+                })
+            })
+    }
+
     fn compile(&self, text: &str) -> Rc<Attempt> {
         if let Some(compiled) = self.compiled.borrow().get(text) {
             return Rc::clone(compiled);

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    library::{Found, Library},
+    library::{self, Found, Library},
     role::RoleFile,
     yaml,
 };
@@ -87,8 +87,10 @@ impl Roles {
             Ok(root) => root,
             Err(wrong) => return reader.mistakes.extend(wrong),
         };
+        let directory = identity.parent().and_then(Path::file_name);
+        let in_roles = !library::is_path(request) || directory.is_some_and(|name| name == "roles");
         let stem = Path::new(request).file_stem().unwrap_or_default().to_string_lossy();
-        let role = Rc::new(RoleFile::read(root, &stem, name, home, reader.mistakes));
+        let role = Rc::new(RoleFile::read(root, &stem, in_roles, name, home, reader.mistakes));
         self.by_request.insert(request.to_owned(), Rc::clone(&role));
         self.order.push((identity.clone(), Rc::clone(&role)));
         for include in &role.includes {

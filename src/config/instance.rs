@@ -8,15 +8,17 @@ use super::{
     expression::Expressions,
     include::Roles,
     made_up::{self, MadeUp},
-    merge::{Explained, Layer, Layers},
+    merge::{Explained, Inside, Is, Layer, Layers},
     node::{Data, Node, Pair},
     role::{Include, RoleFile},
     scope::{Each, FactTable, Scope, Values},
+    secrets::Secrets,
     templates::Templates,
 };
 use crate::{
     graph::Declaration,
     source::{Diagnostic, Diagnostics, Sources},
+    value::Id,
 };
 
 /// What a run of `load` works with and what it makes.
@@ -34,8 +36,30 @@ pub(super) struct Work<'w> {
     /// The role asked for that is being declared.
     pub(super) asked: Arc<str>,
     pub(super) explained: Vec<Explained>,
+    pub(super) unread: Unread,
     /// Roles with their inputs that have been declared: the same role with the same inputs is the same thing.
     done: HashSet<(String, String, bool)>,
+}
+
+/// Of what kinds there may be resources that could not be read, or whose names are made up.
+#[derive(Debug, Default)]
+pub(super) struct Unread {
+    any: bool,
+    kinds: HashSet<&'static str>,
+}
+
+impl Unread {
+    pub(super) fn anything(&mut self) {
+        self.any = true;
+    }
+
+    pub(super) fn kind(&mut self, kind: &'static str) {
+        self.kinds.insert(kind);
+    }
+
+    pub(super) fn may_have(&self, id: &Id) -> bool {
+        self.any || self.kinds.contains(id.kind())
+    }
 }
 
 /// A role with its values.
@@ -55,13 +79,13 @@ struct View {
     inputs: Values,
     vars: Values,
     made_up: MadeUp,
+    secrets: Secrets,
 }
 
 /// What the including role gives to an input.
 pub(super) struct Passed {
     name: String,
-    node: Node,
-    made_up: bool,
+    value: Inside,
 }
 
 impl<'w> Work<'w> {
@@ -85,6 +109,7 @@ impl<'w> Work<'w> {
             declarations: Vec::new(),
             asked: Arc::default(),
             explained: Vec::new(),
+            unread: Unread::default(),
             done: HashSet::new(),
         }
     }
@@ -121,15 +146,22 @@ impl<'w> Work<'w> {
                 // A default may use facts, and inputs declared before it.
                 let scope = instance.scope(self.facts, None);
                 let node = self.evaluate(default, &scope).into_owned();
-                inside.push((Layer::Default, node, made_up::is_made_up(default, &scope)));
+                inside.push(Inside {
+                    layer: Layer::Default,
+                    node,
+                    is: self.is(default, &scope),
+                });
             }
             let passed = passed.iter().filter(|passed| passed.name == input.name);
-            inside.extend(passed.map(|passed| (Layer::Include, passed.node.clone(), passed.made_up)));
-            let (explained, is_made_up) =
+            inside.extend(passed.map(|passed| passed.value.clone()));
+            let (explained, is) =
                 self.layers
                     .resolve(&file.name, asked, input, inside, self.samples, &mut self.mistakes);
-            if is_made_up {
+            if is.made_up {
                 instance.given.made_up.add("inputs", &input.name);
+            }
+            if is.secret {
+                instance.given.secrets.add("inputs", &input.name);
             }
             instance
                 .given
@@ -166,7 +198,7 @@ impl<'w> Work<'w> {
 
     fn var(&mut self, pair: &Pair, instance: &mut Instance, complete: bool) {
         let scope = instance.scope_for(complete, self.facts, None);
-        let is_made_up = made_up::is_made_up(&pair.value, &scope);
+        let is = self.is(&pair.value, &scope);
         let value = self.evaluate(&pair.value, &scope).to_value();
         let value = value.unwrap_or_else(|mistake| {
             self.mistakes.push(mistake);
@@ -176,8 +208,11 @@ impl<'w> Work<'w> {
             Some(view) if complete => view,
             _ => &mut instance.given,
         };
-        if is_made_up {
+        if is.made_up {
             view.made_up.add("vars", &pair.key);
+        }
+        if is.secret {
+            view.secrets.add("vars", &pair.key);
         }
         view.vars.insert(pair.key.to_string(), value);
     }
@@ -186,6 +221,7 @@ impl<'w> Work<'w> {
         let Some(file) = self.roles.get(&include.role).map(Rc::clone) else {
             return;
         };
+        let first = self.mistakes.0.len();
         for each in self.elements(include.for_each.as_ref(), instance) {
             let scope = instance.scope(self.facts, each.as_ref());
             let skipped = match self.condition(include.when.as_ref(), &scope) {
@@ -198,8 +234,11 @@ impl<'w> Work<'w> {
                 if file.inputs.iter().any(|input| input.name == *pair.key) {
                     passed.push(Passed {
                         name: pair.key.to_string(),
-                        node: self.evaluate(&pair.value, &scope).into_owned(),
-                        made_up: made_up::is_made_up(&pair.value, &scope),
+                        value: Inside {
+                            layer: Layer::Include,
+                            node: self.evaluate(&pair.value, &scope).into_owned(),
+                            is: self.is(&pair.value, &scope),
+                        },
                     });
                     continue;
                 }
@@ -215,11 +254,22 @@ impl<'w> Work<'w> {
                 break;
             }
         }
+        if include.for_each.is_some() && self.mistakes.0.len() > first {
+            self.unread.anything();
+        }
     }
 
     pub(super) fn evaluate<'n>(&mut self, node: &'n Node, scope: &Scope<'_>) -> Cow<'n, Node> {
         self.expressions
             .evaluate(node, scope, &self.sources, &mut self.mistakes)
+    }
+
+    /// What a value is that this gives.
+    fn is(&self, node: &Node, scope: &Scope<'_>) -> Is {
+        Is {
+            made_up: made_up::is_made_up(node, scope),
+            secret: self.expressions.reads_secret(node, scope),
+        }
     }
 
     /// What `for_each` repeats: one time without an element where there is none.
@@ -234,8 +284,15 @@ impl<'w> Work<'w> {
                 return Vec::new();
             }
         };
-        let made_up = made_up::is_made_up(for_each, &scope);
-        let each = |key: Value, value: Value| Some(Each { key, value, made_up });
+        let Is { made_up, secret } = self.is(for_each, &scope);
+        let each = |key: Value, value: Value| {
+            Some(Each {
+                key,
+                value,
+                made_up,
+                secret,
+            })
+        };
         match value {
             Value::Array(items) => items
                 .into_iter()
@@ -294,12 +351,14 @@ impl Instance {
     ) -> Scope<'s> {
         let view = self.complete.as_ref().filter(|_| left_out).unwrap_or(&self.given);
         Scope {
+            file: &self.file,
             role: &self.role,
             inputs: &view.inputs,
             vars: &view.vars,
             facts,
             each,
             made_up: &view.made_up,
+            secrets: &view.secrets,
         }
     }
 }

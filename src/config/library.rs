@@ -146,7 +146,7 @@ impl Library {
     }
 }
 
-fn is_path(role: &str) -> bool {
+pub(super) fn is_path(role: &str) -> bool {
     role.contains('/')
         || Path::new(role)
             .extension()
@@ -226,6 +226,11 @@ impl Home {
 
 /// A relative path without `.` and `..`: what lies beside a role is below its directory.
 fn normal(source: &str) -> Result<&str> {
+    if source.starts_with('/') {
+        bail!(
+            "'{source}' does not lie beside the role: write its path below the role's own directory, without '/' in front"
+        );
+    }
     let source = source.trim_end_matches('/');
     if source
         .split('/')

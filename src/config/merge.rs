@@ -19,7 +19,7 @@ use super::{
 use crate::{
     source::{Diagnostic, Diagnostics, Place, Sources, suggest},
     system::texts,
-    value::secret,
+    value::secret::{self, SHORTEST},
 };
 
 /// A layer of values, in the order in which they win.
@@ -93,6 +93,23 @@ pub(super) struct Layers {
     asked: HashSet<String>,
 }
 
+/// A value from inside the roles.
+#[derive(Debug, Clone)]
+pub(super) struct Inside {
+    pub(super) layer: Layer,
+    pub(super) node: Node,
+    pub(super) is: Is,
+}
+
+/// What a value is, besides itself.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Is {
+    /// Whether it is made up, or depends on a value that is.
+    pub(super) made_up: bool,
+    /// Whether it is a secret, or was computed from one.
+    pub(super) secret: bool,
+}
+
 /// Where the values lie; see `config::Request`.
 #[derive(Debug)]
 pub(super) struct Outside<'r> {
@@ -114,6 +131,16 @@ impl Declared<'_> {
         self.inputs
             .iter()
             .any(|(role, input, _)| input.name == name && scope.is_none_or(|scope| scope == *role))
+    }
+
+    /// Whether the value of this may be a secret: one is declared so, or none is declared, and the name may be mistyped.
+    fn may_be_secret(&self, scope: Option<&str>, name: &str) -> bool {
+        let mut inputs = self
+            .inputs
+            .iter()
+            .filter(|(role, input, _)| input.name == name && scope.is_none_or(|scope| scope == *role))
+            .peekable();
+        inputs.peek().is_none() || inputs.any(|(_, input, _)| input.secret)
     }
 
     fn has_role(&self, role: &str) -> bool {
@@ -147,15 +174,20 @@ impl Layers {
             layers.file(Layer::File, path, declared, sources, mistakes);
         }
         for (name, value) in outside.environment {
-            layers.argument(Layer::Environment, name, value, &format!("GLRL_VAR_{name}"), sources);
+            layers.argument(Layer::Environment, name, value, declared, sources);
         }
         for text in outside.set {
             match text.split_once('=') {
                 Some((name, value)) if !name.is_empty() => {
-                    layers.argument(Layer::Set, name, value, &format!("--set {name}"), sources);
+                    layers.argument(Layer::Set, name, value, declared, sources);
                 }
-                _ => mistakes
-                    .push(Diagnostic::general(format!("--set {text} sets nothing")).hint("write --set NAME=VALUE")),
+                _ => {
+                    // Not with what else stands there, which may be the value.
+                    let end = text.find(|c: char| !c.is_ascii_alphanumeric() && !"_.".contains(c));
+                    let name = end.map_or(text.as_str(), |end| &text[..end]);
+                    mistakes
+                        .push(Diagnostic::general(format!("--set {name} sets nothing")).hint("write --set NAME=VALUE"));
+                }
             }
         }
         for given in &layers.given {
@@ -165,13 +197,19 @@ impl Layers {
         layers
     }
 
-    fn argument(&mut self, layer: Layer, name: &str, value: &str, called: &str, sources: &mut Sources) {
+    fn argument(&mut self, layer: Layer, name: &str, value: &str, declared: &Declared<'_>, sources: &mut Sources) {
+        let called = match layer {
+            Layer::Environment => format!("GLRL_VAR_{name}"),
+            _ => format!("--set {name}"),
+        };
         let value: Arc<str> = value.into();
-        let place = Place::new(sources.add_argument(called, Arc::clone(&value)), 0..value.len());
         let (scope, name) = match name.split_once('.') {
             Some((scope, name)) => (Some(scope.to_owned()), name),
             None => (None, name),
         };
+        let hidden = declared.may_be_secret(scope.as_deref(), name);
+        let file = sources.add_argument(called, Arc::clone(&value), hidden);
+        let place = Place::new(file, 0..value.len());
         self.given.push(Given {
             layer,
             scope,
@@ -194,7 +232,7 @@ impl Layers {
             Ok(None) => return mistakes.push(Diagnostic::general(format!("there is no file {}", path.display()))),
             Err(error) => return mistakes.push(Diagnostic::general(format!("{error:#}"))),
         };
-        let file = sources.add(path.display().to_string(), Arc::clone(&text));
+        let file = sources.add_values(path.display().to_string(), Arc::clone(&text));
         let root = match yaml::parse(file, &text) {
             Ok(root) => root,
             Err(wrong) => return mistakes.extend(wrong),
@@ -202,7 +240,11 @@ impl Layers {
         match root.data {
             Data::Mapping(pairs) => pairs.into_iter().for_each(|pair| self.pair(layer, pair, declared)),
             Data::Null => {}
-            _ => mistakes.push(root.is_not("a map of inputs")),
+            // Not what it is instead: that is the value.
+            _ => mistakes.push(
+                Diagnostic::at(root.place, "a file of values is a map of inputs")
+                    .hint("write NAME: VALUE, with a blank"),
+            ),
         }
     }
 
@@ -241,45 +283,18 @@ impl Layers {
         })
     }
 
-    /// Finds the value of an input among its default, what the including role gives, and the layers from outside. `inside`
-    /// says of each whether it is made up; the answer says it of the value.
+    /// Finds the value of an input among its default, what the including role gives, and the layers from outside.
     pub(super) fn resolve(
         &self,
         role: &str,
         asked: bool,
         input: &Input,
-        inside: Vec<(Layer, Node, bool)>,
+        inside: Vec<Inside>,
         sample: bool,
         mistakes: &mut Diagnostics,
-    ) -> (Explained, bool) {
+    ) -> (Explained, Is) {
         let before = mistakes.0.len();
-        let mut candidates = Vec::with_capacity(inside.len());
-        let mut is_made_up = false;
-        for (layer, node, made_up) in inside.into_iter().filter(|(_, node, _)| !node.is_null()) {
-            candidates.push((layer, node, Written::Yaml));
-            is_made_up = made_up;
-        }
-        for given in self.of(role, asked, &input.name) {
-            is_made_up = false;
-            match &given.value {
-                Raw::Yaml(node) => candidates.push((given.layer, node.clone(), Written::Yaml)),
-                Raw::Argument(text, place) => {
-                    if input.secret {
-                        secret::register(text);
-                    }
-                    match input::argument(&input.declared, *place, text) {
-                        Ok(node) => candidates.push((given.layer, node, Written::Argument)),
-                        Err(wrong) => mistakes.extend(wrong),
-                    }
-                }
-            }
-        }
-        candidates.retain(|(_, node, _)| !node.is_null());
-        if input.secret {
-            for (_, node, _) in &candidates {
-                register(node);
-            }
-        }
+        let mut candidates = self.candidates(role, asked, input, inside, mistakes);
         let mut explained = Explained {
             role: role.to_owned(),
             name: input.name.clone(),
@@ -288,9 +303,15 @@ impl Layers {
             origin: None,
             overrode: Vec::new(),
         };
-        let Some((layer, node, written)) = candidates.pop() else {
+        let Some(Candidate {
+            layer,
+            node,
+            written,
+            mut is,
+        }) = candidates.pop()
+        else {
             if input.optional {
-                return (explained, false);
+                return (explained, Is::default());
             }
             let is_said = input.faulty || mistakes.0.len() > before;
             explained.value = input.declared.sample(&input.name);
@@ -303,29 +324,33 @@ impl Layers {
             } else if !is_said {
                 mistakes.push(missing(role, input));
             }
-            return (explained, true);
+            let made_up = Is {
+                made_up: true,
+                secret: false,
+            };
+            return (explained, made_up);
         };
-        explained.value = match input.declared.check(&node, &input.bounds, written) {
+        let checked = input.declared.check(&node, &input.bounds, written);
+        let checked = checked.and_then(|value| match too_short(&node) {
+            Some(place) if input.secret => Err(short_secret(place, input, layer).into()),
+            _ => Ok(value),
+        });
+        explained.value = match checked {
             Ok(value) => value,
-            Err(_) if input.faulty || is_made_up => input.declared.sample(&input.name),
+            Err(_) if input.faulty || is.made_up => input.declared.sample(&input.name),
             Err(wrong) => {
-                is_made_up = true;
-                mistakes.extend(Diagnostics(
-                    wrong
-                        .0
-                        .into_iter()
-                        .map(|diagnostic| about(diagnostic, input, layer))
-                        .collect(),
-                ));
+                is.made_up = true;
+                let about = |diagnostic| about(diagnostic, input, layer);
+                mistakes.0.extend(wrong.0.into_iter().map(about));
                 input.declared.sample(&input.name)
             }
         };
         explained.overrode = candidates
             .into_iter()
-            .map(|(layer, node, _)| Origin {
-                layer,
-                place: node.place,
-                value: as_it_stands(&node),
+            .map(|candidate| Origin {
+                layer: candidate.layer,
+                place: candidate.node.place,
+                value: as_it_stands(&candidate.node),
             })
             .collect();
         explained.origin = Some(Origin {
@@ -333,8 +358,65 @@ impl Layers {
             place: node.place,
             value: explained.value.clone(),
         });
-        (explained, is_made_up)
+        is.secret |= input.secret && !is.made_up;
+        explained.secret |= is.secret;
+        (explained, is)
     }
+
+    /// All values that an input is given, the weakest first. Of a secret input each is registered.
+    fn candidates(
+        &self,
+        role: &str,
+        asked: bool,
+        input: &Input,
+        inside: Vec<Inside>,
+        mistakes: &mut Diagnostics,
+    ) -> Vec<Candidate> {
+        let mut candidates: Vec<_> = inside
+            .into_iter()
+            .map(|value| Candidate {
+                layer: value.layer,
+                node: value.node,
+                written: Written::Yaml,
+                is: value.is,
+            })
+            .collect();
+        for given in self.of(role, asked, &input.name) {
+            let (node, written) = match &given.value {
+                Raw::Yaml(node) => (Ok(node.clone()), Written::Yaml),
+                Raw::Argument(text, place) => {
+                    if input.secret {
+                        secret::register(text);
+                    }
+                    (input::argument(&input.declared, *place, text), Written::Argument)
+                }
+            };
+            match node {
+                Ok(node) => candidates.push(Candidate {
+                    layer: given.layer,
+                    node,
+                    written,
+                    is: Is::default(),
+                }),
+                Err(wrong) => mistakes.extend(wrong),
+            }
+        }
+        candidates.retain(|candidate| !candidate.node.is_null());
+        if input.secret {
+            for candidate in &candidates {
+                register(&candidate.node);
+            }
+        }
+        candidates
+    }
+}
+
+/// One of the values that an input is given.
+struct Candidate {
+    layer: Layer,
+    node: Node,
+    written: Written,
+    is: Is,
 }
 
 impl Given {
@@ -418,6 +500,24 @@ fn register(node: &Node) {
         Data::Mapping(pairs) => pairs.iter().for_each(|pair| register(&pair.value)),
         Data::Null | Data::Bool(_) | Data::Failed => {}
     }
+}
+
+fn short_secret(place: Place, input: &Input, layer: Layer) -> Diagnostic {
+    let place = if layer == Layer::Default { input.place } else { place };
+    let message = format!("a secret of fewer than {SHORTEST} characters cannot be hidden");
+    Diagnostic::at(place, message).hint("give a longer one, or take 'secret: true' from the input")
+}
+
+/// Where a text or a number stands that is too short for `redact`. Nothing at all is no secret.
+fn too_short(node: &Node) -> Option<Place> {
+    let is_short = match &node.data {
+        Data::Plain(text) | Data::Text(text) => !text.is_empty() && !secret::can_be_hidden(text),
+        Data::Number(number) => !secret::can_be_hidden(&number.to_string()),
+        Data::Sequence(items) => return items.iter().find_map(too_short),
+        Data::Mapping(pairs) => return pairs.iter().find_map(|pair| too_short(&pair.value)),
+        Data::Null | Data::Bool(_) | Data::Failed => false,
+    };
+    is_short.then_some(node.place)
 }
 
 /// A value that was overridden, whether or not it is one of the input's type.

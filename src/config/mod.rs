@@ -19,6 +19,7 @@ mod role;
 mod role_context;
 mod scalar;
 mod scope;
+mod secrets;
 mod settings;
 mod templates;
 mod yaml;
@@ -31,7 +32,7 @@ use std::{collections::HashMap, fmt, path::PathBuf, rc::Rc};
 use serde_json::Value;
 
 use crate::{
-    graph::Declaration,
+    graph::{self, Declaration},
     source::{Diagnostic, Diagnostics, Sources},
     value::Id,
 };
@@ -168,6 +169,7 @@ fn load_from(library: &library::Library, request: &Request<'_>) -> Result<Loaded
         mistakes.push(Diagnostic::general("no role is asked for").hint("name one: --role NAME"));
     }
     let roles = include::Roles::read(&request.roles, library, &mut sources, &mut mistakes);
+    let are_read = mistakes.0.is_empty();
     let asked: Vec<_> = request.roles.iter().filter_map(|name| roles.get(name)).collect();
     let declared = merge::Declared {
         library,
@@ -188,13 +190,16 @@ fn load_from(library: &library::Library, request: &Request<'_>) -> Result<Loaded
         set: &request.set,
     };
     // A role that cannot be read declares nothing, and every value would seem to be undeclared.
-    let layers = if mistakes.0.is_empty() {
+    let layers = if are_read {
         merge::Layers::read(&outside, &declared, &mut sources, &mut mistakes)
     } else {
         merge::Layers::read(&outside, &declared, &mut sources, &mut Diagnostics::default())
     };
     let facts = scope::FactTable::new(request.facts);
     let mut work = instance::Work::new(&roles, &layers, &facts, request.samples, sources, mistakes);
+    if !are_read {
+        work.unread.anything();
+    }
     for role in &asked {
         work.asked = role.name.as_str().into();
         work.role(role, true, &[], None);
@@ -211,7 +216,11 @@ fn load_from(library: &library::Library, request: &Request<'_>) -> Result<Loaded
             values: work.explained,
         })
     } else {
-        let diagnostics = in_order(diagnostics);
+        // What is wrong with the order of what could be read is said along with it.
+        let declarations = one_of_each(work.declarations);
+        let mut diagnostics = diagnostics;
+        diagnostics.extend(graph::mistakes(&declarations, &|id| work.unread.may_have(id)));
+        let diagnostics = diagnostics.in_order();
         Err(Failure { sources, diagnostics })
     }
 }
@@ -230,14 +239,6 @@ fn one_of_each(declarations: Vec<Declaration>) -> Vec<Declaration> {
         (declaration.skipped.is_none() || wanted.get(&declaration.id) == Some(&index)).then_some(declaration)
     };
     declarations.into_iter().enumerate().filter_map(keep).collect()
-}
-
-/// File by file, from top to bottom; each mistake once, however many ways lead to it.
-fn in_order(diagnostics: Diagnostics) -> Diagnostics {
-    let mut all = diagnostics.0;
-    all.sort_by(|a, b| (a.place, &a.message).cmp(&(b.place, &b.message)));
-    all.dedup();
-    Diagnostics(all)
 }
 
 impl role::RoleFile {

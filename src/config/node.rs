@@ -11,7 +11,10 @@ use std::{
 use serde_json::{Number, Value};
 
 use super::scalar::{self, Plain};
-use crate::source::{Diagnostic, Place, suggest};
+use crate::{
+    source::{Diagnostic, Place, suggest},
+    value::secret::redact,
+};
 
 /// A piece of text that is shared with the file it stands in, as most scalars are word for word what the file says.
 #[derive(Debug, Clone)]
@@ -252,6 +255,8 @@ impl Node {
 /// A text in quotes, shortened to what fits in a message.
 fn quoted(text: &str) -> String {
     const LONGEST: usize = 40;
+    // Before it is cut: half of a secret is known to nobody.
+    let text = redact(text);
     let line = text.lines().next().unwrap_or_default();
     if line.chars().count() > LONGEST {
         format!("the text '{}…'", line.chars().take(LONGEST).collect::<String>())

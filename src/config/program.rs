@@ -7,12 +7,15 @@ use std::sync::{Arc, LazyLock};
 
 use cel::{
     Context, Env, ExecutionError, Value as Cel,
-    common::ast::{Expr, IdedExpr},
+    common::ast::{Expr, IdedExpr, LiteralValue},
     objects::Key,
 };
 use serde_json::{Map, Number, Value};
 
-use super::scope::{Problem, ROOTS, Scope};
+use super::{
+    scope::{Problem, ROOTS, Scope},
+    secrets::Plain,
+};
 use crate::source::suggest;
 
 /// Names that CEL gives to its types.
@@ -47,8 +50,10 @@ static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| {
 /// A compiled expression, and what it needs to be given.
 #[derive(Debug)]
 pub(super) struct Program {
-    program: cel::Program,
+    compiled: cel::Program,
     names: Vec<Name>,
+    /// Texts and numbers that stand in it.
+    literals: Vec<Value>,
 }
 
 /// `inputs.size` in an expression, or `inputs` alone.
@@ -88,15 +93,24 @@ impl Program {
         match names.problem {
             Some(problem) => Err(problem),
             None => Ok(Self {
-                program,
+                compiled: program,
                 names: names.found,
+                literals: names.literals,
             }),
         }
     }
 
-    /// The expression's value.
+    /// Whether it reads what is secret.
+    pub(super) fn reads_secret(&self, scope: &Scope<'_>) -> bool {
+        self.names
+            .iter()
+            .any(|name| scope.is_secret(&name.root, name.member.as_deref()))
+    }
+
+    /// The expression's value. What it makes of a secret is registered as one.
     pub(super) fn execute(&self, scope: &Scope<'_>) -> Result<Value, Problem> {
         let mut context = Context::with_env(Arc::clone(&ENV));
+        let mut secret = self.reads_secret(scope).then(|| Plain::of(&self.literals));
         for root in ROOTS {
             let mut members = self.names.iter().filter(|name| name.root == root).peekable();
             if members.peek().is_none() {
@@ -108,10 +122,18 @@ impl Program {
                     Some(member) => {
                         let value = scope.member(root, member);
                         let value = value.map_err(|problem| problem.part(format!("{root}.{member}")))?;
+                        if let Some(plain) = &mut secret {
+                            plain.add(value, scope.is_secret(root, Some(member)));
+                        }
                         map.insert(member.clone(), value.clone());
                     }
                     None => {
                         if let Value::Object(all) = scope.whole(root).map_err(|problem| problem.part(root))? {
+                            if let Some(plain) = &mut secret {
+                                for (member, value) in &all {
+                                    plain.add(value, scope.is_secret(root, Some(member)));
+                                }
+                            }
                             map.extend(all);
                         }
                     }
@@ -119,7 +141,13 @@ impl Program {
             }
             context.add_variable_from_value(root, to_cel(&Value::Object(map)));
         }
-        from_cel(&self.program.execute(&context).map_err(explain)?)
+        let result = self.compiled.execute(&context);
+        let Some(plain) = secret else {
+            return from_cel(&result.map_err(explain)?);
+        };
+        let value = from_cel(&result.map_err(explain_secret)?)?;
+        plain.register_others(&value);
+        Ok(value)
     }
 }
 
@@ -143,6 +171,7 @@ struct Names {
     found: Vec<Name>,
     /// Variables of the comprehensions around.
     bound: Vec<String>,
+    literals: Vec<Value>,
     problem: Option<Problem>,
 }
 
@@ -202,7 +231,14 @@ impl Names {
                 self.problem
                     .get_or_insert(Problem::new(message).part(&structure.type_name));
             }
-            Expr::Literal(_) | Expr::Unspecified => {}
+            Expr::Literal(literal) => match literal {
+                LiteralValue::String(text) => self.literals.push(Value::from(text.inner())),
+                LiteralValue::Int(number) => self.literals.push(Value::from(*number.inner())),
+                LiteralValue::UInt(number) => self.literals.push(Value::from(*number.inner())),
+                LiteralValue::Double(number) => self.literals.push(Value::from(*number.inner())),
+                _ => {}
+            },
+            Expr::Unspecified => {}
         }
     }
 
@@ -258,6 +294,23 @@ fn explain(error: ExecutionError) -> Problem {
         ExecutionError::FunctionError { function, message } => Problem::of_values(format!("{function}(): {message}")),
         other => Problem::of_values(format!("this cannot be evaluated: {other}")),
     }
+}
+
+/// The same where the expression reads a secret: a message that may quote a value does not.
+fn explain_secret(error: ExecutionError) -> Problem {
+    let message = match error {
+        ExecutionError::NoSuchKey(_) => "there is no such key; which is not shown",
+        ExecutionError::FunctionError { .. } => "a function refuses its argument; why is not shown",
+        ExecutionError::UndeclaredReference(_)
+        | ExecutionError::NoSuchOverload(_)
+        | ExecutionError::ValuesNotComparable(..)
+        | ExecutionError::UnsupportedBinaryOperator(..)
+        | ExecutionError::DivisionByZero(_)
+        | ExecutionError::RemainderByZero(_)
+        | ExecutionError::IndexOutOfBounds(_) => return explain(error),
+        _ => "this cannot be evaluated; why is not shown",
+    };
+    Problem::of_values(format!("{message}, since this reads a secret"))
 }
 
 /// An operator or function, and the types it does not take.

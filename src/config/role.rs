@@ -40,7 +40,15 @@ const KEYS: [&str; 6] = ["role", "description", "inputs", "vars", "includes", "r
 
 impl RoleFile {
     /// Takes a role file apart. What is wrong is left out, with a diagnostic.
-    pub(super) fn read(root: Node, asked_for: &str, path: String, home: Home, mistakes: &mut Diagnostics) -> Self {
+    /// `in_roles`: it lies where a role is found by the name of its file.
+    pub(super) fn read(
+        root: Node,
+        asked_for: &str,
+        in_roles: bool,
+        path: String,
+        home: Home,
+        mistakes: &mut Diagnostics,
+    ) -> Self {
         let mut role = Self {
             name: asked_for.to_owned(),
             description: None,
@@ -64,7 +72,7 @@ impl RoleFile {
             match &*pair.key {
                 "role" => {
                     if let Some(name) = take::<String>(&pair, mistakes) {
-                        check_role_name(&name, pair.value.place, mistakes);
+                        check_role_name(&name, in_roles.then_some(asked_for), pair.value.place, mistakes);
                         role.name = name;
                     }
                 }
@@ -124,7 +132,7 @@ fn list(pair: Pair, mistakes: &mut Diagnostics) -> Vec<Node> {
     }
 }
 
-fn check_role_name(name: &str, place: Place, mistakes: &mut Diagnostics) {
+fn check_role_name(name: &str, file: Option<&str>, place: Place, mistakes: &mut Diagnostics) {
     let well_formed = name.starts_with(|c: char| c.is_ascii_lowercase())
         && name
             .bytes()
@@ -132,6 +140,9 @@ fn check_role_name(name: &str, place: Place, mistakes: &mut Diagnostics) {
     if !well_formed {
         let hint = "write lower-case letters, digits, '-' and '_', as in nfs-client";
         mistakes.push(Diagnostic::at(place, format!("'{name}' cannot be the name of a role")).hint(hint));
+    } else if let Some(file) = file.filter(|file| *file != name) {
+        let message = format!("the role '{name}' lies in {file}.yml, where nobody finds it by its name");
+        mistakes.push(Diagnostic::at(place, message).hint(format!("write role: {file}, or call the file {name}.yml")));
     }
 }
 

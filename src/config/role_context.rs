@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::{
     role::RoleFile,
     scope::Scope,
-    templates::{TemplateError, Templates},
+    templates::{self, TemplateError, Templates},
 };
 use crate::{
     resource::Role,
@@ -119,16 +119,15 @@ impl<'c> RoleContext<'c> {
                 );
             }
         }
-        let named = facts::NAMES
-            .iter()
-            .filter(|name| text.contains(&format!("facts.{name}")));
+        let named = templates::facts_named(text);
         let mut found = Map::new();
-        for name in named {
-            let value = self
-                .scope
-                .member("facts", name)
-                .map_err(|problem| anyhow::anyhow!(problem.message))?;
-            found.insert((*name).to_owned(), value.clone());
+        for name in named.as_deref().unwrap_or(&facts::NAMES) {
+            match self.scope.member("facts", name) {
+                Ok(value) => drop(found.insert((*name).to_owned(), value.clone())),
+                Err(problem) if named.is_some() => anyhow::bail!(problem.message),
+                // Of all of them, one that cannot be read may not be meant.
+                Err(_) => {}
+            }
         }
         values.insert("facts".to_owned(), Value::Object(found));
         values.extend(vars.clone());

@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 
 use serde_json::{Map, Value, json};
 
-use super::made_up::MadeUp;
+use super::{made_up::MadeUp, role::RoleFile, secrets::Secrets};
 use crate::{
     source::suggest,
     system::facts::{self, Facts},
@@ -49,11 +49,14 @@ pub(super) struct Each {
     pub(super) value: Value,
     /// Whether what is repeated is made up.
     pub(super) made_up: bool,
+    /// Whether its values are secret.
+    pub(super) secret: bool,
 }
 
 /// Everything that an expression sees.
 #[derive(Clone, Copy)]
 pub(super) struct Scope<'s> {
+    pub(super) file: &'s RoleFile,
     /// `{"name": …}`.
     pub(super) role: &'s Value,
     pub(super) inputs: &'s Values,
@@ -61,6 +64,7 @@ pub(super) struct Scope<'s> {
     pub(super) facts: &'s FactTable<'s>,
     pub(super) each: Option<&'s Each>,
     pub(super) made_up: &'s MadeUp,
+    pub(super) secrets: &'s Secrets,
 }
 
 impl<'s> Scope<'s> {
@@ -74,11 +78,21 @@ impl<'s> Scope<'s> {
         !self.made_up.is_empty() || self.each.is_some_and(|each| each.made_up)
     }
 
+    /// Whether a member of a root, or any where none is named, holds what is secret. Keys of a map do not.
+    pub(super) fn is_secret(&self, root: &str, member: Option<&str>) -> bool {
+        match root {
+            "each" => member != Some("key") && self.each.is_some_and(|each| each.secret),
+            _ => self.secrets.has(root, member),
+        }
+    }
+
     /// `inputs.NAME`, `facts.NAME`, `each.key`…
     pub(super) fn member(&self, root: &str, name: &str) -> Result<&'s Value, Problem> {
         let in_map = |map: &'s Values, what: &str| {
-            map.get(name)
-                .ok_or_else(|| Problem::unknown(what, name, map.keys().map(String::as_str)))
+            map.get(name).ok_or_else(|| {
+                self.below(what, name)
+                    .unwrap_or_else(|| Problem::unknown(what, name, map.keys().map(String::as_str)))
+            })
         };
         match (root, self.each) {
             ("inputs", _) => in_map(self.inputs, "input"),
@@ -95,6 +109,25 @@ impl<'s> Scope<'s> {
             ("each", None) => Err(Problem::new("'each' is known beside 'for_each' only")),
             _ => Err(Problem::unknown("name", root, ROOTS)),
         }
+    }
+
+    /// The problem of a name that is declared, but not above what reads it.
+    fn below(&self, what: &str, name: &str) -> Option<Problem> {
+        let (is_there, hint) = match what {
+            "input" => (
+                self.file.inputs.iter().any(|input| input.name == name),
+                "a default sees the inputs above it: move that one up",
+            ),
+            _ if self.inputs.len() < self.file.inputs.len() => (
+                self.file.vars.iter().any(|pair| &*pair.key == name),
+                "a default sees facts and the inputs above it, and no vars",
+            ),
+            _ => (
+                self.file.vars.iter().any(|pair| &*pair.key == name),
+                "vars see those above them: move that one up",
+            ),
+        };
+        is_there.then(|| Problem::new(format!("the {what} '{name}' is not known yet")).hint(hint))
     }
 
     /// All members of a root, as one map.

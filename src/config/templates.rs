@@ -6,7 +6,11 @@
 
 use std::{cell::RefCell, sync::Arc};
 
-use handlebars::{Handlebars, RenderErrorReason, TemplateError as TemplateSyntax, handlebars_helper};
+use handlebars::{
+    Context, Handlebars, Helper, HelperResult, Output, RenderContext, RenderErrorReason, Template,
+    TemplateError as TemplateSyntax, handlebars_helper,
+    template::{HelperTemplate, Parameter, TemplateElement},
+};
 use serde_json::Value;
 
 use crate::{source::suggest, system::facts};
@@ -15,6 +19,59 @@ handlebars_helper!(join: |list: array, separator: str| {
     list.iter().map(text).collect::<Vec<_>>().join(separator)
 });
 handlebars_helper!(json: |value: Json| serde_json::to_string_pretty(value).unwrap_or_default());
+
+/// What `{{PATH}}` becomes before it is rendered: Handlebars itself writes `[object]` for a map. No template can call it by this name.
+const SHOW: &str = "show a value";
+const IS_A_LIST: &str = " is a list, which text cannot hold";
+const IS_A_MAP: &str = " is a map, which text cannot hold";
+/// Helpers that stand alone are called, whatever there is of that name.
+const HELPERS: [&str; 2] = ["join", "json"];
+
+/// Writes a scalar.
+fn show(
+    helper: &Helper<'_>,
+    _: &Handlebars<'_>,
+    _: &Context,
+    _: &mut RenderContext<'_, '_>,
+    out: &mut dyn Output,
+) -> HelperResult {
+    let Some(value) = helper.param(0) else { return Ok(()) };
+    let path = || value.relative_path().map_or("this", String::as_str);
+    if value.is_value_missing() {
+        return Err(RenderErrorReason::MissingVariable(value.relative_path().cloned()).into());
+    }
+    match value.value() {
+        Value::Null => Ok(()),
+        Value::Array(_) => Err(RenderErrorReason::Other(format!("{}{IS_A_LIST}", path())).into()),
+        Value::Object(_) => Err(RenderErrorReason::Other(format!("{}{IS_A_MAP}", path())).into()),
+        scalar => Ok(out.write(&text(scalar))?),
+    }
+}
+
+/// Has all `{{PATH}}` of a template written by `show`.
+fn show_values(template: &mut Template) {
+    for element in &mut template.elements {
+        match element {
+            TemplateElement::Expression(tag) | TemplateElement::HtmlExpression(tag) => show_value(tag),
+            TemplateElement::HelperBlock(block) => {
+                block
+                    .template
+                    .iter_mut()
+                    .chain(&mut block.inverse)
+                    .for_each(show_values);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn show_value(tag: &mut HelperTemplate) {
+    let is_helper = tag.name.as_name().is_some_and(|name| HELPERS.contains(&name));
+    if tag.params.is_empty() && tag.hash.is_empty() && !is_helper {
+        let name = std::mem::replace(&mut tag.name, Parameter::Name(SHOW.to_owned()));
+        tag.params.push(name);
+    }
+}
 
 fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
@@ -43,6 +100,7 @@ impl Default for Templates {
         registry.register_escape_fn(handlebars::no_escape);
         registry.register_helper("join", Box::new(join));
         registry.register_helper("json", Box::new(json));
+        registry.register_helper(SHOW, Box::new(show));
         Self(RefCell::new(registry))
     }
 }
@@ -58,15 +116,21 @@ impl Templates {
             hint,
         };
         if !self.0.borrow().has_template(name) {
-            let registered = self.0.borrow_mut().register_template_string(name, text);
-            registered.map_err(|wrong| error(wrong.pos(), syntax(&wrong, text), None))?;
+            let mut template = Template::compile(text).map_err(|wrong| match unclosed(text) {
+                Some((offset, block)) => error(
+                    Some(line_column(text, offset)),
+                    format!("{{{{#{block}}}}} is opened here and never closed"),
+                    Some(format!("close it: {{{{/{block}}}}}")),
+                ),
+                None => error(wrong.pos(), syntax(&wrong, text), None),
+            })?;
+            show_values(&mut template);
+            template.name = Some(name.to_owned());
+            self.0.borrow_mut().register_template(name, template);
         }
         if let Some((offset, path)) = undeclared(text, values) {
-            let before = &text[..offset];
-            let line = before.matches('\n').count() + 1;
-            let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
             return Err(error(
-                Some((line, column)),
+                Some(line_column(text, offset)),
                 format!("there is no {path}"),
                 nearest(path, values),
             ));
@@ -83,6 +147,12 @@ impl Templates {
                 RenderErrorReason::ParamNotFoundForIndex(helper, index) => {
                     error(at, format!("value {} of '{helper}' is not there", index + 1), None)
                 }
+                RenderErrorReason::Other(message) => {
+                    let hint = message.strip_suffix(IS_A_LIST).map(|path| {
+                        format!("join it: {{{{join {path} \",\"}}}}, or take each: {{{{#each {path}}}}}…{{{{/each}}}}")
+                    });
+                    error(at, message.clone(), hint)
+                }
                 RenderErrorReason::HelperNotFound(helper) => error(at, format!("there is no helper '{helper}'"), None),
                 RenderErrorReason::PartialNotFound(partial) => error(
                     at,
@@ -93,6 +163,34 @@ impl Templates {
             }
         })
     }
+}
+
+/// Line and column of a byte, counted from 1.
+fn line_column(text: &str, offset: usize) -> (usize, usize) {
+    let before = &text[..offset];
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    (before.matches('\n').count() + 1, column)
+}
+
+/// The outermost block that is never closed: where its tag stands, and its helper.
+fn unclosed(text: &str) -> Option<(usize, &str)> {
+    let mut open: Vec<(usize, &str)> = Vec::new();
+    for (start, tag) in tags(text) {
+        let tag = tag.trim_start_matches('~');
+        let name = |tag: &'_ str| {
+            tag.trim_start()
+                .split(|c: char| c.is_whitespace() || c == '~')
+                .next()
+                .map(str::len)
+        };
+        if let Some(inside) = tag.strip_prefix('#') {
+            let inside = inside.trim_start();
+            open.push((start - 2, &inside[..name(inside).unwrap_or_default()]));
+        } else if tag.starts_with('/') {
+            open.pop();
+        }
+    }
+    open.into_iter().next()
 }
 
 /// A syntax error without the parser's list of what it would have liked.
@@ -151,6 +249,19 @@ fn undeclared<'t>(text: &'t str, values: &Value) -> Option<(usize, &'t str)> {
     None
 }
 
+/// The facts that a template names, `None` where it takes them as a whole: `{{#with facts}}`.
+pub(super) fn facts_named(text: &str) -> Option<Vec<&'static str>> {
+    let is_whole = tags(text).any(|(_, tag)| {
+        tag.match_indices("facts").any(|(at, word)| {
+            let is_name = |c: char| c.is_alphanumeric() || "_-".contains(c);
+            let around = (tag[..at].chars().next_back(), tag[at + word.len()..].chars().next());
+            !around.0.is_some_and(is_name) && !around.1.is_some_and(|c| is_name(c) || c == '.')
+        })
+    });
+    let named = |name: &&str| text.contains(&format!("facts.{name}"));
+    (!is_whole).then(|| facts::NAMES.into_iter().filter(named).collect())
+}
+
 /// What stands between `{{` and `}}`, and where; comments and escaped tags are left out.
 fn tags(text: &str) -> impl Iterator<Item = (usize, &str)> {
     text.match_indices("{{").filter_map(move |(at, _)| {
@@ -190,6 +301,7 @@ fn nearest(path: &str, values: &Value) -> Option<String> {
             };
             return Some(match suggest(name, names.iter().copied()) {
                 Some(near) => format!("did you mean '{near}'?"),
+                None if names.is_empty() => return None,
                 None => format!("there are: {}", names.join(", ")),
             });
         };

@@ -4,6 +4,7 @@ use std::{cmp::Reverse, collections::BinaryHeap};
 
 use petgraph::{
     Direction::{Incoming, Outgoing},
+    algo::tarjan_scc,
     graph::{DiGraph, NodeIndex},
     visit::EdgeRef,
 };
@@ -35,22 +36,25 @@ pub(super) fn order(declarations: &[Declaration], edges: &DiGraph<(), Edge>) -> 
     if order.len() == declarations.len() {
         Ok(order)
     } else {
-        Err(draw(declarations, edges, &waiting).into())
+        let mut circles: Vec<_> = tarjan_scc(edges).into_iter().filter(|nodes| nodes.len() > 1).collect();
+        circles.sort_by_key(|nodes| nodes.iter().min().copied());
+        let drawn = circles.iter().map(|nodes| draw(declarations, edges, nodes));
+        Err(Diagnostics(drawn.collect()))
     }
 }
 
-/// Draws one cycle among the resources that are still waiting.
-fn draw(declarations: &[Declaration], edges: &DiGraph<(), Edge>, waiting: &[usize]) -> Diagnostic {
+/// Draws one cycle among resources of which each waits for all others.
+fn draw(declarations: &[Declaration], edges: &DiGraph<(), Edge>, among: &[NodeIndex]) -> Diagnostic {
     // Each of them waits for another of them: going backwards long enough closes a circle.
-    let start = waiting.iter().position(|&count| count > 0).unwrap_or_default();
+    let start = among.iter().min().copied().unwrap_or_default().index();
     let mut path: Vec<(usize, &Edge)> = Vec::new();
     let mut node = start;
-    let mut seen = vec![usize::MAX; waiting.len()];
+    let mut seen = vec![usize::MAX; declarations.len()];
     while seen[node] == usize::MAX {
         seen[node] = path.len();
         let Some(edge) = edges
             .edges_directed(NodeIndex::new(node), Incoming)
-            .find(|edge| waiting[edge.source().index()] > 0)
+            .find(|edge| among.contains(&edge.source()))
         else {
             break;
         };

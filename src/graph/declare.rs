@@ -10,9 +10,8 @@ use crate::{
     value::{AbsPath, Id},
 };
 
-/// From ids to indices; errors for an id, or a path, that two resources claim.
-pub(super) fn declare(declarations: &[Declaration]) -> Result<HashMap<Id, usize>, Diagnostics> {
-    let mut wrong = Diagnostics::default();
+/// From ids to indices, and what is wrong: an id, or a path, that two resources claim.
+pub(super) fn declare(declarations: &[Declaration], wrong: &mut Diagnostics) -> HashMap<Id, usize> {
     let mut index = HashMap::with_capacity(declarations.len());
     let mut paths: HashMap<Box<Path>, usize> = HashMap::new();
     let mut wholes: HashMap<AbsPath, usize> = HashMap::new();
@@ -20,7 +19,9 @@ pub(super) fn declare(declarations: &[Declaration]) -> Result<HashMap<Id, usize>
     let mut parts: Vec<(AbsPath, usize)> = Vec::new();
     let mut made: Vec<(AbsPath, usize)> = Vec::new();
     for (here, declaration) in declarations.iter().enumerate() {
-        if let Some(first) = index.insert(declaration.id.clone(), here) {
+        // What names it means the first.
+        let first = *index.entry(declaration.id.clone()).or_insert(here);
+        if first != here {
             let first: &Declaration = &declarations[first];
             wrong.push(
                 Diagnostic::at(declaration.place, format!("{} is declared twice", declaration.id))
@@ -100,5 +101,5 @@ pub(super) fn declare(declarations: &[Declaration]) -> Result<HashMap<Id, usize>
             .hint("drop one of them"),
         );
     }
-    wrong.or(index)
+    index
 }

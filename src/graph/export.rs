@@ -1,11 +1,12 @@
 //! The graph for other programs' eyes: Graphviz, Mermaid, JSON.
 
-use std::fmt::Write;
+use std::{borrow::Cow, fmt::Write};
 
 use petgraph::visit::EdgeRef;
 use serde_json::json;
 
 use super::{Edge, Graph};
+use crate::value::secret::redact;
 
 /// A format to write the graph in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -36,13 +37,13 @@ impl Graph {
 
     fn dot(&self) -> String {
         let mut text = String::from("digraph glrl {\n  rankdir=LR;\n  node [shape=box, fontname=\"monospace\"];\n");
-        for declaration in &self.declarations {
+        for (index, declaration) in self.declarations.iter().enumerate() {
             let style = if declaration.skipped.is_some() {
                 " [style=dashed]"
             } else {
                 ""
             };
-            let _ = writeln!(text, "  {:?}{style};", declaration.id.as_str());
+            let _ = writeln!(text, "  {:?}{style};", self.name(index));
         }
         for (from, to, edge) in self.arrows() {
             let style = match edge {
@@ -58,8 +59,8 @@ impl Graph {
 
     fn mermaid(&self) -> String {
         let mut text = String::from("flowchart LR\n");
-        for (index, declaration) in self.declarations.iter().enumerate() {
-            let name = declaration.id.as_str().replace('"', "#quot;");
+        for index in 0..self.declarations.len() {
+            let name = self.name(index).replace('"', "#quot;");
             let _ = writeln!(text, "  n{index}[\"{name}\"]");
         }
         for (from, to, edge) in self.arrows() {
@@ -80,7 +81,7 @@ impl Graph {
             .map(|&index| {
                 json!({
                     "id": self.name(index),
-                    "skipped": self.declarations[index].skipped,
+                    "skipped": self.declarations[index].skipped.as_deref().map(redact),
                 })
             })
             .collect();
@@ -103,7 +104,12 @@ impl Graph {
         text
     }
 
-    fn name(&self, index: usize) -> &str {
-        self.declarations[index].id.as_str()
+    /// A resource's name without secrets, which all formats quote in ways of their own. Two names that differ only in a secret are
+    /// told apart by their place in the files.
+    fn name(&self, index: usize) -> Cow<'_, str> {
+        match redact(self.declarations[index].id.as_str()) {
+            Cow::Owned(redacted) => Cow::Owned(format!("{redacted} #{}", index + 1)),
+            name @ Cow::Borrowed(_) => name,
+        }
     }
 }

@@ -10,9 +10,14 @@ use crate::{
     value::Id,
 };
 
-/// A graph of the explicit edges; errors for references to nothing and to oneself.
-pub(super) fn link(declarations: &[Declaration], index: &HashMap<Id, usize>) -> Result<DiGraph<(), Edge>, Diagnostics> {
-    let mut wrong = Diagnostics::default();
+/// A graph of the explicit edges, and what is wrong: references to nothing and to oneself. `unread`: whether a resource of this name
+/// may be among those that could not be read.
+pub(super) fn link(
+    declarations: &[Declaration],
+    index: &HashMap<Id, usize>,
+    unread: &dyn Fn(&Id) -> bool,
+    wrong: &mut Diagnostics,
+) -> DiGraph<(), Edge> {
     let mut edges = DiGraph::with_capacity(declarations.len(), declarations.len());
     for _ in declarations {
         edges.add_node(());
@@ -27,6 +32,7 @@ pub(super) fn link(declarations: &[Declaration], index: &HashMap<Id, usize>) -> 
                 None
             }
             Some(&there) => Some(NodeIndex::new(there)),
+            None if unread(&reference.id) => None,
             None => {
                 wrong.push(
                     Diagnostic::at(reference.place, format!("no resource {} is declared", reference.id))
@@ -52,5 +58,5 @@ pub(super) fn link(declarations: &[Declaration], index: &HashMap<Id, usize>) -> 
             }
         }
     }
-    wrong.or(edges)
+    edges
 }

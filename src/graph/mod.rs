@@ -21,7 +21,10 @@ pub use declaration::{Declaration, Reference, Retry};
 pub use export::Format;
 pub use target::Selection;
 
-use crate::source::{Diagnostics, Place};
+use crate::{
+    source::{Diagnostics, Place},
+    value::Id,
+};
 
 /// Why one resource comes before another.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,12 +47,7 @@ pub struct Graph {
 
 /// Builds the graph: each pass with its reason.
 pub fn build(mut declarations: Vec<Declaration>) -> Result<Graph, Diagnostics> {
-    // Each resource once, each path in one hand.
-    let index = declare::declare(&declarations)?;
-    // What the role says: needs, before, notify.
-    let mut edges = link::link(&declarations, &index)?;
-    // An order of the explicit edges alone, or the cycle they make.
-    let explicit = cycle::order(&declarations, &edges)?;
+    let (mut edges, explicit) = explicit(&declarations, &|_| false)?;
     // What follows from what resources provide and require; never against the explicit order.
     imply::imply(&declarations, &mut edges, &explicit);
     let order = cycle::order(&declarations, &edges)?;
@@ -60,6 +58,33 @@ pub fn build(mut declarations: Vec<Declaration>) -> Result<Graph, Diagnostics> {
         edges,
         order,
     })
+}
+
+/// What is wrong with the order of these resources, among which there are some missing that could not be read: `unread` says whether
+/// a name may be one of theirs.
+pub fn mistakes(declarations: &[Declaration], unread: &dyn Fn(&Id) -> bool) -> Diagnostics {
+    explicit(declarations, unread).err().unwrap_or_default()
+}
+
+/// The edges that the role says, and an order of them. What is wrong in any pass is said together.
+fn explicit(
+    declarations: &[Declaration],
+    unread: &dyn Fn(&Id) -> bool,
+) -> Result<(DiGraph<(), Edge>, Vec<usize>), Diagnostics> {
+    let mut wrong = Diagnostics::default();
+    // Each resource once, each path in one hand.
+    let index = declare::declare(declarations, &mut wrong);
+    // What the role says: needs, before, notify.
+    let edges = link::link(declarations, &index, unread, &mut wrong);
+    // An order of the explicit edges alone, or the cycles they make.
+    match cycle::order(declarations, &edges) {
+        Ok(order) => wrong.or((edges, order)),
+        Err(circles) => {
+            wrong.extend(circles);
+            Err(wrong)
+        }
+    }
+    .map_err(Diagnostics::in_order)
 }
 
 impl Graph {

@@ -139,8 +139,8 @@ fn mistakes_are_all_reported() {
     one.notify.push(to("file:a"));
     let wrong = build(vec![one, thing("file:b", &[path("/b")], &[])]).unwrap_err();
     let messages: Vec<&str> = wrong.0.iter().map(|one| one.message.as_str()).collect();
-    assert_eq!(messages, ["no resource flie:b is declared", "file:a names itself"]);
-    assert_eq!(wrong.0[0].hint.as_deref(), Some("did you mean 'file:b'?"));
+    assert_eq!(messages, ["file:a names itself", "no resource flie:b is declared"]);
+    assert_eq!(wrong.0[1].hint.as_deref(), Some("did you mean 'file:b'?"));
 
     let twice = build(vec![
         thing("file:a", &[path("/a")], &[]),
@@ -216,6 +216,40 @@ fn a_cycle_is_drawn() {
 }
 
 #[test]
+fn what_is_wrong_in_every_pass_is_said_together() {
+    let claimed = |id: &str| thing(id, &[path("/a")], &[]);
+    let needing = |id: &str, needs: &[&str]| {
+        let mut thing = thing(id, &[], &[]);
+        thing.needs.extend(needs.iter().map(|id| to(id)));
+        thing
+    };
+    let wrong = build(vec![
+        claimed("file:/a"),
+        claimed("directory:/a"),
+        needing("k:self", &["k:self"]),
+        needing("k:lost", &["k:nowhere"]),
+        needing("k:1", &["k:2"]),
+        needing("k:2", &["k:1"]),
+        needing("k:3", &["k:4"]),
+        needing("k:4", &["k:3"]),
+        thing("k:1", &[], &[]),
+    ])
+    .unwrap_err();
+    let messages: Vec<_> = wrong.0.iter().map(|one| one.message.as_str()).collect();
+    assert_eq!(
+        messages,
+        [
+            "/a has two owners: file:/a and directory:/a",
+            "k:1 is declared twice",
+            "k:self names itself",
+            "no resource k:nowhere is declared",
+            "these resources wait for each other: k:1 needs k:2 needs k:1",
+            "these resources wait for each other: k:3 needs k:4 needs k:3",
+        ]
+    );
+}
+
+#[test]
 fn a_selection_takes_what_it_needs_along() {
     let mut app = thing("k:app", &[], &[]);
     app.needs.push(to("k:base"));
@@ -249,6 +283,24 @@ fn exports_name_every_edge() {
     );
     assert!(graph.export(Format::Mermaid).contains("n0 ==>|notifies| n1"));
     assert!(graph.export(Format::Json).contains("\"because\": \"notifies\""));
+}
+
+#[test]
+fn exports_hide_secrets_and_tell_apart_what_differs_in_them() {
+    for secret in ["first\"horse", "second\\horse"] {
+        crate::value::secret::register(secret);
+    }
+    let mut a = thing("file:/a/first\"horse", &[], &[]);
+    a.notify.push(to("file:/a/second\\horse"));
+    let graph = build(vec![a, thing("file:/a/second\\horse", &[], &[])]).unwrap();
+    for (format, edge) in [
+        (Format::Dot, "\"file:/a/‹secret› #1\" -> \"file:/a/‹secret› #2\""),
+        (Format::Mermaid, "n1[\"file:/a/‹secret› #2\"]"),
+        (Format::Json, "\"to\": \"file:/a/‹secret› #2\""),
+    ] {
+        let text = graph.export(format);
+        assert!(text.contains(edge) && !text.contains("horse"), "{text}");
+    }
 }
 
 proptest! {

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, fmt::Write as _, ops::Range};
 
-use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Snippet};
+use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Snippet};
 use serde_json::{Value, json};
 
 use super::{
@@ -80,7 +80,18 @@ pub fn one(diagnostic: &Diagnostic, sources: &Sources, width: usize) -> String {
         let file = first.file;
         let (here, elsewhere) = places.into_iter().partition(|(place, ..)| place.file == file);
         places = elsewhere;
-        group = group.element(excerpt(sources, file, here));
+        if sources.is_hidden(file) && !sources.is_argument(file) {
+            let mut seen = BTreeSet::new();
+            for (place, ..) in here {
+                let (line, column) = sources.line_column(place);
+                if seen.insert((line, column)) {
+                    let origin = Origin::path(text::line(sources.name(file)));
+                    group = group.element(origin.line(line).char_column(column));
+                }
+            }
+        } else {
+            group = group.element(excerpt(sources, file, here));
+        }
     }
     if let Some(hint) = &diagnostic.hint {
         group = group.element(Level::HELP.message(text::lines(hint)));
@@ -112,13 +123,15 @@ pub fn object(diagnostic: &Diagnostic, sources: &Sources) -> Value {
 }
 
 /// A file's text with what is said about places in it. Secrets are taken out of the text, so the places move. Of an argument the
-/// excerpt is the argument, as it was typed: `--set size=10G`.
+/// excerpt is the argument, as it was typed: `--set size=10G`; where that may be a secret, without the value.
 fn excerpt<'a>(
     sources: &'a Sources,
     file: FileId,
     places: Vec<(Place, AnnotationKind, Option<&str>)>,
 ) -> Snippet<'a, Annotation<'a>> {
-    let source = sources.text(file);
+    const HIDDEN: &str = "…";
+    let is_hidden = sources.is_hidden(file);
+    let source: &str = if is_hidden { HIDDEN } else { sources.text(file) };
     let name = text::line(sources.name(file));
     let (before, shown) = if sources.is_argument(file) {
         (name.len() + 1, format!("{name}={}", redact(source)))
@@ -129,7 +142,8 @@ fn excerpt<'a>(
     let annotations: Vec<_> = places
         .into_iter()
         .map(|(place, kind, label)| {
-            let span = first_line(source, place.range());
+            let range = if is_hidden { 0..source.len() } else { place.range() };
+            let span = first_line(source, range);
             let start = moved(span.start);
             kind.span(start..moved(span.end).max(start))
                 .label(label.map(text::lines))
@@ -179,7 +193,7 @@ mod tests {
     fn mistakes_are_drawn_where_they_are() {
         let mut sources = Sources::default();
         let role = sources.add("roles/mysql.yml", ROLE);
-        let set = sources.add_argument("--set data_device", "sdb");
+        let set = sources.add_argument("--set data_device", "sdb", false);
         let diagnostics = vec![
             Diagnostic::at(place(&sources, role, "pakage", 0), "there is no kind 'pakage'")
                 .hint("did you mean 'package'?"),

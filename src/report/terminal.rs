@@ -8,7 +8,7 @@ use std::{
 use anstream::AutoStream;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Progress, Said, diagnostic::block};
+use super::{Progress, Said, diagnostic::block, redact};
 
 /// Standard output and standard error, with colours where they are seen.
 ///
@@ -102,9 +102,9 @@ impl Terminal {
             return;
         }
         let bar = self.progress.get_or_insert_with(bar);
-        if bar.message() != progress.now {
+        if bar.message() != redact(&progress.now) {
             bar.reset_elapsed();
-            bar.set_message(progress.now.clone());
+            bar.set_message(redact(&progress.now).into_owned());
         }
         bar.set_prefix(progress.far.clone());
     }
@@ -125,11 +125,13 @@ impl<W: Write> Kept<W> {
         Self { stream, failed: None }
     }
 
+    /// All that is said comes through here, so what no renderer has redacted is redacted now. They do it all the same, before they
+    /// quote, wrap or shorten a text: then a secret is no longer in it word for word.
     fn write(&mut self, text: &str) {
         if self.failed.is_none() && !text.is_empty() {
             self.failed = self
                 .stream
-                .write_all(text.as_bytes())
+                .write_all(redact(text).as_bytes())
                 .and_then(|()| self.stream.flush())
                 .err();
         }

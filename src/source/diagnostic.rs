@@ -86,6 +86,15 @@ impl Diagnostics {
         self.0.extend(other.0);
     }
 
+    /// File by file, from top to bottom; each mistake once, however many ways lead to it.
+    #[must_use]
+    pub fn in_order(self) -> Self {
+        let mut all = self.0;
+        all.sort_by(|a, b| (a.place, &a.message).cmp(&(b.place, &b.message)));
+        all.dedup();
+        Self(all)
+    }
+
     /// `value` if there was no mistake.
     pub fn or<T>(self, value: T) -> Result<T, Self> {
         if self.0.is_empty() { Ok(value) } else { Err(self) }

@@ -32,6 +32,8 @@ struct Source {
     text: Arc<str>,
     /// An argument or a variable of the environment: short, and without lines that anyone counts.
     is_argument: bool,
+    /// Whether no part of it is ever shown: in a file of values, what is mistyped may be a secret that nobody knows to be one.
+    is_hidden: bool,
     /// Where each line starts; made when a place is first looked up.
     lines: OnceLock<Vec<usize>>,
 }
@@ -39,19 +41,25 @@ struct Source {
 impl Sources {
     /// Keeps a text under the name that messages call it by.
     pub fn add(&mut self, name: impl Into<String>, text: impl Into<Arc<str>>) -> FileId {
-        self.push(name.into(), text.into(), false)
+        self.push(name.into(), text.into(), false, false)
     }
 
-    /// Keeps the value of an argument under the name that messages call it by: `--set size`.
-    pub fn add_argument(&mut self, name: impl Into<String>, text: impl Into<Arc<str>>) -> FileId {
-        self.push(name.into(), text.into(), true)
+    /// Keeps a file of values, of which only places are shown.
+    pub fn add_values(&mut self, name: impl Into<String>, text: impl Into<Arc<str>>) -> FileId {
+        self.push(name.into(), text.into(), false, true)
     }
 
-    fn push(&mut self, name: String, text: Arc<str>, is_argument: bool) -> FileId {
+    /// Keeps the value of an argument under the name that messages call it by: `--set size`. `hidden`: the value is not shown.
+    pub fn add_argument(&mut self, name: impl Into<String>, text: impl Into<Arc<str>>, hidden: bool) -> FileId {
+        self.push(name.into(), text.into(), true, hidden)
+    }
+
+    fn push(&mut self, name: String, text: Arc<str>, is_argument: bool, is_hidden: bool) -> FileId {
         self.files.push(Source {
             name,
             text,
             is_argument,
+            is_hidden,
             lines: OnceLock::new(),
         });
         FileId(u32::try_from(self.files.len() - 1).unwrap_or(u32::MAX))
@@ -70,6 +78,11 @@ impl Sources {
     /// Whether it is an argument or a variable, not a file.
     pub fn is_argument(&self, file: FileId) -> bool {
         self.files[file.0 as usize].is_argument
+    }
+
+    /// Whether only places in it may be shown.
+    pub fn is_hidden(&self, file: FileId) -> bool {
+        self.files[file.0 as usize].is_hidden
     }
 
     /// `file:line:column`, counted from 1, the column in characters; of an argument only its name.

@@ -37,6 +37,45 @@ impl Schedule {
     }
 }
 
+/// A field's name, its least and its greatest number (crontab(5)); both 0 and 7 are Sunday.
+const FIELDS: [(&str, u32, u32); 5] = [
+    ("minute", 0, 59),
+    ("hour", 0, 23),
+    ("day", 1, 31),
+    ("month", 1, 12),
+    ("weekday", 0, 7),
+];
+
+/// Refuses numbers that a field does not have.
+fn in_range(field: &str, (name, least, greatest): &(&str, u32, u32)) -> Result<(), String> {
+    for element in field.split(',') {
+        let (range, step) = element
+            .split_once('/')
+            .map_or((element, None), |(range, step)| (range, Some(step)));
+        // Words are looked at elsewhere.
+        let number = |text: &str| {
+            let is_number = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+            is_number.then(|| text.parse().unwrap_or(u32::MAX))
+        };
+        for bound in range.split('-') {
+            if number(bound).is_some_and(|number| !(*least..=*greatest).contains(&number)) {
+                return Err(format!("{name} {bound} is not in {least}-{greatest}"));
+            }
+        }
+        if let Some((first, last)) = range.split_once('-')
+            && number(first)
+                .zip(number(last))
+                .is_some_and(|(first, last)| first > last)
+        {
+            return Err(format!("{name} {range} ends before it begins"));
+        }
+        if step.and_then(number) == Some(0) {
+            return Err(format!("{name} {element} steps by nothing"));
+        }
+    }
+    Ok(())
+}
+
 /// croner knows more than cron does (`L`, `#`, `?`, seconds): what cron does not know is refused before.
 fn parse(text: &str) -> Result<croner::Cron, String> {
     let text = NICKNAMES
@@ -52,6 +91,7 @@ fn parse(text: &str) -> Result<croner::Cron, String> {
     ];
     let days = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
     for (number, field) in fields.iter().enumerate() {
+        in_range(field, &FIELDS[number])?;
         let words = match number {
             3 => &names[..],
             4 => &days[..],
@@ -108,6 +148,27 @@ mod tests {
         let now: Zoned = now.parse().unwrap();
         let next = schedule.next(&now);
         next.map_or_else(|| "never".to_owned(), |next| next.strftime("%a %F %R").to_string())
+    }
+
+    #[test]
+    fn a_number_out_of_range_is_named_with_its_field() {
+        for (schedule, why) in [
+            ("61 * * * *", "minute 61 is not in 0-59"),
+            ("* 24 * * *", "hour 24 is not in 0-23"),
+            ("* * 0 * *", "day 0 is not in 1-31"),
+            ("* * 1-32 * *", "day 32 is not in 1-31"),
+            ("* * * 1,13 *", "month 13 is not in 1-12"),
+            ("* * * * 8", "weekday 8 is not in 0-7"),
+            ("99999999999 * * * *", "minute 99999999999 is not in 0-59"),
+            ("5-1 * * * *", "minute 5-1 ends before it begins"),
+            ("*/0 * * * *", "minute */0 steps by nothing"),
+        ] {
+            let said = schedule.parse::<Schedule>().unwrap_err();
+            assert_eq!(said, format!("'{schedule}' is not a schedule: {why}"));
+        }
+        for schedule in ["59 23 31 12 7", "0-59/5,7 */2 1-15 jan-mar sun"] {
+            assert!(schedule.parse::<Schedule>().is_ok(), "{schedule}");
+        }
     }
 
     #[test]

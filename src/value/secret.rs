@@ -19,12 +19,20 @@ const LONG_LINE: usize = 8;
 /// Known secrets, the longest first, so that one that holds another is hidden whole.
 static KNOWN: RwLock<Vec<Box<str>>> = RwLock::new(Vec::new());
 
-/// Keeps a secret for `redact`. Of one with several lines each long line counts too, since diffs and logs show single lines.
+/// Characters of the shortest secret that is hidden. A shorter one is in half of all words, and would be read from what is missing.
+pub const SHORTEST: usize = 4;
+
+/// Whether a text is something to hide, and long enough that it can be.
+pub fn can_be_hidden(text: &str) -> bool {
+    text.trim().chars().count() >= SHORTEST
+}
+
+/// Keeps a secret for `redact`, if it is long enough to be hidden. Of one with several lines each long line counts too, since diffs and logs show single lines.
 pub fn register(text: &str) {
-    let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
-    if text.trim().is_empty() {
+    if !can_be_hidden(text) {
         return;
     }
+    let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
     let lines = text.lines().map(str::trim).filter(|line| line.len() >= LONG_LINE);
     // As it looks inside a string of JSON, where quotes and line ends are escaped.
     let escaped = serde_json::to_string(text).unwrap_or_default();
@@ -41,19 +49,32 @@ pub fn register(text: &str) {
     }
 }
 
-/// The text with every secret replaced.
+/// The text with every secret replaced. What is redacted already stays as it is.
 pub fn redact(text: &str) -> Cow<'_, str> {
     let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner);
-    let mut redacted = Cow::Borrowed(text);
-    for secret in known.iter() {
-        if redacted.contains(&**secret) {
-            redacted = Cow::Owned(redacted.replace(&**secret, SHOWN));
-        }
+    if !known.iter().any(|secret| text.contains(&**secret)) {
+        return Cow::Borrowed(text);
     }
-    redacted
+    let mut redacted = String::with_capacity(text.len());
+    for (index, between) in text.split(SHOWN).enumerate() {
+        redacted.push_str(if index > 0 { SHOWN } else { "" });
+        hide(between, &known, &mut redacted);
+    }
+    Cow::Owned(redacted)
 }
 
-/// Every secret in the strings of a JSON value replaced. They are looked for before the strings are quoted: quoting would hide a
+/// Hides the first of these that is in the text, and the others in what lies between.
+fn hide(text: &str, secrets: &[Box<str>], redacted: &mut String) {
+    let Some(found) = secrets.iter().position(|secret| text.contains(&**secret)) else {
+        return redacted.push_str(text);
+    };
+    for (index, between) in text.split(&*secrets[found]).enumerate() {
+        redacted.push_str(if index > 0 { SHOWN } else { "" });
+        hide(between, &secrets[found + 1..], redacted);
+    }
+}
+
+/// Every secret in the strings and names of a JSON value replaced. They are looked for before the strings are quoted: quoting would hide a
 /// secret of several lines.
 pub fn redact_json(value: &mut Value) {
     match value {
@@ -63,7 +84,13 @@ pub fn redact_json(value: &mut Value) {
             }
         }
         Value::Array(items) => items.iter_mut().for_each(redact_json),
-        Value::Object(members) => members.values_mut().for_each(redact_json),
+        Value::Object(members) => {
+            members.values_mut().for_each(redact_json);
+            if members.keys().any(|name| matches!(redact(name), Cow::Owned(_))) {
+                let named = std::mem::take(members).into_iter();
+                members.extend(named.map(|(name, value)| (redact(&name).into_owned(), value)));
+            }
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
@@ -169,9 +196,22 @@ mod tests {
     }
 
     #[test]
-    fn ignores_nothing_at_all() {
-        register("");
-        register(" \n");
-        assert_eq!(redact("a b\n"), "a b\n");
+    fn ignores_what_is_too_short_to_hide() {
+        for short in ["", " \n", "e", "/", " ab1 "] {
+            register(short);
+        }
+        assert_eq!(redact("file:/e ab1 \n"), "file:/e ab1 \n");
+    }
+
+    #[test]
+    fn redacts_once() {
+        register("longer-ecret›");
+        register("ecret›");
+        let once = redact("my ecret›, longer-ecret›").into_owned();
+        assert_eq!(once, "my ‹secret›, ‹secret›");
+        assert_eq!(redact(&once), once);
+        let mut named = serde_json::json!({ "is ecret›": 1 });
+        redact_json(&mut named);
+        assert_eq!(named, serde_json::json!({ "is ‹secret›": 1 }));
     }
 }

@@ -6,6 +6,23 @@ use super::tree::Tree;
 
 const CONVERGE: [&str; 6] = ["converge", "--role", "site", "--root", "tree", "--json"];
 
+#[test]
+fn a_fact_that_cannot_be_read_does_not_hide_the_others() {
+    let tree = Tree::new();
+    for (args, others) in [
+        (&["facts", "--root", "tree"][..], "facts.cpus"),
+        (&["facts", "--root", "tree", "--json"], "\"cpus\":"),
+    ] {
+        let output = tree.glrl(args);
+        assert!(String::from_utf8_lossy(&output.stdout).contains(others), "{output:?}");
+        assert!(
+            String::from_utf8_lossy(&output.stderr).starts_with("error: the fact 'os' cannot be read\n"),
+            "{output:?}"
+        );
+        assert!(!output.status.success());
+    }
+}
+
 /// `glrl schema | head -1`, where head is done before glrl is.
 #[test]
 fn a_reader_that_goes_away_is_no_error() {

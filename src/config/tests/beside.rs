@@ -12,6 +12,7 @@ use crate::{
         role::RoleFile,
         role_context::{RoleContext, Wrong},
         scope::{Each, FactTable, Scope, Values},
+        secrets::Secrets,
         templates::Templates,
         yaml,
     },
@@ -31,7 +32,14 @@ fn with_context<T>(site: &Site, call: impl FnOnce(&dyn Role) -> T) -> T {
     let file = sources.add(found.name.clone(), found.text.clone());
     let root = yaml::parse(file, &found.text).expect("the role is YAML");
     let mut mistakes = Diagnostics::default();
-    let role = Rc::new(RoleFile::read(root, "demo", found.name, found.home, &mut mistakes));
+    let role = Rc::new(RoleFile::read(
+        root,
+        "demo",
+        true,
+        found.name,
+        found.home,
+        &mut mistakes,
+    ));
     let map = |value: Value| value.as_object().cloned().unwrap_or_default();
     let inputs: Values = map(json!({"size": "1GiB", "none": null, "list": ["a", "b"], "port": 3306}));
     let vars: Values = map(json!({"flavour": "mariadb", "nested": {"x": true, "y": null}}));
@@ -39,15 +47,18 @@ fn with_context<T>(site: &Site, call: impl FnOnce(&dyn Role) -> T) -> T {
         key: 0.into(),
         value: "first".into(),
         made_up: false,
+        secret: false,
     };
     let facts = FactTable::new(&SampleFacts);
     let scope = Scope {
+        file: &role,
         role: &json!({"name": "demo"}),
         inputs: &inputs,
         vars: &vars,
         facts: &facts,
         each: Some(&each),
         made_up: &MadeUp::default(),
+        secrets: &Secrets::default(),
     };
     let templates = Templates::default();
     call(&RoleContext::new(&role, scope, &templates, false))
@@ -95,6 +106,9 @@ fn templates_see_the_role_and_their_own_vars_on_top() {
         ),
         ("port = {{inputs.port}}\n", "port = 3306\n"),
         ("{{json vars.nested.x}}", "true"),
+        ("{{#with facts}}{{os.id}}{{/with}}", "debian"),
+        ("{{lookup facts \"arch\"}}", "x86_64"),
+        ("{{#each inputs.list as |x|}}{{@index}}{{x}}{{/each}}", "0a1b"),
         ("{{{own}}} & \"quotes\"", "<x> & \"quotes\""),
     ];
     for (text, expected) in cases {
@@ -117,6 +131,15 @@ fn what_is_wrong_in_a_template_has_its_place() {
         "{{#if}}x{{/if}}",
         "{{nope inputs.size}}",
         "{{inputs.size",
+        "{{inputs.list}}",
+        "{{{vars}}}",
+        "a {{role}}",
+        "{{#each vars}}{{this}}{{/each}}",
+        "{{#with vars}}{{nested}}{{/with}}",
+        "{{#if inputs.none}}{{else}}{{inputs.list}}{{/if}}",
+        "{{#if inputs.size}}\nnever closed\n",
+        "{{#each inputs.list}}{{#if this}}x{{/if}}\n\n",
+        "{{#if inputs.size}}x{{/each}}",
         "é {{inputs.sise}}",
         "{{> other}}",
         "{{#if inputs.sise}}x{{/if}}",
@@ -170,6 +193,8 @@ fn files_lie_below_their_directory() {
         let error = role.file("motdd").expect_err("it is not there");
         assert_eq!(hint(error).as_deref(), Some("did you mean 'motd'?"));
         assert!(role.render("motd", &Map::new()).is_err(), "a file is not a template");
+        let error = role.render("/etc/passwd", &Map::new()).expect_err("it is elsewhere");
+        assert!(error.to_string().contains("without '/' in front"), "{error}");
     });
 }
 

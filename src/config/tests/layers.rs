@@ -81,3 +81,95 @@ resources: [ { directory: "${inputs.three}" } ]
         assert_eq!(redact(known), "‹secret›", "{known}");
     }
 }
+
+#[test]
+fn what_is_computed_from_a_secret_is_one() {
+    use crate::value::secret::redact;
+    let site = Site::role(
+        r#"
+inputs:
+  token: { type: string, secret: true }
+  users: { type: map of string, secret: true }
+  plain: { type: string, default: an-open-value }
+vars:
+  up: "${inputs.token.upperAscii()}"
+  parts: "${inputs.token.split('-')}"
+  again: "${vars.parts[0] + '/' + vars.parts[1]}"
+  by_index: "${inputs['token'] + '+1'}"
+  mode: '${inputs.token == null ? "0644" : "0600"}'
+  either: "${inputs.token != null ? inputs.plain : inputs.token}"
+includes:
+  - role: other
+    inputs: { given: "${inputs.token}" }
+resources:
+  - file: { path: "/a", content: "${each.value.lowerAscii()}", mode: "${vars.mode}" }
+    for_each: ${inputs.users}
+"#,
+    )
+    .file(
+        "roles/other.yml",
+        "role: other\ninputs: { given: string, mine: { type: string, default: \"${inputs.given.replace('-', '_')}\" } }\n\
+         vars: { last: \"${inputs.mine + '!'}\" }\nresources: []\n",
+    )
+    .vars("v.yml", "token: Fifty-Horses\nusers: { alice: Red-Barn-7 }\nother.mine:\n");
+    let loaded = site.load().unwrap_or_else(|failure| panic!("{}", site.plain(&failure)));
+    for derived in [
+        "FIFTY-HORSES",
+        "Fifty",
+        "Horses",
+        "Fifty/Horses",
+        "Fifty-Horses+1",
+        "Fifty_Horses",
+        "Fifty_Horses!",
+        "red-barn-7",
+    ] {
+        assert_eq!(redact(derived), "‹secret›", "{derived}");
+    }
+    for open in ["0600", "an-open-value", "alice"] {
+        assert_eq!(redact(open), open, "it says nothing of the secret");
+    }
+    let secret = |name: &str| {
+        loaded
+            .values
+            .iter()
+            .find(|value| value.name == name)
+            .map(|value| value.secret)
+    };
+    assert_eq!(
+        (secret("given"), secret("mine"), secret("plain")),
+        (Some(true), Some(true), Some(false))
+    );
+}
+
+#[test]
+fn an_expression_that_fails_does_not_quote_a_secret() {
+    let errors = |expression: &str| {
+        Site::role(&format!(
+            "inputs: {{ token: {{ type: string, secret: true }} }}\nresources: [ {{ directory: \"${{{expression}}}\" }} ]\n"
+        ))
+        .set("token=Sixty-Geese")
+        .errors()
+        .to_lowercase()
+    };
+    for expression in [
+        "{'a': '/a'}[inputs.token.lowerAscii()]",
+        "string(int(inputs.token.upperAscii()))",
+        "string(timestamp(inputs.token.upperAscii()))",
+        "inputs.token.lowerAscii().split('')[99]",
+        "inputs.token.lowerAscii().nothing",
+    ] {
+        assert!(
+            !errors(expression).contains("sixty-geese"),
+            "{expression}: {}",
+            errors(expression)
+        );
+    }
+}
+
+#[test]
+fn a_message_that_is_cut_holds_no_half_of_a_secret() {
+    let secret = "a-long-secret-of-".repeat(4);
+    let site = Site::role("inputs: { pin: { type: int, secret: true } }\nresources: []\n");
+    let errors = site.set(&format!("pin={secret}")).errors();
+    assert!(errors.contains("the text '‹secret›' stands here"), "{errors}");
+}

@@ -2,6 +2,25 @@
 
 use super::Site;
 
+/// The hint of a resource that misses something can be pasted as it is.
+#[test]
+fn an_example_in_a_hint_is_yaml_on_one_line() {
+    for kind in crate::resource::KINDS {
+        let errors = Site::role(&format!("resources:\n  - {}: {{}}\n", kind.name)).errors();
+        let example = errors
+            .split_once("for example ")
+            .and_then(|(_, rest)| rest.lines().next());
+        let example = example.unwrap_or_else(|| panic!("{errors}")).trim_end_matches(')');
+        let source = "templates/app.conf.hbs";
+        let role = format!("resources:\n  - {example}\n");
+        let loaded = Site::role(&role).file(source, "").load();
+        if let Err(failure) = loaded {
+            let said = super::plain(&failure);
+            assert!(said.contains("there is no '"), "{role}{said}");
+        }
+    }
+}
+
 #[test]
 fn a_whole_role() {
     let site = Site::role(

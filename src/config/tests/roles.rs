@@ -6,6 +6,22 @@ use super::{Site, plain};
 use crate::config::{Request, SampleFacts, load};
 
 #[test]
+fn a_role_is_called_what_its_file_is() {
+    let wrong = Site::role("role: other\nresources: []\n").errors();
+    assert_eq!(
+        wrong,
+        "roles/demo.yml:1:7: the role 'other' lies in demo.yml, where nobody finds it by its name (write role: demo, or call the \
+         file other.yml)\n"
+    );
+    let site = Site::role("resources: []\n").file("elsewhere.yml", "role: other\nresources: []\n");
+    let path = site.directory.path();
+    for (file, is_right) in [("roles/demo.yml", true), ("elsewhere.yml", true)] {
+        let path = path.join(file).display().to_string();
+        assert_eq!(site.load_roles(&[&path]).is_ok(), is_right, "{file}");
+    }
+}
+
+#[test]
 fn several_roles_share_a_run() {
     let site =
         Site::role("inputs: { size: { type: int, default: 1 } }\nresources: [ { directory: '/demo/${inputs.size}' } ]")
@@ -100,14 +116,17 @@ fn the_guide_is_right() {
         .collect();
     assert!(blocks.len() >= 4, "{}", blocks.len());
     for block in blocks {
-        let site = Site::role(block)
+        let name = block.lines().find_map(|line| line.strip_prefix("role: "));
+        let name = name.unwrap_or_else(|| panic!("no name: {block}"));
+        let site = Site::role("resources: []")
+            .file(&format!("roles/{name}.yml"), block)
             .file(
                 "roles/backup-client.yml",
                 "inputs: { server: host }\nresources: [ { directory: '/mnt/${inputs.server}' } ]",
             )
             .samples();
         let loaded = site
-            .load()
+            .load_roles(&[name])
             .unwrap_or_else(|failure| panic!("{block}\n{}", site.plain(&failure)));
         assert!(!block.contains("for_each") || loaded.declarations.len() > 1, "{block}");
     }

@@ -174,7 +174,7 @@ impl Builder<'_> {
         {
             let place = span.tag_span().map_or(place, |span| self.place(span));
             self.mistakes.push(
-                Diagnostic::at(place, format!("the tag {} means nothing here", tag.original()))
+                Diagnostic::at(place, "this tag means nothing here")
                     .hint("remove it: what a value is, follows from where it stands"),
             );
         }

@@ -57,12 +57,13 @@ pub(super) fn lines(changes: &[Change], limits: Limits) -> Vec<String> {
     lines
 }
 
-/// Whether it is shown as a diff: text on one side, text or nothing on the other.
+/// Whether it is shown as a diff: text on one side, text or nothing on the other. An empty text has no lines to show.
 fn is_text(change: &Change) -> bool {
-    matches!(
-        (&change.before, &change.after),
-        (Shown::Text(_), Shown::Text(_) | Shown::Absent) | (Shown::Absent, Shown::Text(_))
-    )
+    match (&change.before, &change.after) {
+        (Shown::Text(_), Shown::Text(_)) => true,
+        (Shown::Text(text), Shown::Absent) | (Shown::Absent, Shown::Text(text)) => !text.is_empty(),
+        _ => false,
+    }
 }
 
 fn short(before: &Shown, after: &Shown) -> String {
@@ -84,7 +85,28 @@ fn value(shown: &Shown) -> String {
         Shown::Absent => "none".to_owned(),
         Shown::Value(value) if value.is_empty() || value.trim() != value => format!("\"{}\"", line(value)),
         Shown::Value(value) => line(value),
+        Shown::Text(text) if text.is_empty() => "empty".to_owned(),
         Shown::Text(text) => format!("text of {}", count(text.lines().count(), "line")),
         Shown::Binary(bytes) => format!("binary, {}", count(*bytes, "byte")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_text_is_called_empty() {
+        let empty = || Shown::contents(b"");
+        for (change, shown) in [
+            (Change::new("contents", empty()), "contents  empty"),
+            (Change::gone("contents", empty()), "contents  empty -> none"),
+        ] {
+            let lines: Vec<_> = lines(&[change], Limits::NONE)
+                .iter()
+                .map(|line| anstream::adapter::strip_str(line).to_string())
+                .collect();
+            assert_eq!(lines, [shown]);
+        }
     }
 }
