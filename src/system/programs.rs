@@ -158,7 +158,7 @@ impl Program {
         } else {
             &output.stderr
         };
-        anyhow!("{} failed ({}){}", self.shown(), output.status, tail(said))
+        anyhow!("{} failed ({}){}", self.shown(), output.status, excerpt(said))
     }
 
     fn shown(&self) -> String {
@@ -227,25 +227,34 @@ pub fn find(name: &str) -> Result<PathBuf> {
         .ok_or_else(|| Missing(name.to_owned()).into())
 }
 
-/// The first and the last lines of what a program said, as the end of a message. A progress bar goes back to the beginning of its line.
-fn tail(bytes: &[u8]) -> String {
+/// The first and the last lines of what a program said, as the end of a message: some say first what is wrong, and then at length how
+/// they are used.
+fn excerpt(bytes: &[u8]) -> String {
     const LONGEST: usize = 4 << 10;
     const SHOWN: usize = 8;
-    let text = String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(LONGEST)..]);
-    let lines: Vec<&str> = text
-        .split(['\n', '\r'])
-        .filter(|line| !line.trim().is_empty())
-        .collect();
-    // Some say first what is wrong, and then at length how they are used.
-    let shown = match lines.as_slice() {
-        [first, .., _] if lines.len() > SHOWN => [&[*first, "…"], &lines[lines.len() - (SHOWN - 2)..]].concat(),
-        _ => lines,
+    let end = lines(&bytes[bytes.len().saturating_sub(LONGEST)..]);
+    let shown = if end.len() > SHOWN || bytes.len() > LONGEST {
+        let first = lines(&bytes[..bytes.len().min(LONGEST / SHOWN)]).into_iter().take(1);
+        let rest = end.len().saturating_sub(SHOWN - 2);
+        first
+            .chain(["…".to_owned()])
+            .chain(end.into_iter().skip(rest))
+            .collect()
+    } else {
+        end
     };
     if shown.is_empty() {
         String::new()
     } else {
         format!(": {}", shown.join("\n"))
     }
+}
+
+/// Lines that are not blank. A progress bar goes back to the beginning of its line.
+fn lines(bytes: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(bytes);
+    let lines = text.split(['\n', '\r']).filter(|line| !line.trim().is_empty());
+    lines.map(str::to_owned).collect()
 }
 
 #[cfg(test)]
@@ -266,7 +275,21 @@ mod tests {
     }
 
     #[test]
-    fn of_much_only_the_end_is_said() {
+    fn what_is_said_before_the_usage_is_kept() {
+        for lines in [20, 2000] {
+            let script = format!("echo the disk is too small; seq -f 'usage %g' {lines}; exit 1");
+            let text = Program::new("sh")
+                .args(["-c", &script])
+                .stdout()
+                .unwrap_err()
+                .to_string();
+            assert!(text.contains(": the disk is too small\n…\n"), "{text}");
+            assert!(text.ends_with(&format!("usage {lines}")) && text.len() < 300, "{text}");
+        }
+    }
+
+    #[test]
+    fn of_much_only_the_ends_are_said() {
         let error = Program::new("sh")
             .args([
                 "-c",
