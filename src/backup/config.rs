@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::name::Instance;
+use super::{name::Instance, retention::Keep};
 use crate::value::{AbsPath, Size};
 
 /// What the backup programs are told.
@@ -29,6 +29,8 @@ pub struct Settings {
     pub archive: ArchiveSettings,
     /// The proof that a backup restores.
     pub verify: VerifySettings,
+    /// Which backups are kept; all of them, unless said otherwise.
+    pub keep: Keep,
     /// Where snapshots are mounted.
     pub run_directory: AbsPath,
     /// Where locks and verdicts are kept; a local directory.
@@ -100,6 +102,11 @@ pub struct VerifySettings {
     /// A newest backup older than this is stale.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     pub max_age: Duration,
+    /// The newest backup that is known to restore may be this old, or `glrl backup status` calls it stale. Not asked, unless set.
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::optional")]
+    pub max_proven_age: Option<Duration>,
+    /// A directory that the node that verifies can write and the node that makes backups can read, mounted: how verdicts come back.
+    pub verdicts: Option<AbsPath>,
     /// The server to start: `mariadbd` or `mysqld` of PATH, unless said otherwise.
     pub server: Option<AbsPath>,
     /// The account it runs as.
@@ -128,6 +135,7 @@ impl Default for Settings {
             snapshot: SnapshotSettings::default(),
             archive: ArchiveSettings::default(),
             verify: VerifySettings::default(),
+            keep: Keep::default(),
             run_directory: fixed("/run/glrl/backup"),
             state_directory: fixed("/var/lib/glrl"),
         }
@@ -175,6 +183,8 @@ impl Default for VerifySettings {
         Self {
             scratch: fixed("/var/lib/glrl/scratch"),
             max_age: Duration::from_hours(26),
+            max_proven_age: None,
+            verdicts: None,
             server: None,
             user: "mysql".to_owned(),
             memory: Size::mib(256),

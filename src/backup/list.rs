@@ -10,7 +10,8 @@ use super::{
     error::Result,
     manifest::{Manifest, SCHEMA},
     name::{BackupId, Instance},
-    target::{self, ARCHIVE, MANIFEST, VERDICT, path_of},
+    target::{self, ARCHIVE, MANIFEST, path_of},
+    verdicts,
     verify::Verdict,
 };
 use crate::system::clock;
@@ -24,7 +25,7 @@ pub struct Listed {
     pub age_seconds: i64,
     /// Why it cannot be restored, where that can be seen without reading it.
     pub broken: Option<String>,
-    /// The last verdict on it, the target's own or this node's, whichever is younger.
+    /// The last verdict on it, on whichever node it was given.
     pub verdict: Option<Verdict>,
     /// What its manifest says, where that can be read.
     pub manifest: Option<Manifest>,
@@ -49,27 +50,15 @@ pub fn list(settings: &Settings) -> Result<Vec<Listed>> {
             Listed {
                 age_seconds: now.as_second() - id.at().as_second(),
                 broken,
-                verdict: verdict(settings, &id),
+                verdict: manifest
+                    .as_ref()
+                    .ok()
+                    .and_then(|manifest| verdicts::on(settings, manifest)),
                 manifest: manifest.ok(),
                 id,
             }
         })
         .collect())
-}
-
-/// The last verdict on a backup.
-pub(super) fn verdict(settings: &Settings, id: &BackupId) -> Option<Verdict> {
-    [
-        path_of(&settings.target.directory, id, VERDICT),
-        path_of(&Verdict::directory(settings), id, MANIFEST),
-    ]
-    .iter()
-    .filter_map(|path| {
-        read::<Verdict>(path)
-            .ok()
-            .filter(|verdict| verdict.id.as_ref() == Some(id))
-    })
-    .max_by_key(|verdict| verdict.at)
 }
 
 /// The backups in a directory, by their manifests' names, the oldest first. Whether they are any good is not asked.

@@ -25,7 +25,10 @@ use super::{
     name::BackupId,
     volume::{Snapshot, Volume},
 };
-use crate::system::{Mount, programs::Program};
+use crate::system::{
+    Mount,
+    programs::{Missing, Program},
+};
 
 /// The tag of all of glrl's snapshots.
 const TAG: &str = "glrl_backup";
@@ -362,6 +365,19 @@ fn fill(line: &Line) -> Anyhow<f64> {
     Ok(percent)
 }
 
+/// glrl's snapshots on this node whose owners are gone: they slow their volumes down until the next run removes them. Where LVM is not
+/// installed there are none.
+pub(super) fn leftovers() -> Anyhow<Vec<String>> {
+    let lines = match lvs(None) {
+        Ok(lines) => lines,
+        Err(error) if error.is::<Missing>() => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let left = |line: &Line| line.tags().any(|tag| tag == TAG) && !is_alive(line);
+    let lines = lines.into_iter().filter(left);
+    Ok(lines.map(|line| format!("{}/{}", line.vg_name, line.lv_name)).collect())
+}
+
 /// Whether the process that owns a snapshot is still there. What does not say who owns it is nobody's to remove.
 fn is_alive(line: &Line) -> bool {
     let (Some(boot_then), Some(owner)) = (line.tag(BOOT), line.tag(PROCESS)) else {
@@ -410,13 +426,13 @@ fn retry(mut what: impl FnMut() -> Anyhow<()>) -> Anyhow<()> {
 }
 
 /// Names this boot of the machine.
-fn boot() -> Anyhow<String> {
+pub(super) fn boot() -> Anyhow<String> {
     let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").context("reading the boot's id")?;
     Ok(id.trim().to_owned())
 }
 
 /// Names a process for as long as the machine runs: its number and when it began (field 22 of `proc_pid_stat(5)`).
-fn process(pid: &str) -> Option<String> {
+pub(super) fn process(pid: &str) -> Option<String> {
     let stat = fs::read_to_string(Path::new("/proc").join(pid).join("stat")).ok()?;
     let (front, back) = stat.rsplit_once(')')?;
     let number = front.split(' ').next()?;

@@ -22,10 +22,14 @@ pub mod config;
 mod error;
 mod files;
 mod hash;
+mod history;
 mod interrupt;
+mod job;
 mod list;
 mod lock;
 mod lvm;
+#[cfg(test)]
+mod made_up;
 pub mod manifest;
 mod milliseconds;
 mod mounts;
@@ -33,24 +37,30 @@ mod name;
 mod option_file;
 mod option_files;
 mod placement;
+mod retention;
 mod run;
 mod server;
 mod session;
+mod status;
 mod step;
 mod target;
+mod verdicts;
 mod verify;
 mod volume;
 mod watch;
 
 pub use config::Settings;
 pub use error::{Error, Kind};
+pub use history::{Attempt, History};
 pub use interrupt::Interrupt;
+pub use job::{run, verify};
 pub use list::{Listed, list};
 pub use manifest::Manifest;
 pub use name::{BackupId, Instance};
-pub use run::run;
+pub use retention::{Judged, Keep, prune};
+pub use status::{Health, Status, status};
 pub use step::Step;
-pub use verify::{Check, Outcome, Verdict, Word, verify};
+pub use verify::{Check, Outcome, Verdict, Word};
 
 #[cfg(test)]
 mod tests;

@@ -20,7 +20,6 @@ use super::{
     hash::Hashing,
     interrupt::Interrupt,
     lock,
-    lvm::LvmVolume,
     manifest::{Archive, Files, Manifest, SCHEMA},
     name::BackupId,
     option_files, placement,
@@ -36,13 +35,7 @@ use crate::system::clock;
 /// How often progress is told.
 const TELL: Duration = Duration::from_millis(500);
 
-/// Makes a backup of the server that the settings name.
-pub fn run(settings: &Settings, interrupt: &Interrupt, report: &mut dyn FnMut(Step)) -> Result<Manifest> {
-    let volume = |datadir: &Path| Ok(Box::new(LvmVolume::holding(datadir, settings)?) as Box<dyn Volume>);
-    run_on(settings, &volume, interrupt, report)
-}
-
-/// As `run`, on a volume of any kind.
+/// Makes a backup of the server that the settings name, on a volume of any kind.
 pub(super) fn run_on(
     settings: &Settings,
     volume: &dyn Fn(&Path) -> Result<Box<dyn Volume>>,

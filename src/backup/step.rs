@@ -71,6 +71,14 @@ pub enum Step {
     },
     /// One of its checks is done.
     Checked(super::verify::Check),
+    /// What becomes of a backup by the policy for keeping them. One that goes is gone, unless this is a dry run.
+    Judged {
+        /// Nothing is deleted.
+        dry_run: bool,
+        /// The backup.
+        #[serde(flatten)]
+        judged: super::retention::Judged,
+    },
     /// Something the operator should know, which did not stop the run.
     Warning {
         /// What it is.

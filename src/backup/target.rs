@@ -35,14 +35,8 @@ pub(super) fn path_of(directory: &Path, id: &BackupId, suffix: &str) -> PathBuf 
 
 /// Checks that the directory is the one that is meant, and has room for another backup of this instance.
 pub(super) fn check(settings: &TargetSettings, instance: &Instance) -> Result<()> {
-    check_mount(settings)?;
+    check_there(settings)?;
     let directory = &settings.directory;
-    if !directory.is_dir() {
-        return Err(Error::new(
-            Kind::Target,
-            format!("the target {directory} is not a directory"),
-        ));
-    }
     let ids = list::ids(directory, Some(instance))?;
     let Some(last) = ids.iter().rev().find_map(|id| list::manifest(directory, id).ok()) else {
         return Ok(());
@@ -57,6 +51,19 @@ pub(super) fn check(settings: &TargetSettings, instance: &Instance) -> Result<()
                 room >> 20,
                 wanted >> 20
             ),
+        ));
+    }
+    Ok(())
+}
+
+/// Checks that the directory is the one that is meant.
+pub(super) fn check_there(settings: &TargetSettings) -> Result<()> {
+    check_mount(settings)?;
+    let directory = &settings.directory;
+    if !directory.is_dir() {
+        return Err(Error::new(
+            Kind::Target,
+            format!("the target {directory} is not a directory"),
         ));
     }
     Ok(())
@@ -108,20 +115,44 @@ pub(super) fn reap(directory: &Path, instance: &Instance) -> Result<Vec<String>>
         else {
             continue;
         };
-        if !path_of(directory, &id, MANIFEST).exists() {
-            for suffix in [ARCHIVE, FILES] {
-                let path = path_of(directory, &id, suffix);
-                if path.exists() {
-                    remove(&path)?;
-                    removed.push(format!("{id}{suffix}"));
-                }
-            }
-        }
-        // Last: it is what tells whose the others are.
-        remove(&directory.join(&name))?;
-        removed.push(name);
+        removed.extend(clear(directory, &id, name)?);
     }
     Ok(removed)
+}
+
+/// Removes a file with `.partial` and, unless a manifest makes them a backup, the others of the same id.
+fn clear(directory: &Path, id: &BackupId, partial: String) -> Result<Vec<String>> {
+    let mut removed = Vec::new();
+    if !path_of(directory, id, MANIFEST).exists() {
+        for suffix in [ARCHIVE, FILES, VERDICT] {
+            let path = path_of(directory, id, suffix);
+            if path.exists() {
+                remove(&path)?;
+                removed.push(format!("{id}{suffix}"));
+            }
+        }
+    }
+    // Last: it is what tells whose the others are.
+    remove(&directory.join(&partial))?;
+    removed.push(partial);
+    Ok(removed)
+}
+
+/// Deletes a backup. First its manifest loses its name, in one step: from then on it is no backup, and what is left of it is what a run
+/// has left unfinished, which the next one removes if this one is killed.
+pub(super) fn delete(directory: &Path, id: &BackupId) -> Result<()> {
+    let partial = format!("{id}{MANIFEST}{PARTIAL}");
+    rename(&path_of(directory, id, MANIFEST), &directory.join(&partial)).of_kind(Kind::Target)?;
+    sync(directory)?;
+    clear(directory, id, partial).map(drop)
+}
+
+/// Makes the names in a directory durable.
+fn sync(directory: &Path) -> Result<()> {
+    File::open(directory)
+        .and_then(|directory| directory.sync_all())
+        .with_context(|| format!("making the names in {} durable", directory.display()))
+        .of_kind(Kind::Target)
 }
 
 /// The backup that a file belongs to by its name.
@@ -191,12 +222,6 @@ impl Draft {
 
     /// Gives all files their names, the manifest last.
     pub(super) fn commit(mut self) -> Result<()> {
-        let sync = |directory: &Path| {
-            File::open(directory)
-                .and_then(|directory| directory.sync_all())
-                .with_context(|| format!("making the names in {} durable", directory.display()))
-                .of_kind(Kind::Target)
-        };
         for suffix in [ARCHIVE, FILES, MANIFEST] {
             if suffix == MANIFEST {
                 sync(&self.directory)?;
@@ -299,6 +324,32 @@ mod tests {
         assert_eq!(removed, mine);
         for name in others {
             assert!(directory.path().join(name).exists(), "{name}");
+        }
+    }
+
+    /// Killed after any step of it, a deletion leaves a backup or what the next run removes.
+    #[test]
+    fn a_deletion_that_is_cut_short_is_ended_by_the_next_run() {
+        let directory = tempfile::tempdir().unwrap();
+        let whole = || {
+            let mut draft = Draft::new(directory.path(), &id()).unwrap();
+            write_all(&mut draft);
+            draft.commit().unwrap();
+            fs::write(path_of(directory.path(), &id(), VERDICT), "x").unwrap();
+        };
+        whole();
+        delete(directory.path(), &id()).unwrap();
+        assert_eq!(names(directory.path()).unwrap(), Vec::<String>::new());
+        for steps in 1..=4 {
+            whole();
+            let path = |suffix| path_of(directory.path(), &id(), suffix);
+            fs::rename(path(MANIFEST), path(".json.partial")).unwrap();
+            for suffix in [ARCHIVE, FILES, VERDICT].iter().take(steps - 1) {
+                fs::remove_file(path(suffix)).unwrap();
+            }
+            assert!(list::ids(directory.path(), None).unwrap().is_empty());
+            assert_eq!(reap(directory.path(), id().instance()).unwrap().len(), 5 - steps);
+            assert_eq!(names(directory.path()).unwrap(), Vec::<String>::new());
         }
     }
 

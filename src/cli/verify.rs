@@ -18,12 +18,25 @@ use crate::{
 pub(super) struct Args {
     /// A backup, as 'glrl backup list' names it; the newest where none is named
     id: Option<String>,
+    #[arg(
+        long,
+        value_name = "TIME",
+        help_heading = "Settings",
+        help = "A newest backup older than this is stale [verify.max_age]"
+    )]
+    max_age: Option<String>,
+    /// Where the archive is unpacked [verify.scratch]
+    #[arg(long, value_name = "DIR", help_heading = "Settings")]
+    scratch: Option<String>,
     #[command(flatten)]
     common: Common,
 }
 
 pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
-    let settings = args.common.settings()?;
+    let settings = args.common.settings(&[
+        ("--max-age", "verify.max_age", args.max_age.as_deref()),
+        ("--scratch", "verify.scratch", args.scratch.as_deref()),
+    ])?;
     let id: Option<BackupId> = match &args.id {
         Some(text) => Some(text.parse().map_err(|message| Error::Usage {
             message,

@@ -9,7 +9,7 @@ use super::{
     style::{CREATE, DIM, ERROR, REMOVE, RUN, STRONG, WARNING, paint},
     text::{bytes, count, duration, line},
 };
-use crate::backup::{Check, Listed, Manifest, Outcome, Step, Verdict, Word};
+use crate::backup::{Check, Judged, Listed, Manifest, Outcome, Step, Verdict, Word};
 
 /// Renders the steps of a backup or a verification.
 #[derive(Debug)]
@@ -65,6 +65,15 @@ impl Steps {
             }
             Step::Verifying { id } => said.out = heading(&format!("Verify {id}"), ""),
             Step::Checked(check) => said.out = checked(check),
+            Step::Judged { dry_run, judged } => {
+                let (sign, verb, style) = match (judged.keep, dry_run) {
+                    (true, _) => (' ', "keep", DIM),
+                    (false, true) => ('-', "delete", REMOVE),
+                    (false, false) => ('-', "deleted", REMOVE),
+                };
+                let why = line(&judged.reasons.join(", "));
+                said.out = entry(sign, verb, style, &judged.id.to_string(), &why);
+            }
             Step::Warning { message } => said.err = format!("{} {}\n", paint(WARNING, "warning:"), line(message)),
         }
         if self.verbosity == Verbosity::Quiet {
@@ -86,6 +95,17 @@ impl Steps {
             count(usize::try_from(manifest.files.count).unwrap_or(usize::MAX), "file"),
             duration(u64::try_from(took.as_millis()).unwrap_or(0))
         )
+    }
+
+    /// The closing line of what was kept and deleted.
+    pub fn pruned(&self, judged: &[Judged], dry_run: bool) -> String {
+        if self.verbosity == Verbosity::Quiet {
+            return String::new();
+        }
+        let kept = judged.iter().filter(|judged| judged.keep).count();
+        let verb = if dry_run { "to be deleted" } else { "deleted" };
+        let gone = count(judged.len() - kept, "backup");
+        format!("\n{} {verb}, {kept} kept\n", paint(STRONG, gone))
     }
 
     /// The closing line of a verification; said even quietly if it is not good.
@@ -180,7 +200,7 @@ fn checked(check: &Check) -> String {
     )
 }
 
-fn said(word: Word) -> &'static str {
+pub(super) fn said(word: Word) -> &'static str {
     match word {
         Word::Ok => "ok",
         Word::Unverified => "not verified",
@@ -189,7 +209,7 @@ fn said(word: Word) -> &'static str {
     }
 }
 
-fn style(word: Word) -> Style {
+pub(super) fn style(word: Word) -> Style {
     match word {
         Word::Ok => CREATE.bold(),
         Word::Unverified => WARNING,
@@ -220,7 +240,7 @@ fn milliseconds(time: Duration) -> String {
 }
 
 /// In the largest unit: `5 min`, `7 h`, `12 d`.
-fn age(seconds: i64) -> String {
+pub(super) fn age(seconds: i64) -> String {
     match seconds {
         ..60 => format!("{} s", seconds.max(0)),
         60..3_600 => format!("{} min", seconds / 60),

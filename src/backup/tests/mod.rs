@@ -7,6 +7,7 @@ mod damage;
 mod end_to_end;
 mod endings;
 mod isolation;
+mod keeping;
 mod locking;
 mod login;
 mod support;

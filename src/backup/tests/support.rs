@@ -19,9 +19,9 @@ use crate::{
     backup::{
         Interrupt, Settings, Step,
         error::Result,
+        job::back_up,
         manifest::{self, Manifest},
         name::BackupId,
-        run::run_on,
         volume::{Snapshot, Volume},
     },
     system::programs::{Program, Running, find},
@@ -200,7 +200,7 @@ impl Server {
                 behaviour: behaviour.clone(),
             }) as Box<dyn Volume>)
         };
-        run_on(settings, &volume, interrupt, report)
+        back_up(settings, &volume, interrupt, report)
     }
 }
 

@@ -16,7 +16,6 @@ use std::{
 };
 
 use anyhow::Context;
-use nix::errno::Errno;
 
 pub use verdict::{Check, Outcome, Verdict, Word};
 
@@ -34,13 +33,14 @@ use super::{
     name::BackupId,
     server::{Flavour, scalar},
     step::{Report, Step},
-    target::{ARCHIVE, FILES, MANIFEST, VERDICT, path_of},
+    target::{ARCHIVE, FILES, path_of},
+    verdicts,
 };
-use crate::system::{clock, state::StateDir};
+use crate::system::clock;
 
 /// Verifies a backup, the newest of this instance unless one is named. What is wrong with it, and what kept the program from finding out,
 /// is in the verdict; an error is a signal, or another verification under way.
-pub fn verify(
+pub(super) fn verify(
     settings: &Settings,
     id: Option<&BackupId>,
     interrupt: &Interrupt,
@@ -62,39 +62,10 @@ pub fn verify(
     }
     let mut verdict = inquest.verdict;
     verdict.took = began.elapsed();
-    if let Some(message) = keep(settings, &verdict)? {
+    for message in verdicts::keep(settings, &verdict)? {
         report(Step::Warning { message });
     }
     Ok(verdict)
-}
-
-/// Writes the verdict to this node's state, and beside the manifest where that can be written. A good verdict stays when a later
-/// verification could not be made.
-fn keep(settings: &Settings, verdict: &Verdict) -> Result<Option<String>> {
-    let Some(id) = &verdict.id else { return Ok(None) };
-    let earlier = list::verdict(settings, id).map(|verdict| verdict.verdict);
-    if verdict.verdict == Word::Unverified && earlier == Some(Word::Ok) {
-        return Ok(None);
-    }
-    let text = serde_json::to_vec_pretty(verdict).context("writing the verdict")?;
-    StateDir::open(&Verdict::directory(settings))?.write(&format!("{id}{MANIFEST}"), &text)?;
-    let beside =
-        StateDir::open(&settings.target.directory).and_then(|target| target.write(&format!("{id}{VERDICT}"), &text));
-    Ok(match beside {
-        Ok(()) => None,
-        Err(error) if is_read_only(&error) => None,
-        Err(error) => Some(format!("the verdict is kept on this node only: {error:#}")),
-    })
-}
-
-fn is_read_only(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| {
-        let errno = cause.downcast_ref::<Errno>().copied().or_else(|| {
-            let number = cause.downcast_ref::<io::Error>()?.raw_os_error()?;
-            Some(Errno::from_raw(number))
-        });
-        matches!(errno, Some(Errno::EROFS | Errno::EACCES | Errno::EPERM))
-    })
 }
 
 struct Inquest<'a> {
@@ -137,6 +108,7 @@ impl Inquest<'_> {
                 return Ok(());
             }
         };
+        self.verdict.archive = Some(manifest.archive.digests.blake3.clone());
         self.add(Check::ok(
             "manifest",
             format!("{} on {}", manifest.server, manifest.host),

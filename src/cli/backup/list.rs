@@ -16,7 +16,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
-    let backups = backup::list(&args.common.settings()?)?;
+    let backups = backup::list(&args.common.settings(&[])?)?;
     let text = if args.common.json {
         backups.iter().map(|backup| object(backup) + "\n").collect()
     } else {

@@ -1,18 +1,22 @@
 //! `glrl backup`: makes backups, and says what there is. One file a command.
 
+mod common;
 mod list;
+mod prune;
 mod run;
+mod status;
 
-use std::path::{Path, PathBuf};
+pub(super) use common::Common;
 
 use super::{Context, Error, Exit, examples};
-use crate::{backup::Settings, config};
 
-/// Back up the database of this node, or list its backups
+/// Back up the database of this node, and look after its backups
 #[derive(Debug, clap::Args)]
 #[command(after_help = examples(&[
     ("glrl backup run", "lock, snapshot, unlock, archive"),
     ("glrl backup list", "what there is, and whether it restores"),
+    ("glrl backup status", "is all well? for you, and for monitoring"),
+    ("glrl backup prune --dry-run", "which are kept, and why"),
 ]))]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -23,37 +27,15 @@ pub(super) struct Args {
 enum Command {
     Run(run::Args),
     List(list::Args),
-}
-
-/// Options of all that has to do with backups.
-#[derive(Debug, clap::Args)]
-pub(super) struct Common {
-    /// The settings [default: /etc/glrl/backup.yml, if it is there]
-    #[arg(long, value_name = "FILE")]
-    settings: Option<PathBuf>,
-    /// Print JSON, one object a line
-    #[arg(long, help_heading = "Output")]
-    pub(super) json: bool,
-}
-
-impl Common {
-    /// Reads the settings. Where nobody named a file and the usual one is not there, the usual settings hold.
-    pub(super) fn settings(&self) -> Result<Settings, Error> {
-        let path = self.settings.as_deref().unwrap_or(Path::new("/etc/glrl/backup.yml"));
-        match (config::settings(path)?, &self.settings) {
-            (Some(settings), _) => Ok(settings),
-            (None, None) => Ok(Settings::default()),
-            (None, Some(_)) => Err(Error::Usage {
-                message: format!("there is no file {}", path.display()),
-                hint: Some("without --settings, /etc/glrl/backup.yml is read if it is there".to_owned()),
-            }),
-        }
-    }
+    Status(status::Args),
+    Prune(prune::Args),
 }
 
 pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
     match &args.command {
         Command::Run(args) => run::run(args, context),
         Command::List(args) => list::run(args, context),
+        Command::Status(args) => status::run(args, context),
+        Command::Prune(args) => prune::run(args, context),
     }
 }

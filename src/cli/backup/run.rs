@@ -15,14 +15,28 @@ use crate::{
 #[command(after_help = examples(&[
     ("glrl backup run", "as /etc/glrl/backup.yml says"),
     ("glrl backup run --quiet", "for cron: says only what went wrong"),
+    ("glrl backup run --lock-budget 2s --set keep.daily=7", "otherwise than the file says"),
 ]))]
 pub(super) struct Args {
+    /// How long the lock may be waited for, and kept [lock.budget]
+    #[arg(long, value_name = "TIME", help_heading = "Settings")]
+    lock_budget: Option<String>,
+    /// Room for what changes while the copy is made [snapshot.size]
+    #[arg(long, value_name = "SIZE", help_heading = "Settings")]
+    snapshot_size: Option<String>,
+    /// zstd's level, 1 to 19 [archive.level]
+    #[arg(long, value_name = "LEVEL", help_heading = "Settings")]
+    level: Option<String>,
     #[command(flatten)]
     common: Common,
 }
 
 pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
-    let settings = args.common.settings()?;
+    let settings = args.common.settings(&[
+        ("--lock-budget", "lock.budget", args.lock_budget.as_deref()),
+        ("--snapshot-size", "snapshot.size", args.snapshot_size.as_deref()),
+        ("--level", "archive.level", args.level.as_deref()),
+    ])?;
     let interrupt = Interrupt::on_signals()?;
     let steps = Steps::new(context.output.verbosity());
     let manifest = backup::run(&settings, &interrupt, &mut |step| {
