@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{name::Instance, retention::Keep};
+use super::{name::Instance, notify::NotifySettings, retention::Keep};
 use crate::value::{AbsPath, Size};
 
 /// What the backup programs are told.
@@ -31,6 +31,8 @@ pub struct Settings {
     pub verify: VerifySettings,
     /// Which backups are kept; all of them, unless said otherwise.
     pub keep: Keep,
+    /// Who is told of starts, successes, failures and staleness.
+    pub notify: NotifySettings,
     /// Where snapshots are mounted.
     pub run_directory: AbsPath,
     /// Where locks and verdicts are kept; a local directory.
@@ -136,6 +138,7 @@ impl Default for Settings {
             archive: ArchiveSettings::default(),
             verify: VerifySettings::default(),
             keep: Keep::default(),
+            notify: NotifySettings::default(),
             run_directory: fixed("/run/glrl/backup"),
             state_directory: fixed("/var/lib/glrl"),
         }

@@ -169,7 +169,8 @@ impl Attempt {
     pub(super) fn ended<T>(mut self, result: &Result<T>) -> Self {
         self.ended = Some(clock::now());
         match result {
-            Ok(_) => self.exit_code = Some(0),
+            // A verification has said it already.
+            Ok(_) => self.exit_code = self.exit_code.or(Some(0)),
             Err(error) => {
                 self.exit_code = Some(error.kind.exit_code());
                 self.error = Some(said(error));

@@ -1,17 +1,18 @@
-//! The programs as cron runs them: what they do is recorded, and after a good backup the policy for keeping them is carried out. None of that
-//! makes a good backup a failed one.
+//! The programs as cron runs them: what they do is recorded and told to others, and after a good backup the policy for keeping them is
+//! carried out. None of that makes a good backup a failed one.
 
 use std::path::Path;
 
 use super::{
     config::Settings,
-    error::{Kind, Result},
+    error::{Error, Kind, Result},
     history::{Attempt, Records},
     interrupt::Interrupt,
     lvm::LvmVolume,
     manifest::Manifest,
     name::BackupId,
-    retention::prune,
+    notify::{self, Event, Program},
+    retention::{self, Judged},
     run::run_on,
     step::{Report, Step},
     verify::{self, Verdict},
@@ -34,37 +35,54 @@ pub(super) fn back_up(
     interrupt: &Interrupt,
     report: &mut Report<'_>,
 ) -> Result<Manifest> {
-    let records = Records::open(settings, "backup")?;
-    let mut attempt = Attempt::begin();
+    let mut job = Job::begin(settings, Program::Backup, report);
     let result = run_on(settings, volume, interrupt, &mut |step| {
         // From here on it is alone.
         if let Step::Began { id, .. } = &step {
-            attempt.id = Some(id.clone());
-            warn(records.begin(&attempt), report);
+            job.noted(id, report);
         }
         report(step);
     });
-    // The record is that of the run that is under way.
-    if !matches!(&result, Err(error) if error.kind == Kind::Busy) {
-        warn(records.end(attempt.ended(&result)), report);
-    }
+    job.end(&result, |manifest| Event::backed_up(manifest), report);
     if result.is_ok() && !settings.keep.is_empty() {
-        keep(settings, interrupt, report);
+        let mut but_what_stays = |step: Step| {
+            if !matches!(&step, Step::Judged { judged, .. } if judged.keep) {
+                report(step);
+            }
+        };
+        // Whatever is wrong with that, the next run tries again.
+        if let Err(error) = prune(settings, false, interrupt, &mut but_what_stays) {
+            let message = format!("old backups were not deleted: {error:#}");
+            report(Step::Warning { message });
+        }
+    } else {
+        measure(settings, report);
     }
     result
 }
 
-/// Deletes what need not be kept any more. Whatever is wrong with that is said, and tried again after the next run.
-fn keep(settings: &Settings, interrupt: &Interrupt, report: &mut Report<'_>) {
-    let pruned = prune(settings, false, interrupt, &mut |step| {
-        if !matches!(&step, Step::Judged { judged, .. } if judged.keep) {
-            report(step);
-        }
-    });
-    if let Err(error) = pruned {
-        let message = format!("old backups were not deleted: {error:#}");
-        report(Step::Warning { message });
+/// Deletes the backups that the policy does not keep, or says which it would. Returns all, the oldest first.
+pub fn prune(
+    settings: &Settings,
+    dry_run: bool,
+    interrupt: &Interrupt,
+    report: &mut dyn FnMut(Step),
+) -> Result<Vec<Judged>> {
+    let result = retention::prune(settings, dry_run, interrupt, report);
+    if dry_run {
+        return result;
     }
+    match &result {
+        Ok(judged) if judged.iter().all(|judged| judged.keep) => {}
+        Ok(judged) => notify::tell(settings, &Event::pruned(&settings.instance, judged), report),
+        Err(error) => notify::tell(
+            settings,
+            &Event::fail(Program::Prune, &settings.instance, None, error),
+            report,
+        ),
+    }
+    measure(settings, report);
+    result
 }
 
 /// Verifies a backup, the newest of this instance unless one is named.
@@ -74,25 +92,79 @@ pub fn verify(
     interrupt: &Interrupt,
     report: &mut dyn FnMut(Step),
 ) -> Result<Verdict> {
-    let records = Records::open(settings, "verify")?;
-    let mut attempt = Attempt::begin();
+    let mut job = Job::begin(settings, Program::Verify, report);
     let result = verify::verify(settings, id, interrupt, &mut |step| {
         if let Step::Verifying { id } = &step {
-            attempt.id = Some(id.clone());
-            warn(records.begin(&attempt), report);
+            job.noted(id, report);
         }
         report(step);
     });
-    if !matches!(&result, Err(error) if error.kind == Kind::Busy) {
-        let mut attempt = attempt.ended(&result);
-        if let Ok(verdict) = &result {
-            attempt.verdict = Some(verdict.verdict);
-            attempt.exit_code = Some(verdict.exit_code());
-            attempt.error = verdict.why();
-        }
-        warn(records.end(attempt), report);
+    if let Ok(verdict) = &result {
+        job.attempt.verdict = Some(verdict.verdict);
+        job.attempt.exit_code = Some(verdict.exit_code());
+        job.attempt.error = verdict.why();
     }
+    job.end(&result, |verdict| Event::verified(&settings.instance, verdict), report);
+    measure(settings, report);
     result
+}
+
+/// A run, as others see it.
+struct Job<'a> {
+    settings: &'a Settings,
+    program: Program,
+    attempt: Attempt,
+    /// Where runs are recorded; where that cannot be had, they are not.
+    records: Option<Records>,
+}
+
+impl<'a> Job<'a> {
+    fn begin(settings: &'a Settings, program: Program, report: &mut Report<'_>) -> Self {
+        notify::tell(settings, &Event::start(program, &settings.instance), report);
+        let what = match program {
+            Program::Verify => "verify",
+            Program::Backup | Program::Prune => "backup",
+        };
+        Self {
+            settings,
+            program,
+            attempt: Attempt::begin(),
+            records: warn(Records::open(settings, what), report),
+        }
+    }
+
+    /// Notes which backup it is about. It is alone from here on: one before it that has no end was killed.
+    fn noted(&mut self, id: &BackupId, report: &mut Report<'_>) {
+        self.attempt.id = Some(id.clone());
+        let records = self.records.as_ref();
+        let killed = records.and_then(|records| warn(records.begin(&self.attempt), report)?);
+        if let Some(killed) = killed {
+            let event = Event::killed(self.program, &self.settings.instance, &killed);
+            notify::tell(self.settings, &event, report);
+        }
+    }
+
+    fn end<T>(self, result: &Result<T>, success: impl FnOnce(&T) -> Event, report: &mut Report<'_>) {
+        let id = self.attempt.id.clone();
+        // The record is that of the run that is under way.
+        if let Some(records) = self
+            .records
+            .as_ref()
+            .filter(|_| !matches!(result, Err(Error { kind: Kind::Busy, .. })))
+        {
+            warn(records.end(self.attempt.ended(result)), report);
+        }
+        let event = match result {
+            Ok(value) => success(value),
+            Err(error) => Event::fail(self.program, &self.settings.instance, id, error),
+        };
+        notify::tell(self.settings, &event, report);
+    }
+}
+
+/// Writes the metrics.
+fn measure(settings: &Settings, report: &mut Report<'_>) {
+    warn(notify::write_metrics(settings), report);
 }
 
 /// Says what went wrong beside the work itself.

@@ -16,14 +16,19 @@ pub(super) struct Login {
     pub(super) socket: Option<String>,
 }
 
-/// Reads the file, which only its owner may read, the owner being root or who runs this.
+/// Reads the file.
 pub(super) fn read(path: &Path) -> Result<Login> {
-    let doing = || format!("reading the option file {}", path.display());
+    private(path, "it holds a password").map(|text| parse(&text))
+}
+
+/// Reads a file which only its owner may read, the owner being root or who runs this, since `it_holds` what is nobody else's business.
+pub(super) fn private(path: &Path, it_holds: &str) -> Result<String> {
+    let doing = || format!("reading {}", path.display());
     let mut file = File::open(path).with_context(doing)?;
     let meta = file.metadata().with_context(doing)?;
     if meta.mode() & 0o077 != 0 {
         bail!(
-            "{} can be read by others than its owner: chmod 600 it, it holds a password",
+            "{} can be read by others than its owner: chmod 600 it, {it_holds}",
             path.display()
         );
     }
@@ -36,7 +41,7 @@ pub(super) fn read(path: &Path) -> Result<Login> {
     }
     let mut text = String::new();
     file.read_to_string(&mut text).with_context(doing)?;
-    Ok(parse(&text))
+    Ok(text)
 }
 
 fn parse(text: &str) -> Login {

@@ -13,7 +13,7 @@ use super::{
     list::{Listed, list},
     lvm,
     name::Instance,
-    target,
+    notify, target,
     verify::Word,
 };
 use crate::system::clock;
@@ -38,6 +38,17 @@ pub enum Health {
 }
 
 impl Health {
+    /// It, as it is written.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Failed => "failed",
+            Self::Stale => "stale",
+            Self::Corrupt => "corrupt",
+            Self::Target => "target",
+        }
+    }
+
     /// The process's exit code.
     pub const fn exit_code(self) -> u8 {
         match self {
@@ -73,6 +84,8 @@ pub struct Status {
     pub snapshots: Vec<String>,
     /// Bytes free on the target.
     pub free_bytes: Option<u64>,
+    /// Notifications that could not be delivered yet.
+    pub notifications_waiting: usize,
 }
 
 /// Something that is wrong.
@@ -209,6 +222,7 @@ fn judge(
         history,
         snapshots,
         free_bytes,
+        notifications_waiting: notify::waiting(settings),
     }
 }
 

@@ -20,7 +20,7 @@ pub fn status(status: &Status, verbosity: Verbosity) -> String {
             text,
             "{} {}\n",
             paint(STRONG, format_args!("Backups of {}:", status.instance)),
-            paint(colour(status.health), word(status.health))
+            paint(colour(status.health), status.health.word())
         );
         for (name, what) in rows(status) {
             let _ = writeln!(text, "  {} {what}", paint(DIM, format_args!("{name:10}")));
@@ -30,7 +30,7 @@ pub fn status(status: &Status, verbosity: Verbosity) -> String {
         }
     }
     for problem in &status.problems {
-        let sign = paint(colour(problem.health), format_args!("! {:9}", word(problem.health)));
+        let sign = paint(colour(problem.health), format_args!("! {:9}", problem.health.word()));
         let _ = writeln!(text, "  {sign} {}", line(&problem.message));
     }
     text
@@ -83,6 +83,10 @@ fn rows(status: &Status) -> Vec<(&'static str, String)> {
         .free_bytes
         .map_or_else(|| "unknown".to_owned(), |free| format!("{} free", bytes(free)));
     rows.push(("target", format!("{}, {free}", count(status.backups, "backup"))));
+    if status.notifications_waiting > 0 {
+        let waiting = count(status.notifications_waiting, "notification");
+        rows.push(("", format!("{waiting} could not be delivered yet")));
+    }
     rows
 }
 
@@ -103,16 +107,6 @@ fn verdict(verdict: Option<&Verdict>, since: &dyn Fn(jiff::Timestamp) -> String)
             format!("{word}, {} ago on {}", since(verdict.at), line(&verdict.host))
         },
     )
-}
-
-fn word(health: Health) -> &'static str {
-    match health {
-        Health::Ok => "ok",
-        Health::Failed => "failed",
-        Health::Stale => "stale",
-        Health::Corrupt => "corrupt",
-        Health::Target => "target",
-    }
 }
 
 fn colour(health: Health) -> Style {

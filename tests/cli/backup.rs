@@ -1,6 +1,6 @@
 //! Sessions with backups that are there: a directory of them is made, and `pages/backups.md` is run beside it.
 
-use std::{fs, path::Path};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
 use serde_json::json;
 
@@ -82,4 +82,35 @@ fn backups_that_are_there() {
         .env("TZ", "UTC")
         .case(&page);
     assert!(target.join("somebody-elses").exists());
+}
+
+/// What the roles write is what the programs read.
+#[test]
+fn settings_of_the_roles_are_read() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let target = directory.path().join("target");
+    fs::create_dir(&target).expect("a directory");
+    for name in ["mysql-tells", "verify-tells"] {
+        let case = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/cases/bundled/{name}.yml"));
+        let case: serde_json::Value = crate::support::read(&case).expect("a case");
+        let text = case["after"]["files"]["/etc/glrl/backup.yml"]["content"].as_str();
+        let path = directory.path().join("backup.yml");
+        fs::write(&path, text.expect("the settings")).expect("a file");
+        let glrl = |mode| {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("a mode");
+            let glrl = Command::new(env!("CARGO_BIN_EXE_glrl"))
+                .args(["backup", "list", "--settings"])
+                .arg(&path)
+                .arg("--target")
+                .arg(&target)
+                .output()
+                .expect("glrl runs");
+            (glrl.status.code(), String::from_utf8_lossy(&glrl.stderr).into_owned())
+        };
+        assert_eq!(glrl(0o600), (Some(0), String::new()), "{name}");
+        // One that holds a URL as good as a password is not for others, and not to be shown.
+        let (status, said) = glrl(0o644);
+        assert_eq!(status, Some(if name == "mysql-tells" { 65 } else { 0 }), "{said}");
+        assert!(!said.contains("0123456789"), "{said}");
+    }
 }

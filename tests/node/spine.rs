@@ -32,7 +32,7 @@ fn backup_and_mysql_converge_and_restore() -> Result<()> {
     converged.into_iter().collect::<Result<()>>()?;
     let undisturbed = state(mysql)?;
     back_up_under_writes(backup, mysql)?;
-    another_machine_verifies(verify)?;
+    another_machine_verifies(mysql, verify)?;
     verdicts_name_the_cause(backup, mysql)?;
     what_is_broken_is_repaired(mysql)?;
     mysql.rollback(&untouched)?;
@@ -87,7 +87,7 @@ fn back_up_under_writes(backup: &Node, mysql: &Node) -> Result<()> {
 }
 
 /// The third machine: it may read the backups, has no server that runs, and says what it thinks of the newest one.
-fn another_machine_verifies(verify: &Node) -> Result<()> {
+fn another_machine_verifies(mysql: &Node, verify: &Node) -> Result<()> {
     ensure!(
         !verify.ssh("touch /backup/mine")?.success(),
         "it can write to the backups"
@@ -104,6 +104,17 @@ fn another_machine_verifies(verify: &Node) -> Result<()> {
         verdict.stdout
     );
     ensure!(!verify.ssh("pidof mariadbd")?.success(), "its server is left");
+    // The node that makes backups is told, and can tell nobody itself.
+    ensure!(
+        !mysql.ssh("touch /verdicts/mine")?.success(),
+        "it can write verdicts where it is to read them"
+    );
+    let list = glrl(mysql, "backup list")?;
+    ensure!(
+        list.stdout.contains("ok, on verify"),
+        "its verdict is not seen: {}",
+        list.stdout
+    );
     Ok(())
 }
 

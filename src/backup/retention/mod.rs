@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::value::Duration;
 
 pub use policy::Judged;
-pub use prune::prune;
+pub(super) use prune::prune;
 
 /// `keep`: which backups stay, as restic means it ("Removing backup snapshots" of its manual). A backup that one of the rules wants
 /// is kept; of a day, a week or a month that is the newest. Nothing set deletes nothing.

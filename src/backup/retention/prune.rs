@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Judges this instance's backups and deletes those that no rule keeps, the oldest first. Returns all of them, the oldest first.
-pub fn prune(
+pub(in crate::backup) fn prune(
     settings: &Settings,
     dry_run: bool,
     interrupt: &Interrupt,

@@ -59,7 +59,9 @@ impl Common {
             })
         });
         set.extend(named);
-        Ok(config::settings(path, &set)?.unwrap_or_default())
+        let settings: Settings = config::settings(path, &set)?.unwrap_or_default();
+        settings.check_mode(path)?;
+        Ok(settings)
     }
 }
 
