@@ -2,16 +2,18 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{name::Instance, notify::NotifySettings, retention::Keep};
-use crate::value::{AbsPath, Size};
+use crate::value::{self, AbsPath, Size};
 
 /// What the backup programs are told.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// Names this server's backups; unique in the target directory. The host's name, unless said otherwise.
+    #[schemars(with = "String")]
     pub instance: Instance,
     /// How to log in to the server.
     pub server: ServerSettings,
@@ -40,7 +42,7 @@ pub struct Settings {
 }
 
 /// How to log in: by unix socket, as the user that the server takes by the uid of its peer, or as an option file says.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ServerSettings {
     /// The server's socket. The option file's, unless said otherwise.
@@ -52,7 +54,7 @@ pub struct ServerSettings {
 }
 
 /// Where backups go.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TargetSettings {
     /// The directory.
@@ -64,20 +66,22 @@ pub struct TargetSettings {
 }
 
 /// The lock is a budget.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LockSettings {
     /// So long the run waits for the lock at most, and so long it keeps it at most.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    #[schemars(with = "value::Duration")]
     pub budget: Duration,
     /// MySQL only: with a statement under way that has run longer than this, the lock is not even asked for, since all writers
     /// would queue up behind it.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    #[schemars(with = "value::Duration")]
     pub long_statement: Duration,
 }
 
 /// The snapshot.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SnapshotSettings {
     /// Room for what changes while the copy is made. 20 % of the volume, unless said otherwise, or what the volume group has.
@@ -85,7 +89,7 @@ pub struct SnapshotSettings {
 }
 
 /// The archive.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ArchiveSettings {
     /// zstd's level, 1 to 19.
@@ -95,7 +99,7 @@ pub struct ArchiveSettings {
 }
 
 /// The proof that a backup restores.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct VerifySettings {
     /// Where the archive is unpacked; needs the room of the whole data. It and what is above it may be root's alone: the server sees
@@ -103,9 +107,11 @@ pub struct VerifySettings {
     pub scratch: AbsPath,
     /// A newest backup older than this is stale.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    #[schemars(with = "value::Duration")]
     pub max_age: Duration,
     /// The newest backup that is known to restore may be this old, or `glrl backup status` calls it stale. Not asked, unless set.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::optional")]
+    #[schemars(with = "Option<value::Duration>")]
     pub max_proven_age: Option<Duration>,
     /// A directory that the node that verifies can write and the node that makes backups can read, mounted: how verdicts come back.
     pub verdicts: Option<AbsPath>,
@@ -117,6 +123,7 @@ pub struct VerifySettings {
     pub memory: Size,
     /// How long it may take to recover and answer.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    #[schemars(with = "value::Duration")]
     pub start_timeout: Duration,
 }
 

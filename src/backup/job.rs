@@ -43,7 +43,7 @@ pub(super) fn back_up(
         }
         report(step);
     });
-    job.end(&result, |manifest| Event::backed_up(manifest), report);
+    job.end(&result, Event::backed_up, report);
     if result.is_ok() && !settings.keep.is_empty() {
         let mut but_what_stays = |step: Step| {
             if !matches!(&step, Step::Judged { judged, .. } if judged.keep) {

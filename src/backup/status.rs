@@ -100,7 +100,7 @@ pub struct Problem {
 /// Looks, and changes nothing.
 pub fn status(settings: &Settings) -> Result<Status> {
     let history = Records::glance(settings, "backup")?;
-    let seen = look_within(settings, PATIENCE);
+    let seen = within(PATIENCE, settings, look);
     let snapshots = lvm::leftovers();
     Ok(judge(settings, clock::now(), history, seen, snapshots))
 }
@@ -108,7 +108,8 @@ pub fn status(settings: &Settings) -> Result<Status> {
 /// What the target holds of this instance, and how much is free.
 type Seen = anyhow::Result<(Vec<Listed>, u64)>;
 
-fn look_within(settings: &Settings, patience: Duration) -> Seen {
+/// Looks, but no longer than this.
+fn within(patience: Duration, settings: &Settings, look: impl FnOnce(&Settings) -> Seen + Send + 'static) -> Seen {
     let (tell, told) = channel();
     let settings = settings.clone();
     let directory = settings.target.directory.clone();

@@ -45,16 +45,16 @@ impl Receiver {
 
     /// Whether it is there, and wants to know.
     pub(super) fn wants(self, settings: &NotifySettings, event: &Event) -> bool {
-        let among = |events: &Option<Vec<Kind>>| events.as_ref().is_none_or(|events| events.contains(&event.event));
+        let among = |events: &Option<Vec<Kind>>| events.as_ref().is_none_or(|events| events.contains(&event.kind));
         match self {
             Self::Command => settings.command.as_ref().is_some_and(|command| among(&command.events)),
             Self::Webhook => settings.webhook.as_ref().is_some_and(|webhook| among(&webhook.events)),
             // One check stands for one job: that old backups went is not the job's success.
-            Self::Ping => settings.ping.is_some() && (event.program != Of::Prune || event.event == Kind::Fail),
+            Self::Ping => settings.ping.is_some() && (event.program != Of::Prune || event.kind == Kind::Fail),
             Self::Mail => settings
                 .mail
                 .as_ref()
-                .is_some_and(|mail| mail.events.contains(&event.event)),
+                .is_some_and(|mail| mail.events.contains(&event.kind)),
         }
     }
 
@@ -107,7 +107,7 @@ fn ping(settings: &NotifySettings, event: &Event) -> Result<()> {
         Some((base, query)) => (base, format!("?{query}")),
         None => (url.expose(), String::new()),
     };
-    let below = match event.event {
+    let below = match event.kind {
         Kind::Start => "/start",
         Kind::Success => "",
         Kind::Fail | Kind::Stale => "/fail",
@@ -126,43 +126,43 @@ fn post(url: &str, content_type: &str, body: &str, timeout: Duration) -> Result<
         .timeout_global(Some(timeout))
         .user_agent(concat!("glrl/", env!("CARGO_PKG_VERSION")))
         .tls_config(tls)
+        // What is told goes where it was to go: a redirection would make a GET of it, or send it to somebody else.
+        .max_redirects(0)
         .build()
         .into();
-    agent.post(url).content_type(content_type).send(body)?;
+    let status = agent.post(url).content_type(content_type).send(body)?.status();
+    if !status.is_success() {
+        bail!("http status: {status}");
+    }
     Ok(())
 }
 
 fn mail(settings: &NotifySettings, event: &Event) -> Result<()> {
     let mail = settings.mail.as_ref().context("there is no mail any more")?;
     let message = message(mail, event)?;
-    match &mail.smtp {
-        Some(smtp) => {
-            transport(smtp, settings.timeout)?.send(&message)?;
-            Ok(())
-        }
-        None => {
-            let envelope = message.envelope();
-            let to = envelope.to().iter().map(ToString::to_string);
-            let from = envelope.from().map(ToString::to_string).unwrap_or_default();
-            Program::new(&mail.sendmail)
-                .args(["-i", "-f", &from, "--"])
-                .args(to)
-                .stdin(message.formatted())
-                .timeout(settings.timeout)
-                .stdout()
-                .map(drop)
-        }
+    if let Some(smtp) = &mail.smtp {
+        transport(smtp, settings.timeout)?.send(&message)?;
+        return Ok(());
     }
+    let envelope = message.envelope();
+    let to = envelope.to().iter().map(ToString::to_string);
+    let from = envelope.from().map(ToString::to_string).unwrap_or_default();
+    Program::new(&mail.sendmail)
+        .args(["-i", "-f", &from, "--"])
+        .args(to)
+        .stdin(message.formatted())
+        .timeout(settings.timeout)
+        .stdout()
+        .map(drop)
 }
 
 fn message(mail: &MailSettings, event: &Event) -> Result<Message> {
-    let from = match &mail.from {
-        Some(from) => from.0.clone(),
-        None => {
-            let host = nix::unistd::gethostname().unwrap_or_default();
-            let from = format!("glrl <root@{}>", host.to_string_lossy());
-            from.parse().context("this host's name is none for mail: set 'from'")?
-        }
+    let from = if let Some(from) = &mail.from {
+        from.0.clone()
+    } else {
+        let host = nix::unistd::gethostname().unwrap_or_default();
+        let from = format!("glrl <root@{}>", host.to_string_lossy());
+        from.parse().context("this host's name is none for mail: set 'from'")?
     };
     if mail.to.is_empty() {
         bail!("'to' names nobody");

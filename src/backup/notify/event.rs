@@ -1,6 +1,7 @@
 //! What others are told: one event, the same for everybody, as JSON and as text.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -18,7 +19,8 @@ use crate::{
 };
 
 /// What happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Event")]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// A run begins.
@@ -44,7 +46,8 @@ pub(in crate::backup) enum Program {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(in crate::backup) struct Event {
     schema: u32,
-    pub(super) event: Kind,
+    #[serde(rename = "event")]
+    pub(super) kind: Kind,
     pub(super) program: Program,
     instance: Instance,
     host: String,
@@ -59,11 +62,11 @@ pub(in crate::backup) struct Event {
 }
 
 impl Event {
-    fn new(event: Kind, program: Program, instance: &Instance, message: impl Into<String>) -> Self {
+    fn new(kind: Kind, program: Program, instance: &Instance, message: impl Into<String>) -> Self {
         let host = nix::unistd::gethostname().unwrap_or_default();
         Self {
             schema: 1,
-            event,
+            kind,
             program,
             instance: instance.clone(),
             host: host.to_string_lossy().into_owned(),
@@ -167,7 +170,7 @@ impl Event {
             Program::Prune => "deletion of old backups",
             Program::Verify => "verification",
         };
-        let how = match self.event {
+        let how = match self.kind {
             Kind::Start => "begun",
             Kind::Success => "ok",
             Kind::Fail => "FAILED",

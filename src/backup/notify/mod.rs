@@ -27,13 +27,17 @@ use super::{
 /// How long what is left from earlier runs may hold up this one.
 const CATCHING_UP: Duration = Duration::from_secs(30);
 
-/// Tells all who want to know. That a run has begun is no news later: it is tried once.
+/// Tells all who want to know, once at least: two runs that end together may both deliver what an earlier one left. That a run has begun is no
+/// news later, and is tried once.
 pub(super) fn tell(settings: &Settings, event: &Event, report: &mut Report<'_>) {
     let notify = &settings.notify;
     let wanted: Vec<_> = Receiver::ALL
         .into_iter()
         .filter(|receiver| receiver.wants(notify, event))
         .collect();
+    if wanted.is_empty() && waiting(settings) == 0 {
+        return;
+    }
     let outbox = match Outbox::open(settings) {
         Ok(outbox) => Some(outbox),
         Err(error) => {
@@ -51,7 +55,7 @@ pub(super) fn tell(settings: &Settings, event: &Event, report: &mut Report<'_>) 
             let put = |outbox: &Outbox| outbox.put(&letter);
             outbox
                 .as_ref()
-                .filter(|_| event.event != Kind::Start)
+                .filter(|_| event.kind != Kind::Start)
                 .map(put)
                 .and_then(Result::ok)
         })
@@ -86,7 +90,7 @@ pub(super) fn tell(settings: &Settings, event: &Event, report: &mut Report<'_>) 
             }
         }
     }
-    if let Some(outbox) = outbox.filter(|_| event.event != Kind::Start) {
+    if let Some(outbox) = outbox.filter(|_| event.kind != Kind::Start) {
         catch_up(settings, &outbox, &deaf, report);
     }
 }
@@ -113,9 +117,10 @@ fn catch_up(settings: &Settings, outbox: &Outbox, deaf: &[Receiver], report: &mu
             continue;
         }
         // One that nobody wants any more has been delivered too.
-        let result = match letter.receiver.wants(&settings.notify, &letter.event) {
-            true => letter.receiver.tell(&settings.notify, &letter.event),
-            false => Ok(()),
+        let result = if letter.receiver.wants(&settings.notify, &letter.event) {
+            letter.receiver.tell(&settings.notify, &letter.event)
+        } else {
+            Ok(())
         };
         if let Err(error) = result.and_then(|()| outbox.remove(&name)) {
             deaf.push(letter.receiver);
@@ -134,4 +139,4 @@ fn warn(report: &mut Report<'_>, message: &str) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

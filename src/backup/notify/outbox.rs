@@ -1,7 +1,10 @@
 //! What has not been delivered yet: a file each in `notify` of the state directory. It is written before the first try and removed after
 //! the one that succeeds, so that a run that is killed in between loses nothing. Its name begins with the time, so names sort by age.
 
-use std::fs;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result};
 use jiff::{SignedDuration, Timestamp};
@@ -16,6 +19,8 @@ use crate::{
     },
 };
 
+/// In the state directory.
+const DIRECTORY: &str = "notify";
 /// So many are kept; of more, the oldest go.
 const MOST: usize = 100;
 /// So old they are no news any more.
@@ -32,12 +37,12 @@ pub(super) struct Letter {
 #[derive(Debug)]
 pub(super) struct Outbox {
     directory: StateDir,
-    path: std::path::PathBuf,
+    path: PathBuf,
 }
 
 impl Outbox {
     pub(super) fn open(settings: &Settings) -> Result<Self> {
-        let path = settings.state_directory.join("notify");
+        let path = settings.state_directory.join(DIRECTORY);
         Ok(Self {
             directory: StateDir::open(&path)?,
             path,
@@ -98,30 +103,25 @@ impl Outbox {
 
     /// Names of letters, the oldest first.
     fn names(&self) -> Result<Vec<String>> {
-        let doing = || format!("looking into {}", self.path.display());
-        let mut names = Vec::new();
-        for entry in fs::read_dir(&self.path).with_context(doing)? {
-            let name = entry.with_context(doing)?.file_name();
-            // Not the temporary file of one that is being written, which begins with a dot.
-            names.extend(
-                name.into_string()
-                    .ok()
-                    .filter(|name| !name.starts_with('.') && name.ends_with(".json")),
-            );
-        }
-        names.sort_unstable();
-        Ok(names)
+        names(&self.path)
     }
+}
+
+/// Not the lock, and not the temporary file of one that is being written: their names begin otherwise than with a year.
+fn names(path: &Path) -> Result<Vec<String>> {
+    let doing = || format!("looking into {}", path.display());
+    let mut names = Vec::new();
+    for entry in fs::read_dir(path).with_context(doing)? {
+        let name = entry.with_context(doing)?.file_name().into_string().ok();
+        names.extend(name.filter(|name| name.starts_with(|first: char| first.is_ascii_digit())));
+    }
+    names.sort_unstable();
+    Ok(names)
 }
 
 /// How many wait.
 pub(in crate::backup) fn waiting(settings: &Settings) -> usize {
-    fs::read_dir(settings.state_directory.join("notify")).map_or(0, |entries| {
-        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        names
-            .filter(|name| !name.starts_with('.') && name.ends_with(".json"))
-            .count()
-    })
+    names(&settings.state_directory.join(DIRECTORY)).map_or(0, |names| names.len())
 }
 
 /// Now, as letters are dated.

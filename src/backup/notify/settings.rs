@@ -4,6 +4,7 @@ use std::{fmt, path::Path, str::FromStr, time::Duration};
 
 use anyhow::{Context, bail};
 use lettre::message::Mailbox;
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 use super::event::Kind as EventKind;
@@ -13,15 +14,16 @@ use crate::{
         error::{Error, Kind, Result},
         option_file,
     },
-    value::{AbsPath, secret},
+    value::{self, AbsPath, secret},
 };
 
 /// Who is told of starts, successes, failures and staleness. Nobody, unless said otherwise.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct NotifySettings {
     /// How long one delivery may take.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    #[schemars(with = "value::Duration")]
     pub timeout: Duration,
     /// A program that gets the event as JSON on its standard input.
     pub command: Option<CommandSettings>,
@@ -36,7 +38,7 @@ pub struct NotifySettings {
 }
 
 /// A program.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CommandSettings {
     /// Its path and its arguments; no shell.
@@ -46,10 +48,11 @@ pub struct CommandSettings {
 }
 
 /// A webhook.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct WebhookSettings {
     /// Its URL. The settings are then for their owner's eyes alone (mode 0600).
+    #[schemars(with = "Option<String>")]
     pub url: Option<SecretUrl>,
     /// A file that holds the URL, mode 0600.
     pub url_file: Option<AbsPath>,
@@ -58,22 +61,25 @@ pub struct WebhookSettings {
 }
 
 /// A ping URL.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PingSettings {
     /// The URL. The settings are then for their owner's eyes alone (mode 0600).
+    #[schemars(with = "Option<String>")]
     pub url: Option<SecretUrl>,
     /// A file that holds the URL, mode 0600.
     pub url_file: Option<AbsPath>,
 }
 
 /// Mail.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MailSettings {
     /// Who gets it.
+    #[schemars(with = "Vec<String>")]
     pub to: Vec<Address>,
     /// Who it is from; `root` at this node, unless said otherwise.
+    #[schemars(with = "Option<String>")]
     pub from: Option<Address>,
     /// Of what they are told: of failures and staleness, unless said otherwise.
     #[serde(default = "bad_news")]
@@ -86,7 +92,7 @@ pub struct MailSettings {
 }
 
 /// A mail server.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SmtpSettings {
     /// Its name.
@@ -103,7 +109,7 @@ pub struct SmtpSettings {
 }
 
 /// How a mail server is spoken to.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Tls {
     /// In the clear first, then encrypted, or not at all (RFC 3207).
@@ -150,16 +156,16 @@ impl Settings {
     pub fn check_mode(&self, path: &Path) -> Result<()> {
         use std::os::unix::fs::MetadataExt;
         let Ok(meta) = path.metadata() else { return Ok(()) };
-        if !self.notify.holds_secrets() || meta.mode() & 0o077 == 0 {
-            return Ok(());
+        if self.notify.holds_secrets() && meta.mode() & 0o077 != 0 {
+            return Err(Error::new(
+                Kind::Settings,
+                format!(
+                    "{} can be read by others than its owner: chmod 600 it, it holds a URL that is a secret, or keep that in a url_file",
+                    path.display()
+                ),
+            ));
         }
-        Err(Error::new(
-            Kind::Settings,
-            format!(
-                "{} can be read by others than its owner: chmod 600 it, it holds a URL that is a secret, or keep that in a url_file",
-                path.display()
-            ),
-        ))
+        Ok(())
     }
 }
 

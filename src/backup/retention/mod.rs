@@ -5,6 +5,7 @@ mod prune;
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::value::Duration;
@@ -14,7 +15,7 @@ pub(super) use prune::prune;
 
 /// `keep`: which backups stay, as restic means it ("Removing backup snapshots" of its manual). A backup that one of the rules wants
 /// is kept; of a day, a week or a month that is the newest. Nothing set deletes nothing.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Keep {
     /// The newest so many.

@@ -13,7 +13,7 @@ use crate::backup::{
 
 fn found(settings: &Settings) -> (Health, Vec<String>) {
     let history = Records::glance(settings, "backup").unwrap();
-    let seen = look_within(settings, PATIENCE);
+    let seen = within(PATIENCE, settings, look);
     let status = judge(settings, clock::now(), history, seen, Ok(Vec::new()));
     let problems = status.problems.into_iter().map(|problem| problem.message);
     (status.health, problems.collect())
@@ -80,7 +80,10 @@ fn each_trouble_has_its_word() {
 fn a_target_that_does_not_answer_is_not_waited_for() {
     let directory = tempfile::tempdir().unwrap();
     let settings = made_up::settings(directory.path());
-    let seen = look_within(&settings, Duration::ZERO);
+    let seen = within(Duration::from_millis(50), &settings, |settings| {
+        std::thread::sleep(Duration::from_secs(5));
+        look(settings)
+    });
     let status = judge(
         &settings,
         clock::now(),

@@ -11,3 +11,4 @@ mod keeping;
 mod locking;
 mod login;
 mod support;
+mod telling;
