@@ -86,7 +86,7 @@ impl Provider for Filesystem {
             Contents::Known(signature) if signature.what == self.r#type.name() && self.is_mine(signature) => {
                 self.update(block, signature, current.mount_point.as_deref())
             }
-            Contents::Known(signature) if self.wipe.is_none() && signature.what != "LVM2_member" => Err(Refused::because(
+            Contents::Known(signature) if self.wipe.is_none() && wipe::is_consentable(signature) => Err(Refused::because(
                 format!("{} carries {signature}, which is not the declared {}", self.device, self.wanted()),
                 format!("declare what is there, or another device; or, to destroy what is there, `{}`", wipe::consent_for(signature)),
             )),
@@ -115,7 +115,7 @@ impl Filesystem {
             what: self.r#type.name().to_owned(),
             uuid: self.uuid.clone(),
             label: self.label.clone(),
-            geometry: None,
+            ..Signature::default()
         }
     }
 
@@ -126,6 +126,13 @@ impl Filesystem {
                 plan = plan.change(Change::gone("signature", signature));
             }
             plan.ops.push(erase);
+        }
+        let least = self.r#type.least(&self.options);
+        if block.size < least {
+            return Err(Refused::because(
+                format!("{} has {}, too small for {}", self.device, Size::bytes(block.size), self.r#type.name()),
+                format!("declare a device of at least {}, or another type", Size::bytes(least)),
+            ));
         }
         let argv = self
             .r#type

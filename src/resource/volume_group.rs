@@ -87,7 +87,10 @@ impl VolumeGroup {
             }
         };
         match room / extent_size {
-            0 => bail!("{path} is too small for an extent of {}", Size::bytes(extent_size)),
+            0 => Err(Refused::because(
+                format!("{path} is too small for an extent of {}", Size::bytes(extent_size)),
+                "declare a larger device, or a smaller `extent_size`",
+            )),
             extents => Ok(extents),
         }
     }

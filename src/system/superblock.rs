@@ -98,6 +98,7 @@ fn xfs(head: &Head) -> Option<Signature> {
         uuid: head.uuid(32),
         label: head.text(108, 12),
         geometry: Some(xfs_geometry(head.be32(4), head.be64(8), head.be32(84))),
+        ..Signature::default()
     })
 }
 
@@ -147,6 +148,7 @@ fn ext(head: &Head) -> Option<Signature> {
             // (ext4_resize_fs in fs/ext4/resize.c).
             least: 1 + descriptors + inode_table + 2 + cluster + 50,
         }),
+        ..Signature::default()
     })
 }
 
@@ -170,6 +172,7 @@ fn btrfs(head: &Head) -> Option<Signature> {
         uuid: head.uuid(AT + 0x20),
         label: head.text(AT + 0x12B, 256),
         geometry,
+        ..Signature::default()
     })
 }
 
@@ -196,6 +199,6 @@ fn swap(head: &Head) -> Option<Signature> {
         what: "swap".to_owned(),
         uuid: head.uuid(1024 + 12),
         label: head.text(1024 + 28, 16),
-        geometry: None,
+        ..Signature::default()
     })
 }

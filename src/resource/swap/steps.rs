@@ -47,7 +47,7 @@ impl Swap {
             what: "swap".to_owned(),
             uuid: self.uuid.clone(),
             label: self.label.clone(),
-            geometry: None,
+            ..Signature::default()
         };
         Ok(plan
             .change(Change::new("size", Size::bytes(block.size)))
