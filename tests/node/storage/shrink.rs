@@ -1,0 +1,266 @@
+//! Wishes for less than there is, and devices that have less than what is on them. Nothing is written, whatever the wish: the disks
+//! below are the same to the byte after each.
+
+use anyhow::{Context, Result, ensure};
+use glrl_lab::Node;
+use serde_json::Value;
+
+use super::levels::start;
+use crate::node::glrl::{Said, nothing_left, said, write};
+
+/// One of each that has a size; the second disk has a part of the striped volume.
+const MADE: &str = "
+  - volume_group: { name: less, devices: [ONE, OTHER] }
+  - logical_volume: { name: plain, volume_group: less, size: 100MiB }
+  - filesystem: { device: /dev/less/plain, type: ext4, label: plain }
+  - logical_volume: { name: xfs, volume_group: less, size: 320MiB }
+  - filesystem: { device: /dev/less/xfs, type: xfs, label: xfs }
+  - logical_volume: { name: btrfs, volume_group: less, size: 120MiB }
+  - filesystem: { device: /dev/less/btrfs, type: btrfs, label: btrfs }
+  - logical_volume: { name: striped, volume_group: less, size: 64MiB, stripes: 2 }
+  - logical_volume: { name: pool, volume_group: less, size: 100MiB, type: thin-pool, metadata_size: 8MiB }
+  - logical_volume: { name: thin, volume_group: less, size: 80MiB, thin_pool: pool }
+  - logical_volume: { name: swap, volume_group: less, size: 64MiB }
+  - swap: { path: /dev/less/swap }
+  - swap: { path: /root/swap, size: 64MiB }
+";
+
+/// A resource, the wish, and what is said of it; nothing where all is as declared.
+type Wish = (&'static str, &'static str, &'static str);
+
+/// The least a thing is to have is less than it has.
+const MINIMUMS: [Wish; 9] = [
+    (
+        "volume_group:less",
+        "volume_group: { name: less, devices: [ONE] }",
+        "a physical volume that is not declared, and keeps it",
+    ),
+    (
+        "logical_volume:less/plain",
+        "logical_volume: { name: plain, volume_group: less, size: 50MiB }",
+        "less/plain has 100MiB, more than the declared 50MiB",
+    ),
+    (
+        "filesystem:/dev/less/plain",
+        "filesystem: { device: /dev/less/plain, type: ext4 }",
+        "",
+    ),
+    (
+        "logical_volume:less/xfs",
+        "logical_volume: { name: xfs, volume_group: less, size: 5%VG }",
+        "less/xfs has 320MiB, more than the declared 5%VG",
+    ),
+    (
+        "logical_volume:less/striped",
+        "logical_volume: { name: striped, volume_group: less, size: 9MiB, stripes: 2 }",
+        "less/striped has 64MiB, more than the declared 9MiB",
+    ),
+    (
+        "logical_volume:less/pool",
+        "logical_volume: { name: pool, volume_group: less, size: 40MiB, type: thin-pool, metadata_size: 3MiB }",
+        "the metadata of less/pool have 8MiB, more than the declared 3MiB",
+    ),
+    (
+        "logical_volume:less/thin",
+        "logical_volume: { name: thin, volume_group: less, size: 20MiB, thin_pool: pool }",
+        "less/thin has 80MiB, more than the declared 20MiB",
+    ),
+    (
+        "logical_volume:less/btrfs",
+        "logical_volume: { name: btrfs, volume_group: less, size: 117MiB, exact: true }",
+        "",
+    ),
+    (
+        "swap:/root/swap",
+        "swap: { path: /root/swap, size: 20MiB }",
+        "/root/swap has 64MiB, more than the declared 20MiB",
+    ),
+];
+
+/// The same, as the size that it is to have exactly.
+const EXACTLY: [Wish; 5] = [
+    (
+        "logical_volume:less/plain",
+        "logical_volume: { name: plain, volume_group: less, size: 50MiB, exact: true }",
+        "less/plain has 100MiB, more than the 52MiB that it is to have exactly",
+    ),
+    (
+        "logical_volume:less/xfs",
+        "logical_volume: { name: xfs, volume_group: less, size: 5%VG, exact: true }",
+        "less/xfs has 320MiB, more than the",
+    ),
+    (
+        "logical_volume:less/striped",
+        "logical_volume: { name: striped, volume_group: less, size: 9MiB, stripes: 2, exact: true }",
+        "less/striped has 64MiB, more than the 16MiB",
+    ),
+    (
+        "logical_volume:less/pool",
+        "logical_volume: { name: pool, volume_group: less, size: 40MiB, type: thin-pool, exact: true }",
+        "less/pool has 100MiB, more than the 40MiB",
+    ),
+    (
+        "logical_volume:less/thin",
+        "logical_volume: { name: thin, volume_group: less, size: 20MiB, thin_pool: pool, exact: true }",
+        "less/thin has 80MiB, more than the 20MiB",
+    ),
+];
+
+/// A volume has been cut below what is on it.
+const CUT_VOLUMES: [Wish; 4] = [
+    (
+        "filesystem:/dev/less/plain",
+        "filesystem: { device: /dev/less/plain, type: ext4 }",
+        "spans 100MiB, but its device has only 60MiB: a part of it is cut off",
+    ),
+    (
+        "filesystem:/dev/less/xfs",
+        "filesystem: { device: /dev/less/xfs, type: xfs }",
+        "spans 320MiB, but its device has only 200MiB",
+    ),
+    (
+        "filesystem:/dev/less/btrfs",
+        "filesystem: { device: /dev/less/btrfs, type: btrfs }",
+        "spans 120MiB, but its device has only 60MiB",
+    ),
+    (
+        "swap:/dev/less/swap",
+        "swap: { path: /dev/less/swap }",
+        "spans 64MiB, but its device has only 32MiB",
+    ),
+];
+
+/// The second disk has been cut to less than its volume group has of it.
+const CUT_DISK: [[Wish; 1]; 4] = [
+    [(
+        "volume_group:less",
+        "volume_group: { name: less, devices: [ONE, OTHER] }",
+        "OTHER has room for 56MiB of data, but as a part of less it holds 196MiB: the disk has shrunk",
+    )],
+    [(
+        "volume_group:less",
+        "volume_group: { name: less, devices: [ONE] }",
+        "OTHER has room for 56MiB of data, but as a part of less it holds 196MiB: the disk has shrunk",
+    )],
+    [(
+        "logical_volume:less/new",
+        "logical_volume: { name: new, volume_group: less, size: 8MiB }",
+        "OTHER has room for 56MiB of data",
+    )],
+    [(
+        "logical_volume:less/plain",
+        "logical_volume: { name: plain, volume_group: less, size: 120MiB }",
+        "OTHER has room for 56MiB of data",
+    )],
+];
+
+#[test]
+fn nothing_is_made_smaller() -> Result<()> {
+    let lab = start(1)?;
+    let node = &lab["backup"];
+    let one = disk(node, "one", "1200M")?;
+    let other = disk(node, "other", "200M")?;
+    let wished = Wished {
+        node,
+        one: one.trim(),
+        other: other.trim(),
+    };
+    wished.role(MADE)?;
+    let made = said(node, "converge --role /root/less.yml")?;
+    ensure!(made.status == 0, "it was not made: {}", made.status);
+    nothing_left(node, "/root/less.yml")?;
+    // Else the kernel may write to it.
+    node.run("swapoff /dev/less/swap && sed -i '/less.swap/d' /etc/fstab")?;
+
+    let before = sum(node)?;
+    wished.are(&MINIMUMS, "unchanged", &before)?;
+    wished.are(&EXACTLY, "refused", &before)?;
+
+    node.run("lvreduce -qq --yes --force -L 60M less/plain && lvreduce -qq --yes --force -L 200M less/xfs && lvreduce -qq --yes --force -L 60M less/btrfs && lvreduce -qq --yes --force -L 32M less/swap")?;
+    wished.are(&CUT_VOLUMES, "refused", &sum(node)?)?;
+    node.run("lvextend -qq -L 100M less/plain && lvextend -qq -L 320M less/xfs && lvextend -qq -L 120M less/btrfs && lvextend -qq -L 64M less/swap")?;
+
+    node.run(&format!(
+        "truncate -s 60M /root/other && losetup --set-capacity {}",
+        wished.other
+    ))?;
+    let before = sum(node)?;
+    for wish in &CUT_DISK {
+        wished.are(wish, "refused", &before)?;
+    }
+    wished.are(&MINIMUMS[1..3], "unchanged", &before)?;
+    node.run(&format!(
+        "truncate -s 200M /root/other && losetup --set-capacity {}",
+        wished.other
+    ))?;
+
+    // With its size back, all is as it was made.
+    wished.role(MADE)?;
+    let again = said(node, "converge --role /root/less.yml")?;
+    ensure!(again.status == 0, "it is not as before: {}", again.status);
+    node.run("e2fsck -fn /dev/less/plain && xfs_repair -n /dev/less/xfs && btrfs check /dev/less/btrfs && test $(stat --format %s /root/swap) = $((64 << 20))").map(drop)
+}
+
+fn disk(node: &Node, name: &str, size: &str) -> Result<String> {
+    node.run(&format!(
+        "truncate -s {size} /root/{name} && losetup --find --show /root/{name}"
+    ))
+}
+
+/// Of all that is stored, holes left out.
+fn sum(node: &Node) -> Result<String> {
+    node.run("sync; cd /root && tar --create --sparse --mtime=@0 --file=- one other | sha256sum")
+}
+
+struct Wished<'n> {
+    node: &'n Node,
+    one: &'n str,
+    other: &'n str,
+}
+
+impl Wished<'_> {
+    fn named(&self, text: &str) -> String {
+        text.replace("ONE", self.one).replace("OTHER", self.other)
+    }
+
+    fn role(&self, resources: &str) -> Result<()> {
+        write(
+            self.node,
+            "/root/less.yml",
+            &self.named(&format!("role: less\nresources:{resources}")),
+        )
+    }
+
+    /// Plan and converge say the same of these wishes, and the disks stay what they were.
+    fn are(&self, wishes: &[Wish], outcome: &str, before: &str) -> Result<()> {
+        let resources: Vec<String> = wishes.iter().map(|(_, wish, _)| format!("\n  - {wish}")).collect();
+        self.role(&resources.concat())?;
+        for (command, event) in [("plan", "planned"), ("converge", "applied")] {
+            let said = said(self.node, &format!("{command} --role /root/less.yml"))?;
+            let status = if outcome == "refused" { 3 } else { 0 };
+            ensure!(said.status == status, "{command} ended with {}", said.status);
+            for (id, _, words) in wishes {
+                self.is(&said, event, id, outcome, words)
+                    .with_context(|| format!("{command} of {id}"))?;
+            }
+            ensure!(sum(self.node)? == before, "{command} has written something");
+        }
+        Ok(())
+    }
+
+    fn is(&self, said: &Said, event: &str, id: &str, outcome: &str, words: &str) -> Result<()> {
+        let outcomes = said.outcomes(event);
+        let event = outcomes.get(id).context("nothing is said of it")?;
+        ensure!(event["outcome"] == outcome, "it says {event}");
+        let text = if outcome == "refused" {
+            &event["error"]
+        } else {
+            &event["warnings"]
+        };
+        match words {
+            "" => ensure!(*text == Value::Null, "it says {event}"),
+            words => ensure!(text.to_string().contains(&self.named(words)), "it says {event}"),
+        }
+        Ok(())
+    }
+}
