@@ -49,7 +49,9 @@ fn an_interrupted_run_is_taken_up_to_the_same_end() -> Result<()> {
     )?;
     let undisturbed = all(node)?;
     // The units of a node that has booted with its mounts are others.
-    node.reboot()?;
+    node.run("sync")?;
+    node.power_cut();
+    node.boot()?;
     let booted = all(node)?;
 
     node.rollback(&untouched)?;

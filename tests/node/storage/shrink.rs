@@ -13,8 +13,6 @@ const MADE: &str = "
   - volume_group: { name: less, devices: [ONE, OTHER] }
   - logical_volume: { name: plain, volume_group: less, size: 100MiB }
   - filesystem: { device: /dev/less/plain, type: ext4, label: plain }
-  - logical_volume: { name: xfs, volume_group: less, size: 320MiB }
-  - filesystem: { device: /dev/less/xfs, type: xfs, label: xfs }
   - logical_volume: { name: striped, volume_group: less, size: 64MiB, stripes: 2 }
   - volume_group: { name: thin, devices: [THIRD] }
   - logical_volume: { name: pool, volume_group: thin, size: 100MiB, type: thin-pool, metadata_size: 8MiB }
@@ -45,9 +43,9 @@ const MINIMUMS: [Wish; 8] = [
         "",
     ),
     (
-        "logical_volume:less/xfs",
-        "logical_volume: { name: xfs, volume_group: less, size: 5%VG }",
-        "less/xfs has 320MiB, more than the declared 5%VG",
+        "logical_volume:less/swap",
+        "logical_volume: { name: swap, volume_group: less, size: 5%VG }",
+        "less/swap has 64MiB, more than the declared 5%VG",
     ),
     (
         "logical_volume:less/striped",
@@ -79,9 +77,9 @@ const EXACTLY: [Wish; 5] = [
         "less/plain has 100MiB, more than the 52MiB that it is to have exactly",
     ),
     (
-        "logical_volume:less/xfs",
-        "logical_volume: { name: xfs, volume_group: less, size: 5%VG, exact: true }",
-        "less/xfs has 320MiB, more than the",
+        "logical_volume:less/swap",
+        "logical_volume: { name: swap, volume_group: less, size: 5%VG, exact: true }",
+        "less/swap has 64MiB, more than the",
     ),
     (
         "logical_volume:less/striped",
@@ -108,16 +106,11 @@ const ROUNDED: [Wish; 1] = [(
 )];
 
 /// A volume has been cut below what is on it.
-const CUT_VOLUMES: [Wish; 3] = [
+const CUT_VOLUMES: [Wish; 2] = [
     (
         "filesystem:/dev/less/plain",
         "filesystem: { device: /dev/less/plain, type: ext4 }",
         "spans 100MiB, but its device has only 60MiB: a part of it is cut off",
-    ),
-    (
-        "filesystem:/dev/less/xfs",
-        "filesystem: { device: /dev/less/xfs, type: xfs }",
-        "spans 320MiB, but its device has only 200MiB",
     ),
     (
         "swap:/dev/less/swap",
@@ -131,12 +124,12 @@ const CUT_DISK: [[Wish; 1]; 4] = [
     [(
         "volume_group:less",
         "volume_group: { name: less, devices: [ONE, OTHER] }",
-        "OTHER has room for 56MiB of data, but as a part of less it holds 196MiB: the disk has shrunk",
+        "OTHER has room for 56MiB of data, but as a part of less it holds 116MiB: the disk has shrunk",
     )],
     [(
         "volume_group:less",
         "volume_group: { name: less, devices: [ONE] }",
-        "OTHER has room for 56MiB of data, but as a part of less it holds 196MiB: the disk has shrunk",
+        "OTHER has room for 56MiB of data, but as a part of less it holds 116MiB: the disk has shrunk",
     )],
     [(
         "logical_volume:less/new",
@@ -156,9 +149,9 @@ fn nothing_is_made_smaller() -> Result<()> {
     let node = &lab["backup"];
     let wished = Wished {
         node,
-        one: disk(node, "one", "700M")?,
-        other: disk(node, "other", "200M")?,
-        third: disk(node, "third", "200M")?,
+        one: disk(node, "one", "240M")?,
+        other: disk(node, "other", "120M")?,
+        third: disk(node, "third", "160M")?,
     };
     wished.role(MADE)?;
     let made = said(node, "converge --role /root/less.yml")?;
@@ -172,9 +165,9 @@ fn nothing_is_made_smaller() -> Result<()> {
     wished.are(&EXACTLY, "refused", &before)?;
     wished.are(&ROUNDED, "unchanged", &before)?;
 
-    node.run("lvreduce -qq --yes --force -L 60M less/plain && lvreduce -qq --yes --force -L 200M less/xfs && lvreduce -qq --yes --force -L 32M less/swap")?;
+    node.run("lvreduce -qq --yes --force -L 60M less/plain && lvreduce -qq --yes --force -L 32M less/swap")?;
     wished.are(&CUT_VOLUMES, "refused", &sum(node)?)?;
-    node.run("lvextend -qq -L 100M less/plain && lvextend -qq -L 320M less/xfs && lvextend -qq -L 64M less/swap")?;
+    node.run("lvextend -qq -L 100M less/plain && lvextend -qq -L 64M less/swap")?;
 
     node.run(&format!(
         "truncate -s 60M /root/other && losetup --set-capacity {}",
@@ -186,7 +179,7 @@ fn nothing_is_made_smaller() -> Result<()> {
     }
     wished.are(&MINIMUMS[1..3], "unchanged", &before)?;
     node.run(&format!(
-        "truncate -s 200M /root/other && losetup --set-capacity {}",
+        "truncate -s 120M /root/other && losetup --set-capacity {}",
         wished.other
     ))?;
 
@@ -194,7 +187,8 @@ fn nothing_is_made_smaller() -> Result<()> {
     wished.role(MADE)?;
     let again = said(node, "converge --role /root/less.yml")?;
     ensure!(again.status == 0, "it is not as before: {}", again.status);
-    node.run("e2fsck -fn /dev/less/plain && xfs_repair -n /dev/less/xfs && test $(stat --format %s /root/swap) = $((64 << 20))").map(drop)
+    node.run("e2fsck -fn /dev/less/plain && test $(stat --format %s /root/swap) = $((64 << 20))")
+        .map(drop)
 }
 
 fn disk(node: &Node, name: &str, size: &str) -> Result<String> {
@@ -204,12 +198,10 @@ fn disk(node: &Node, name: &str, size: &str) -> Result<String> {
     Ok(device.trim().to_owned())
 }
 
-/// Of all that is on the disks. Of the one with the pool it is what LVM writes: to the pool's own metadata the kernel writes, too, as
-/// soon as anybody asks for the pool's state.
+/// Of all that is on the disks, zeros left out.
 fn sum(node: &Node) -> Result<String> {
     node.run(
-        "sync; cd /root && head --bytes=1M third | sha256sum
-         for disk in one other third; do tar --create --sparse --hole-detection=raw --mtime=@0 --file=- $disk | sha256sum; done",
+        "sync; cd /root && tar --create --sparse --hole-detection=raw --mtime=@0 --file=- one other third | sha256sum",
     )
 }
 
@@ -247,9 +239,8 @@ impl Wished<'_> {
                 self.is(&said, event, id, outcome, words)
                     .with_context(|| format!("{command} of {id}"))?;
             }
-            let after = sum(self.node)?;
-            ensure!(after == before, "{command} has written something: {before} {after}");
         }
+        ensure!(sum(self.node)? == before, "something was written");
         Ok(())
     }
 
