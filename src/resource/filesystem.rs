@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Change, Plan, PropertyError, Provider, Role, mkfs::FsType, wipe};
+use super::{Action, Change, Plan, PropertyError, Provider, Role, cut_off, mkfs::FsType, wipe};
 use crate::{
     system::{BlockDevice, Command, Contents, Effect, Fact, Op, Probe, Reading, Refused, Signature, known},
     value::{DevicePath, Size},
@@ -148,17 +148,7 @@ impl Filesystem {
         let Some(geometry) = signature.geometry else {
             return Ok(Plan::none());
         };
-        if geometry.size() > block.size {
-            return Err(Refused::because(
-                format!(
-                    "the {signature} on {} spans {}, but its device has only {}: a part of it is cut off",
-                    self.device,
-                    Size::bytes(geometry.size()),
-                    Size::bytes(block.size)
-                ),
-                "give the device its size back before anything is written to it",
-            ));
-        }
+        cut_off::must_not_be(&self.device, block)?;
         if !self.grow || geometry.grown(block.size).is_none() {
             return Ok(Plan::none());
         }

@@ -192,6 +192,7 @@ fn physical_volume(head: &Head) -> Option<Signature> {
 }
 
 fn swap(head: &Head) -> Option<Signature> {
+    const PAGE: u64 = 4096;
     if !head.holds(4096 - 10, b"SWAPSPACE2") {
         return None;
     }
@@ -199,6 +200,15 @@ fn swap(head: &Head) -> Option<Signature> {
         what: "swap".to_owned(),
         uuid: head.uuid(1024 + 12),
         label: head.text(1024 + 28, 16),
+        // It has the number of its last page, and never grows.
+        geometry: Some(Geometry {
+            block: PAGE,
+            blocks: head.le32(1024 + 4) + 1,
+            step: 1,
+            first: 0,
+            group: 0,
+            least: 0,
+        }),
         ..Signature::default()
     })
 }

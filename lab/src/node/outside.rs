@@ -23,7 +23,8 @@ pub struct Checkpoint {
 }
 
 impl Node {
-    /// Cuts the power: QEMU is killed. The disks keep what had reached them.
+    /// Cuts the power: QEMU is killed. The disks keep what had been flushed to them; what was in the node's memory is gone, and part of
+    /// what was written without a flush.
     pub fn power_cut(&self) {
         let mut inner = self.inner();
         inner.machine = None;
