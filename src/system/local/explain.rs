@@ -11,7 +11,8 @@ pub(super) fn explain(command: &Command, error: Error) -> Error {
     for effect in &command.makes {
         match effect {
             Effect::Unmounted(target) => {
-                let users = mounts::users(target);
+                let mut users = mounts::users(target);
+                users.extend(mounts::below(target));
                 if !users.is_empty() {
                     return error.context(format!("{} is in use: {}", target.display(), users.join("; ")));
                 }
