@@ -56,30 +56,6 @@ impl NfsExport {
         path.parse().map_err(anyhow::Error::msg)
     }
 
-    /// Entries of other files for this directory.
-    fn others(&self, node: &dyn Probe, own: &AbsPath, own_place: &Path) -> Result<Reading<Vec<(String, Entry)>>> {
-        let mut files = vec![EXPORTS.to_owned()];
-        for name in known!(node.list(Path::new(DIRECTORY))?) {
-            // exportfs reads no others.
-            if name.ends_with(".exports") && !name.starts_with('.') {
-                files.push(format!("{DIRECTORY}/{name}"));
-            }
-        }
-        let mut found = Vec::new();
-        for path in files.into_iter().filter(|path| path != own.as_str()) {
-            let Some(bytes) = known!(node.contents(Path::new(&path))?) else {
-                continue;
-            };
-            let text = std::str::from_utf8(&bytes).with_context(|| format!("{path} is not UTF-8"))?;
-            for entry in file::entries(text) {
-                if is_place(node, &entry.path, own_place)? {
-                    found.push((path.clone(), entry));
-                }
-            }
-        }
-        Ok(Reading::Known(found))
-    }
-
     /// Which live export is which declared client's, and those that are nobody's. A host that is declared by its name is shown by
     /// another one that it has, so it may take any host that no line names otherwise and that has its options.
     fn matched<'a>(&'a self, current: &'a State) -> Matched<'a> {
@@ -165,7 +141,7 @@ impl Provider for NfsExport {
         let place = place(node, &self.path)?;
         Ok(Reading::Known(State {
             directory: known!(is_directory(Path::new(DIRECTORY))?),
-            others: known!(self.others(node, &own, &place)?),
+            others: known!(others(node, &own, &place)?),
             place: place.to_string_lossy().into_owned(),
             own: known!(node.contents(&own)?),
             live: known!(node.exports()?).to_vec(),
@@ -308,6 +284,30 @@ impl Matched<'_> {
         changes.extend(self.left.iter().map(gone));
         changes
     }
+}
+
+/// Entries of other files than its own for the directory of this place.
+fn others(node: &dyn Probe, own: &AbsPath, own_place: &Path) -> Result<Reading<Vec<(String, Entry)>>> {
+    let mut files = vec![EXPORTS.to_owned()];
+    for name in known!(node.list(Path::new(DIRECTORY))?) {
+        // exportfs reads no others.
+        if name.ends_with(".exports") && !name.starts_with('.') {
+            files.push(format!("{DIRECTORY}/{name}"));
+        }
+    }
+    let mut found = Vec::new();
+    for path in files.into_iter().filter(|path| path != own.as_str()) {
+        let Some(bytes) = known!(node.contents(Path::new(&path))?) else {
+            continue;
+        };
+        let text = std::str::from_utf8(&bytes).with_context(|| format!("{path} is not UTF-8"))?;
+        for entry in file::entries(text) {
+            if is_place(node, &entry.path, own_place)? {
+                found.push((path.clone(), entry));
+            }
+        }
+    }
+    Ok(Reading::Known(found))
 }
 
 /// Whether two clients are the same, however they are spelled.

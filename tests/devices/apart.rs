@@ -51,29 +51,33 @@ impl Apart {
 
     /// Runs glrl with a role of these resources.
     pub(super) fn glrl(&self, command: &str, resources: &str) -> Ended {
-        let role = self.directory.path().join("apart.yml");
-        fs::write(&role, format!("role: apart\nresources:\n{resources}")).expect("a role");
-        let script = format!("{}\nexec \"$@\"", self.before);
+        self.role("apart", resources);
+        self.sh(&format!("exec glrl {command} --role $base/apart.yml"))
+    }
+
+    /// Writes the role `$base/NAME.yml` of these resources.
+    pub(super) fn role(&self, name: &str, resources: &str) {
+        let role = self.path().join(name).with_extension("yml");
+        fs::write(role, format!("role: {name}\nresources:\n{resources}")).expect("a role");
+    }
+
+    /// Runs a script in the namespace, in which `glrl` is the program that is tested, and `$base` is a directory.
+    pub(super) fn sh(&self, script: &str) -> Ended {
+        let glrl = env!("CARGO_BIN_EXE_glrl").trim_end_matches("/glrl");
+        let path = std::env::var("PATH").unwrap_or_default();
+        let script = format!(
+            "base={}\nPATH={glrl}:{path}\n{}\n{script}",
+            self.path().display(),
+            self.before
+        );
         let output = Command::new("unshare")
-            .args([
-                "--mount",
-                "sh",
-                "-c",
-                &script,
-                "sh",
-                env!("CARGO_BIN_EXE_glrl"),
-                command,
-                "--role",
-            ])
-            .arg(&role)
+            .args(["--mount", "sh", "-c", &script])
             .output()
             .expect("unshare(1)");
-        let said = [output.stdout, output.stderr]
-            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-            .concat();
+        let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         Ended {
             status: output.status.code(),
-            said: said.split_whitespace().collect::<Vec<_>>().join(" "),
+            said: said.concat().split_whitespace().collect::<Vec<_>>().join(" "),
         }
     }
 

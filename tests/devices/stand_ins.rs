@@ -71,15 +71,20 @@ fn a_program_that_is_not_itself_is_told_and_nothing_is_done() {
                 let resources = format!("  - {wish}: {}\n", properties(wish));
                 let asked = asks(wish, program);
                 let ended = apart.glrl(if asked { "converge" } else { "plan" }, &resources);
-                let right = match asked {
-                    true => ended.status == Some(status) && ended.said.contains(causes[n]),
-                    false => ended.status == Some(0),
+                let right = if asked {
+                    ended.status == Some(status) && ended.said.contains(causes[n])
+                } else {
+                    ended.status == Some(0)
                 };
                 if !right {
                     wrong.push(format!("{wish}, {program} {how}: {:?} {}", ended.status, ended.said));
                 }
             }
-            assert_eq!(contents(), before, "{program} {how}, and something was written: {wrong:?}");
+            assert_eq!(
+                contents(),
+                before,
+                "{program} {how}, and something was written: {wrong:?}"
+            );
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));

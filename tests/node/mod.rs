@@ -2,6 +2,7 @@
 
 mod glrl;
 mod killed;
+mod mounts;
 mod refusal;
 mod service;
 mod spine;

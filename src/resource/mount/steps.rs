@@ -101,13 +101,13 @@ impl Mount {
         let before = entry.map(|entry| entry.options.as_slice());
         if self.is_network() || options::need_a_new_mount(&live.options, before, wanted, fs_type) {
             let mut mount = self.mount_command(fs_type, wanted);
-            mount.otherwise.push(Op::Run(match entry {
-                Some(_) => Command::new(["mount", self.target()]),
-                None => {
-                    let options = options::as_they_were(&live.options).join(",");
-                    Command::new(["mount", "-t", &live.fs_type, "-o", &options, &live.source, self.target()])
-                }
-            }));
+            let again = if entry.is_some() {
+                Command::new(["mount", self.target()])
+            } else {
+                let options = options::as_they_were(&live.options).join(",");
+                Command::new(["mount", "-t", &live.fs_type, "-o", &options, &live.source, self.target()])
+            };
+            mount.otherwise.push(Op::Run(again));
             return Ok(plan.op(Op::Run(self.unmount())).op(Op::Run(mount)));
         }
         let remount = options::for_remounting(wanted).join(",");
