@@ -120,13 +120,14 @@ fn nfs_follows_its_options(node: &Node) -> Result<()> {
         follows(node, &client(options), "/mnt/files", live, &fstab)
     };
     nfs("vers=4.2", &["rw", "vers=4.2", "hard"])?;
-    nfs("vers=4.2, ro, noatime", &["ro", "noatime"])?;
-    nfs("vers=4.1, soft, timeo=100", &["rw", "vers=4.1", "soft", "timeo=100"])?;
     nfs(
-        "vers=4.1, rsize=32768, wsize=65536",
-        &["hard", "rsize=32768", "wsize=65536"],
+        "vers=4.1, soft, timeo=100, ro, noatime",
+        &["ro", "noatime", "vers=4.1", "soft", "timeo=100"],
     )?;
-    nfs("vers=3, nolock", &["vers=3"])?;
+    nfs(
+        "vers=3, nolock, rsize=32768, wsize=65536",
+        &["rw", "vers=3", "hard", "rsize=32768", "wsize=65536"],
+    )?;
     busy(node, &client("vers=4.2"), "/mnt/files")?;
     nfs("vers=4.2", &["vers=4.2", "hard"])?;
     // The server does not take this; the mount that was is there again.
