@@ -11,7 +11,7 @@ fn a_dead_server_is_named_and_holds_up_nothing_else() {
     let base = apart.path().display().to_string();
     let mount = "mount -i -t fuse.sshfs -o fd=3,rootmode=40000,user_id=0,group_id=0 files:/srv";
     let apart = apart.before(&format!(
-        "mkdir {base}/mnt {base}/other\nln -s mnt/in {base}/link\nexec 3<>/dev/fuse\n{mount} {base}/mnt"
+        "mkdir -p {base}/mnt {base}/other\nln -sfn mnt/in {base}/link\nexec 3<>/dev/fuse\n{mount} {base}/mnt"
     ));
     let resources = format!(
         "  - mount: {{ path: {base}/mnt, device: \"files:/srv\", type: fuse.sshfs, persist: false }}\n  \
@@ -35,4 +35,15 @@ fn a_dead_server_is_named_and_holds_up_nothing_else() {
     assert!(ended.said.contains("changed 2"), "{}", ended.said);
     let independent = std::fs::read_to_string(format!("{base}/other/file"));
     assert_eq!(independent.expect("a file"), "independent");
+
+    // What is to go is not asked; umount(8) has its own time.
+    let properties = format!("path: {base}/mnt, device: \"files:/srv\", type: fuse.sshfs, state: absent");
+    let begun = Instant::now();
+    let ended = apart.glrl("plan", &format!("  - mount: {{ {properties} }}\n"));
+    assert_eq!(ended.status, Some(0), "{}", ended.said);
+    assert!(
+        begun.elapsed() < Duration::from_secs(8),
+        "it took {:?}",
+        begun.elapsed()
+    );
 }

@@ -26,10 +26,10 @@ fn converge(node: &Node, resources: &str, status: i32, limit: Duration) -> Resul
     Ok(text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
-/// The server's address goes away under a hard mount, as in a power cut: its packets are answered by nobody.
+/// The server's address goes away under a hard mount, as in a power cut: nobody on the wire answers to it.
 pub(super) fn one_that_is_gone_is_named(node: &Node) -> Result<()> {
     node.run(&format!(
-        "ip address del {SERVER}/32 dev lo; ip route add blackhole {SERVER}/32"
+        "ip address del {SERVER}/32 dev lo; ip route add {SERVER}/32 dev eth0"
     ))?;
     let below = "  - directory: { path: /mnt/files/below }\n";
     let text = converge(
@@ -67,7 +67,7 @@ pub(super) fn one_that_is_gone_is_named(node: &Node) -> Result<()> {
     node.run("! mountpoint --quiet /mnt/files")?;
 
     node.run(&format!(
-        "ip route del blackhole {SERVER}/32; ip address add {SERVER}/32 dev lo"
+        "ip route del {SERVER}/32 dev eth0; ip address add {SERVER}/32 dev lo"
     ))?;
     converge(node, &client("vers=4.2"), 0, Duration::from_secs(90))?;
     nothing_left(node, "/root/role.yml")?;
