@@ -70,6 +70,12 @@ pub(super) fn one_that_is_gone_is_named(node: &Node) -> Result<()> {
 
     // Its programs end, and their port is closed.
     node.run("systemctl stop nfs-server")?;
+    let text = converge(node, &absent, 1, 60)?;
+    ensure!(
+        text.contains("umount -f -l /mnt/files lets go"),
+        "it is not told: {text}"
+    );
+    node.run("timeout --signal=KILL 5 umount -f -l /mnt/files; ! grep ' /mnt/files ' /proc/self/mountinfo")?;
     converge(node, &absent, 0, 60)?;
     converge(node, &waiting, 1, 75)?;
     node.run("systemctl start nfs-server").map(drop)
