@@ -3,6 +3,7 @@
 mod glrl;
 mod killed;
 mod matrix;
+mod mounts;
 mod refusal;
 mod service;
 mod spine;
