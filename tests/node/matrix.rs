@@ -10,11 +10,14 @@ use serde_json::Value;
 use super::glrl::{LIMIT, Said, install, write};
 use crate::support;
 
-/// The packages of storage, and what makes the things that a disk can carry. No array is to be assembled but by the test.
-const PREPARED: &str = "DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
-    btrfs-progs cryptsetup-bin dosfstools fdisk gdisk lvm2 mdadm xfsprogs > /dev/null \
-    && echo 'AUTO -all' > /etc/mdadm/mdadm.conf && cp /etc/fstab /root/fstab && mkdir -p /mnt/there \
-    && echo vm.swappiness=0 > /etc/sysctl.d/quiet.conf && sysctl -q --system";
+/// The packages of storage, and what makes the things that a disk can carry. Nothing is put together, woken up or swapped to but by the
+/// test, and udev does not look again at a disk whenever one who wrote to it is done: that is half of an emulated node's time.
+const PREPARED: &str = r#"DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
+        btrfs-progs cryptsetup-bin dosfstools fdisk gdisk lvm2 mdadm xfsprogs > /dev/null || exit
+    for rules in 69-lvm 63-md-raid-arrays 64-md-raid-assembly; do ln -s /dev/null /etc/udev/rules.d/$rules.rules; done
+    echo 'KERNEL=="vd[b-z]*|dm-*|md*", OPTIONS+="nowatch"' > /etc/udev/rules.d/99-nowatch.rules
+    echo vm.swappiness=0 > /etc/sysctl.d/quiet.conf; sysctl -q --system
+    cp /etc/fstab /root/fstab; mkdir -p /mnt/there"#;
 
 /// mkfs.xfs wants 300 MiB.
 const SIZE: u64 = 400 << 20;
