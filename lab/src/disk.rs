@@ -103,6 +103,12 @@ impl DiskFile {
         ])
     }
 
+    /// Copies what the disk holds to a raw, sparse file. QEMU may have it open: what the node has flushed is in the copy.
+    pub(crate) fn copy(&self, to: &Path) -> Result<()> {
+        let (from, to) = (self.path.display().to_string(), to.display().to_string());
+        image(["convert", "-q", "--force-share", "-f", "qcow2", "-O", "raw", &from, &to])
+    }
+
     /// QEMU's name for the content.
     pub(crate) fn node_name(&self) -> String {
         format!("disk-{}", self.serial)
@@ -131,6 +137,11 @@ impl DiskFile {
 /// A flush by the node makes QEMU write out what it holds back itself, but not the host's kernel
 /// (`no-flush` on the file below): the power cut that the lab knows is QEMU's death, which the
 /// host's cache survives. That saves a node most of its waiting for the disk.
+///
+/// So a power cut loses what was only in the node's memory, its page cache above all; and of what the node had sent to the disk but
+/// not flushed, the clusters that are new to the file: the tables that say where they are, QEMU holds back until a flush
+/// (docs/qcow2-cache.txt of QEMU). That is like a disk's volatile write cache. It keeps what was flushed, and what was written
+/// over clusters that the file had already: a real disk may lose, or tear, those too, if nobody flushed them.
 pub(crate) fn blockdev(node_name: &str, path: &Path) -> Value {
     json!({
         "driver": "qcow2",

@@ -58,6 +58,13 @@ struct Inner {
     checkpoints: u32,
 }
 
+impl Inner {
+    fn disk(&self, serial: &str, node: &str) -> Result<&DiskFile> {
+        let disk = self.disks.iter().find(|disk| disk.serial == serial);
+        disk.with_context(|| format!("{node} has no disk {serial}"))
+    }
+}
+
 impl Node {
     /// Starts a node from its saved state.
     pub(crate) fn start(spec: &NodeSpec, address: Ipv4Addr, shared: &Arc<Shared>) -> Result<Self> {

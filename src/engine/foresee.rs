@@ -119,15 +119,21 @@ pub(super) fn foresee(
             match answer {
                 Ok(Reading::Known(plan)) => {
                     warnings.extend_from_slice(&plan.warnings);
-                    let outcome = known(&plan, &told[index]);
-                    for op in &plan.ops {
-                        overlay.apply(id, op)?;
+                    match plan.ops.iter().try_for_each(|op| overlay.apply(id, op)) {
+                        Ok(()) => {
+                            let outcome = known(&plan, &told[index]);
+                            mark(&mut ancestry, id, &plan);
+                            if !matches!(outcome, Outcome::Unknown { .. }) {
+                                foreseen[index] = Foreseen::Plan(plan);
+                            }
+                            outcome
+                        }
+                        // What it would do cannot be foreseen: its own failure, and no other's.
+                        Err(error) => {
+                            schedule.failed(index);
+                            failure(&error)
+                        }
                     }
-                    mark(&mut ancestry, id, &plan);
-                    if !matches!(outcome, Outcome::Unknown { .. }) {
-                        foreseen[index] = Foreseen::Plan(plan);
-                    }
-                    outcome
                 }
                 Ok(Reading::Unknown { after }) => {
                     let wants = willing::wants(&*declaration.resource, &overlay);

@@ -17,80 +17,120 @@ pub(super) struct Entry {
     pub(super) client: String,
 }
 
-/// Every directory and client of an exports file. What exportfs would reject is left out.
+/// Every directory and client of an exports file. exportfs stops at the first thing that it cannot make sense of; what follows is
+/// listed here all the same.
 pub(super) fn entries(text: &str) -> Vec<Entry> {
     let mut entries = Vec::new();
-    for (line, content) in lines(text) {
-        let mut words = words(&content).into_iter();
-        let Some(path) = words.next() else { continue };
-        let mut any = false;
-        // A word with a hyphen in front holds options for the clients behind it.
-        for word in words.filter(|word| !word.starts_with('-')) {
-            let client = word.split('(').next().unwrap_or_default();
-            any = true;
-            entries.push(Entry {
-                line,
-                path: path.clone(),
+    let mut words = Words::of(text);
+    while words.skip(" \t\n\r\u{b}\u{c}") {
+        let line = words.line;
+        let Some(path) = words.word() else { continue };
+        let mut clients = Vec::new();
+        while words.skip(" \t") && words.peek() != Some('\n') {
+            // A word with a hyphen in front holds options for the clients behind it.
+            clients.extend(words.word().filter(|word| !word.starts_with('-')));
+        }
+        if clients.is_empty() {
+            clients.push(String::new());
+        }
+        entries.extend(clients.into_iter().map(|word| Entry {
+            line,
+            path: path.clone(),
+            client: match word.split('(').next() {
                 // Options without a client are for everybody.
-                client: if client.is_empty() {
-                    "*".to_owned()
-                } else {
-                    client.to_owned()
-                },
-            });
-        }
-        if !any {
-            entries.push(Entry {
-                line,
-                path,
-                client: "*".to_owned(),
-            });
-        }
+                None | Some("") => "*".to_owned(),
+                Some(client) => client.to_owned(),
+            },
+        }));
     }
     entries
 }
 
-/// Lines without comments, those that a backslash joins made one, with the number of the first.
-fn lines(text: &str) -> Vec<(usize, String)> {
-    let mut lines: Vec<(usize, String)> = Vec::new();
-    let mut open = false;
-    for (at, line) in text.lines().enumerate() {
-        let joins = line.ends_with('\\');
-        let line = line.strip_suffix('\\').unwrap_or(line);
-        match lines.last_mut() {
-            Some((_, before)) if open => before.push_str(line),
-            _ => lines.push((at + 1, line.to_owned())),
-        }
-        open = joins;
-    }
-    for (_, line) in &mut lines {
-        let mut quoted = false;
-        let comment = line.find(|char| {
-            quoted ^= char == '"';
-            char == '#' && !quoted
-        });
-        line.truncate(comment.unwrap_or(line.len()));
-    }
-    lines
+/// The words of an exports file, taken apart as nfs-utils does it (2.6.2, `support/nfs/xio.c`): what exports(5) says of comments,
+/// quotes and joined lines leaves room, and only one reading is the server's.
+struct Words<'t> {
+    text: std::iter::Peekable<std::str::Chars<'t>>,
+    /// The line that comes next, counted from 1.
+    line: usize,
+    /// The blank that stands for joined lines.
+    joined: bool,
 }
 
-/// Words between blanks; quotes keep blanks, octal escapes are undone.
-fn words(line: &str) -> Vec<String> {
-    let mut words = Vec::new();
-    let mut word = String::new();
-    let mut quoted = false;
-    for char in line.chars().chain([' ']) {
-        match char {
-            '"' => quoted = !quoted,
-            ' ' | '\t' if !quoted => {
-                if !word.is_empty() {
-                    words.push(octal::decode(&std::mem::take(&mut word)));
-                }
-            }
-            char => word.push(char),
+impl<'t> Words<'t> {
+    fn of(text: &'t str) -> Self {
+        Self {
+            text: text.chars().peekable(),
+            line: 1,
+            joined: false,
         }
     }
-    words
+
+    /// What comes next: a backslash at the end of a line, with the blanks that begin the next one, is a blank.
+    fn peek(&mut self) -> Option<char> {
+        if self.joined {
+            return Some(' ');
+        }
+        let next = *self.text.peek()?;
+        let mut ahead = self.text.clone();
+        ahead.next();
+        if next == '\\' && ahead.next() == Some('\n') {
+            self.text = ahead;
+            self.line += 1;
+            while self.text.next_if(|&char| char == ' ' || char == '\t').is_some() {}
+            self.joined = true;
+            return Some(' ');
+        }
+        Some(next)
+    }
+
+    fn take(&mut self) -> Option<char> {
+        let char = self.peek()?;
+        if std::mem::take(&mut self.joined) {
+            return Some(char);
+        }
+        self.line += usize::from(char == '\n');
+        self.text.next()
+    }
+
+    /// Skips these, and comments, which begin a word and end with their line, whatever it ends with. False at the end.
+    fn skip(&mut self, blanks: &str) -> bool {
+        while let Some(char) = self.peek() {
+            if char == '#' && !self.joined {
+                while self.text.next_if(|&char| char != '\n').is_some() {}
+            } else if blanks.contains(char) {
+                self.take();
+            } else {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// The word that begins here, without its quotes and escapes; `None` at the end of a line, or for one that is empty.
+    fn word(&mut self) -> Option<String> {
+        let mut word: Vec<u8> = Vec::new();
+        let mut quoted = false;
+        while let Some(char) = self.peek() {
+            if !quoted && char == '\n' {
+                break;
+            }
+            self.take();
+            match char {
+                '"' => quoted = !quoted,
+                char if !quoted && (char.is_ascii_whitespace() || char == '\u{b}') => break,
+                char => {
+                    word.extend(char.encode_utf8(&mut [0; 4]).bytes());
+                    // What an escape stands for may be a part of the next one.
+                    if let Some(at) = word.len().checked_sub(4)
+                        && let Some(byte) = octal::escape(&word[at..])
+                    {
+                        word.splice(at.., [byte]);
+                    }
+                }
+            }
+        }
+        (!word.is_empty()).then(|| String::from_utf8_lossy(&word).into_owned())
+    }
 }
 
 /// The file for one directory: a comment, and one line.
@@ -104,12 +144,22 @@ pub(super) fn render(path: &AbsPath, clients: &BTreeMap<NfsClient, Vec<String>>)
     text
 }
 
-/// exports(5) knows octal escapes for any byte; these are all it could stumble over.
+/// exports(5) knows octal escapes for any byte; these are all it could stumble over. Digits behind a backslash are among them, as it
+/// would take the two for an escape once more.
 fn field(path: &str) -> String {
     let mut out = String::new();
+    let mut since_backslash = usize::MAX;
     for char in path.chars() {
+        since_backslash = if char == '\\' {
+            0
+        } else {
+            since_backslash.saturating_add(1)
+        };
         match char {
-            ' ' | '\t' | '\n' | '\r' | '\\' | '"' | '#' | '(' | ')' => {
+            ' ' | '\t' | '\n' | '\r' | '\u{b}' | '\u{c}' | '\\' | '"' | '#' | '(' | ')' => {
+                let _ = write!(out, "\\{:03o}", u32::from(char));
+            }
+            '0'..='7' if since_backslash <= 3 => {
                 let _ = write!(out, "\\{:03o}", u32::from(char));
             }
             char => out.push(char),
@@ -234,7 +284,9 @@ mod tests {
 
     #[test]
     fn every_client_of_every_line_is_seen() {
-        let text = "# comment\n/a host(rw) 10.0.0.0/8(ro)\n\n\"/my files\" *(ro) # all\n/b\\\n  x(rw) \\\n y\n/c\n/d -ro,sync z\n/e\\040f (rw)\n";
+        // What exportfs of nfs-utils 2.6.2 makes of it.
+        let text = "# comment \\\n/a host(rw) 10.0.0.0/8(ro)\n\n\"/my files\" *(ro) # all\n/b\\\n  x(rw) \\\n y\n/c\n/d -ro,sync z\n/e\\040f (rw)\n\
+            /g\\\nh(ro)\n/p#q h#i(ro) # c\\\n\"/i j\" \"k\"(ro) l\"(ro, m)\"\\\n# n\r\n\r\n/o\\134040p *(ro)\r\n/q";
         let expected = [
             (2, "/a", "host"),
             (2, "/a", "10.0.0.0/8"),
@@ -244,6 +296,12 @@ mod tests {
             (8, "/c", "*"),
             (9, "/d", "z"),
             (10, "/e f", "*"),
+            (11, "/g", "h"),
+            (13, "/p#q", "h#i"),
+            (14, "/i j", "k"),
+            (14, "/i j", "l"),
+            (17, "/o p", "*"),
+            (18, "/q", "*"),
         ];
         let expected: Vec<_> = expected
             .map(|(line, path, client)| (line, path.to_owned(), client.to_owned()))
@@ -300,9 +358,77 @@ mod tests {
         }
     }
 
+    /// What exportfs(8) makes of a file, with mounts of its own over what it reads and writes. Paths and clients, of the table that it
+    /// keeps; nothing without root, or where it is not installed: the lab asks it too.
+    fn exportfs(text: &str) -> Option<BTreeSet<(String, String)>> {
+        use crate::system::programs::{Program, find};
+        find("exportfs").ok().filter(|_| nix::unistd::geteuid().is_root())?;
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::io::Write::write_all(&mut file.as_file(), text.as_bytes()).unwrap();
+        let script = "set -e; for path in /srv /var/lib/nfs; do mount -t tmpfs none $path; done; mount --bind \"$0\" /etc/exports; \
+                      mkdir -p '/srv/a b' '/srv/c#d' /srv/e/f '/srv/g\"(h)'; exportfs -ra || true; cat /var/lib/nfs/etab";
+        let output = Program::new("unshare")
+            .args(["--mount", "sh", "-c", script])
+            .args([file.path()])
+            .output()
+            .unwrap();
+        let table = String::from_utf8(output.stdout).unwrap();
+        let line = |line: &str| {
+            let (path, rest) = line.split_once('\t').unwrap();
+            let client = rest.split('(').next().unwrap();
+            (
+                octal::decode(path),
+                if client.is_empty() { "*" } else { client }.to_owned(),
+            )
+        };
+        Some(table.lines().map(line).collect())
+    }
+
+    /// A line as people write them, exported to addresses only: names would be looked up.
+    fn line() -> impl Strategy<Value = String> {
+        let paths = [
+            "/srv/a\\040b",
+            "\"/srv/a b\"",
+            "/srv/c#d",
+            "/srv/e/f",
+            "/srv/e/f/",
+            "/srv//e",
+            "/srv/g\\042\\050h\\051",
+        ];
+        let options = "((ro|rw)(,sync)?(,anonuid=[0-9]{1,3}){0,30})?";
+        let client = format!(
+            "(10\\.[0-9]\\.[0-9]\\.[1-9]|\"10\\.0\\.0\\.9\"|10\\.[0-9]\\.0\\.0/16|\\*|@g|h\\?)?(\\({options}\\)|\"\\({options}\\)\")"
+        );
+        let gap = "([ \\t]{1,2}|[ ]?\\\\\n[ \\t]{0,2})";
+        let entry = format!("({gap}{client}){{0,9}}([ ]{{1,2}}#[ -~]{{0,9}}|[ ])?\r?");
+        let entry = proptest::string::string_regex(&entry).expect("a pattern");
+        prop_oneof![
+            2 => "[ \t]{0,2}#[ -~]{0,12}\\\\?",
+            1 => "[ \t]{0,3}",
+            6 => ("[ \t]{0,2}", proptest::sample::select(paths.to_vec()), entry)
+                .prop_map(|(indent, path, entry)| format!("{indent}{path}{entry}")),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+        #[test]
+        fn the_server_reads_the_same(lines in proptest::collection::vec(line(), 0..8), end in "\n?") {
+            let text = lines.join("\n") + &end;
+            let own: BTreeSet<(String, String)> = entries(&text)
+                .into_iter()
+                .map(|entry| (entry.path.parse::<AbsPath>().map_or(entry.path, |path| path.to_string()), entry.client))
+                .collect();
+            if let Some(server) = exportfs(&text) {
+                prop_assert_eq!(own, server, "{}", text);
+            }
+        }
+    }
+
     proptest! {
         #[test]
-        fn what_is_written_reads_back(path in "/[a-z \"#()\\\\\té/]{0,12}", clients in proptest::collection::btree_set("[a-z*@0-9./:]{1,8}", 1..4)) {
+        fn what_is_written_reads_back(path in "/[a-z047 \"#()\\\\\té/]{0,12}", clients in proptest::collection::btree_set("[a-z*@0-9./:]{1,8}", 1..4)) {
             let Ok(path) = path.parse::<AbsPath>() else { return Ok(()) };
             let clients: BTreeMap<NfsClient, Vec<String>> =
                 clients.iter().filter_map(|client| Some((client.parse().ok()?, vec!["rw".to_owned()]))).collect();

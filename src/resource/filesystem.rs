@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Change, Plan, PropertyError, Provider, Role, mkfs::FsType, wipe};
+use super::{Action, Change, Plan, PropertyError, Provider, Role, cut_off, mkfs::FsType, wipe};
 use crate::{
     system::{BlockDevice, Command, Contents, Effect, Fact, Op, Probe, Reading, Refused, Signature, known},
     value::{DevicePath, Size},
@@ -86,7 +86,7 @@ impl Provider for Filesystem {
             Contents::Known(signature) if signature.what == self.r#type.name() && self.is_mine(signature) => {
                 self.update(block, signature, current.mount_point.as_deref())
             }
-            Contents::Known(signature) if self.wipe.is_none() && signature.what != "LVM2_member" => Err(Refused::because(
+            Contents::Known(signature) if self.wipe.is_none() && wipe::is_consentable(signature) => Err(Refused::because(
                 format!("{} carries {signature}, which is not the declared {}", self.device, self.wanted()),
                 format!("declare what is there, or another device; or, to destroy what is there, `{}`", wipe::consent_for(signature)),
             )),
@@ -115,7 +115,7 @@ impl Filesystem {
             what: self.r#type.name().to_owned(),
             uuid: self.uuid.clone(),
             label: self.label.clone(),
-            geometry: None,
+            ..Signature::default()
         }
     }
 
@@ -126,6 +126,13 @@ impl Filesystem {
                 plan = plan.change(Change::gone("signature", signature));
             }
             plan.ops.push(erase);
+        }
+        let least = self.r#type.least(&self.options);
+        if block.size < least {
+            return Err(Refused::because(
+                format!("{} has {}, too small for {}", self.device, Size::bytes(block.size), self.r#type.name()),
+                format!("declare a device of at least {}, or another type", Size::bytes(least)),
+            ));
         }
         let argv = self
             .r#type
@@ -141,17 +148,7 @@ impl Filesystem {
         let Some(geometry) = signature.geometry else {
             return Ok(Plan::none());
         };
-        if geometry.size() > block.size {
-            return Err(Refused::because(
-                format!(
-                    "the {signature} on {} spans {}, but its device has only {}: a part of it is cut off",
-                    self.device,
-                    Size::bytes(geometry.size()),
-                    Size::bytes(block.size)
-                ),
-                "give the device its size back before anything is written to it",
-            ));
-        }
+        cut_off::must_not_be(&self.device, block)?;
         if !self.grow || geometry.grown(block.size).is_none() {
             return Ok(Plan::none());
         }

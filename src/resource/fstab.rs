@@ -1,6 +1,9 @@
 //! fstab(5), read and edited by the line: what is not about the declared mount point comes back byte for byte.
 
-use std::ops::Range;
+use std::{
+    ops::Range,
+    path::{Path, PathBuf},
+};
 
 use super::Plan;
 use crate::system::{Meta, Op, UnitVerb, octal};
@@ -102,8 +105,9 @@ pub(super) fn write(mut plan: Plan, text: String, systemd: bool) -> Plan {
     plan
 }
 
-/// Where the fields of a line are, between blanks.
+/// Where the fields of a line are, between blanks. A carriage return at its end belongs to none (libmount, `mnt_parse_table_line`).
 fn fields(line: &str) -> Vec<Range<usize>> {
+    let line = line.strip_suffix('\r').unwrap_or(line);
     let mut fields = Vec::new();
     let mut start = None;
     for (at, byte) in line.bytes().chain([b' ']).enumerate() {
@@ -127,14 +131,10 @@ fn entry(number: usize, line: &str) -> Option<Entry> {
     if line[source.clone()].starts_with('#') {
         return None;
     }
-    let target = octal::decode(&line[target.clone()]);
     Some(Entry {
         line: number,
         source: octal::decode(&line[source.clone()]),
-        target: match target.trim_end_matches('/') {
-            "" if target.starts_with('/') => "/".to_owned(),
-            trimmed => trimmed.to_owned(),
-        },
+        target: one_spelling(octal::decode(&line[target.clone()])),
         fs_type: octal::decode(&line[fs_type.clone()]),
         options: rest
             .first()
@@ -143,11 +143,25 @@ fn entry(number: usize, line: &str) -> Option<Entry> {
     })
 }
 
+/// A mount point without doubled slashes, `.` and a slash at its end; what is no path (`none`) as it is.
+fn one_spelling(target: String) -> String {
+    if target.starts_with('/') {
+        let path: PathBuf = Path::new(&target).components().collect();
+        path.to_str().map(str::to_owned).unwrap_or(target)
+    } else {
+        target
+    }
+}
+
 /// Puts the wanted values in, where they differ; blanks, order of options, fsck's pass and what follows stay as they are.
 fn edit(line: &str, entry: &Entry, wanted: &Wanted) -> String {
     let fields = fields(line);
     let mut line = line.to_owned();
     // From the back, so that the places in front stay right.
+    if let Some((at, place)) = unreadable(&line, &fields) {
+        let before = if at == 4 { "0 " } else { "" };
+        line.insert_str(place.start, &format!("{before}{} ", wanted.pass));
+    }
     if !same(&entry.options, wanted.options) {
         let options = octal::encode(&join(wanted.options));
         match fields.get(3) {
@@ -162,6 +176,13 @@ fn edit(line: &str, entry: &Entry, wanted: &Wanted) -> String {
         line.replace_range(fields[0].clone(), &octal::encode(wanted.source));
     }
     line
+}
+
+/// The first of the fifth and the sixth field that is not the number that it has to be: mount(8) ignores such a line as a whole, also
+/// where it is a comment that begins too early.
+fn unreadable<'f>(line: &str, fields: &'f [Range<usize>]) -> Option<(usize, &'f Range<usize>)> {
+    let mut numbers = fields.iter().enumerate().take(6).skip(4);
+    numbers.find(|(_, place)| line[(*place).clone()].parse::<i64>().is_err())
 }
 
 /// Whether two lists of options mean the same: their order is of no matter, and `defaults` says nothing.
@@ -327,34 +348,126 @@ mod tests {
         }
     }
 
-    fn field() -> impl Strategy<Value = String> {
-        "[a-zA-Z0-9/=:_. \\\\-]{1,12}".prop_filter("a path", |text| !text.trim().is_empty())
+    #[test]
+    fn a_line_that_mount_ignores_is_mended() {
+        for (line, expected) in [
+            ("/dev/vdb /x xfs ro # why", "/dev/vdb /x xfs ro 0 0 # why"),
+            ("/dev/vdb /x xfs ro 0 # why", "/dev/vdb /x xfs ro 0 0 # why"),
+            ("/dev/vdb /x xfs ro zero 0", "/dev/vdb /x xfs ro 0 0 zero 0"),
+            ("/dev/vdb /x xfs ro 0 2 # why", "/dev/vdb /x xfs ro 0 2 # why"),
+        ] {
+            let edited = set(line, &wanted("/dev/vdb", "/x", &options(&["ro"])));
+            assert_eq!(edited, expected);
+            assert_eq!(findmnt(&edited).len(), 1, "{edited}");
+        }
+    }
+
+    /// A line as people write them, and the mount point that it has.
+    fn line() -> impl Strategy<Value = (String, Option<&'static str>)> {
+        const TARGETS: [(&str, &str); 8] = [
+            ("/my\\040files", "/my files"),
+            ("/my\\040files/", "/my files"),
+            ("//my\\040files", "/my files"),
+            ("/my", "/my"),
+            ("/my\\040files/in", "/my files/in"),
+            ("/a\\011b\\134", "/a\tb\\"),
+            ("none", "none"),
+            ("/", "/"),
+        ];
+        let sources = "(/dev/[a-z]{1,4}(\\\\040|#)?x|UUID=\"?[0-9a-f]{4}\"?|LABEL=[a-z]{3}|host:/[a-z]{1,4}|tmpfs)";
+        let options = "([a-z]{1,6}(=[a-z0-9:]{1,6})?(,[a-z-]{1,8}(=\"[a-z,]{1,6}\")?){0,30})";
+        let rest = format!("([ \t]{{1,3}}{options}([ \t]{{1,2}}[0-9]([ \t]{{1,3}}[0-9]([ \t]*#?[ a-z]{{0,9}})?)?)?)?");
+        let entry = (
+            "[ \t]{0,2}",
+            sources,
+            "[ \t]{1,3}",
+            proptest::sample::select(&TARGETS[..]),
+            "[ \t]{1,9}(xfs|ext4|nfs4|auto|swap)",
+            proptest::string::string_regex(&rest).expect("a pattern"),
+        );
+        prop_oneof![
+            2 => "[ \t]{0,2}#[ -~\\u{e4}]{0,20}".prop_map(|comment| (comment, None)),
+            1 => "[ \t]{0,3}".prop_map(|blank| (blank, None)),
+            1 => "/dev/[a-z]{1,3}([ \t]/[a-z]{1,3})?".prop_map(|fragment| (fragment, None)),
+            6 => entry.prop_map(|(indent, source, gap, (spelled, target), fs_type, rest)| {
+                (format!("{indent}{source}{gap}{spelled}{fs_type}{rest}"), Some(target))
+            }),
+        ]
+    }
+
+    /// A whole file: its lines with their ends, of which the last may be missing.
+    fn file() -> impl Strategy<Value = Vec<(String, Option<&'static str>)>> {
+        (
+            proptest::collection::vec((line(), any::<bool>()), 0..12),
+            any::<bool>(),
+            any::<bool>(),
+        )
+            .prop_map(|(lines, foreign, ended)| {
+                let last = lines.len().saturating_sub(1);
+                let end = |at, carriage| match (at == last && !ended, foreign && carriage) {
+                    (true, _) => "",
+                    (_, true) => "\r\n",
+                    _ => "\n",
+                };
+                let lines = lines.into_iter().enumerate();
+                lines
+                    .map(|(at, ((line, target), carriage))| (line + end(at, carriage), target))
+                    .filter(|(line, _)| !line.is_empty())
+                    .collect()
+            })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
+
+        #[test]
+        fn libmount_reads_the_same_of_any_file(file in file()) {
+            let text: String = file.into_iter().map(|(line, _)| line).collect();
+            let own: Vec<_> = entries(&text)
+                .into_iter()
+                .map(|entry| (entry.source, entry.target, entry.fs_type, entry.options))
+                .collect();
+            let libmount: Vec<_> = findmnt(&text)
+                .into_iter()
+                .map(|(source, target, fs_type, options)| (source, one_spelling(target), fs_type, options))
+                .collect();
+            prop_assert_eq!(own, libmount, "{}", text);
+        }
     }
 
     proptest! {
         #[test]
-        fn lines_of_others_come_back(text in "([ \t#a-z/\\\\04,]*\n?){0,8}", target in "/[a-z]{1,3}", source in field()) {
-            let others = |text: &str| -> Vec<String> {
-                text.split('\n')
-                    .filter(|line| entry(0, line).is_none_or(|entry| entry.target != target))
-                    .map(str::to_owned)
-                    .collect::<Vec<_>>()
-            };
-            let edited = set(&text, &wanted(&source, &target, &[]));
-            let mut before = others(&text);
-            let mut after = others(&edited);
-            // A last line that did not end now does.
-            before.retain(|line| !line.is_empty());
-            after.retain(|line| !line.is_empty());
-            prop_assert_eq!(before, after);
-            let mine: Vec<Entry> = entries(&edited).into_iter().filter(|entry| entry.target == target).collect();
-            prop_assert!(!mine.is_empty());
-            for entry in mine {
-                prop_assert_eq!(&entry.source, &source);
+        fn lines_of_others_come_back(
+            file in file(), source in "/dev/[a-z ]{1,6}", list in proptest::collection::vec("[a-z]{1,5}", 0..4),
+        ) {
+            const MINE: &str = "/my files";
+            let text: String = file.iter().map(|(line, _)| line.as_str()).collect();
+            let wanted = wanted(&source, MINE, &list);
+            let edited = set(&text, &wanted);
+            let mut after = edited.split_inclusive('\n');
+            let mut mine = Vec::new();
+            let mut others = String::new();
+            let is_new = file.iter().all(|(_, target)| *target != Some(MINE));
+            for (at, (before, target)) in file.iter().enumerate() {
+                let after = after.next().unwrap_or_default();
+                if *target == Some(MINE) {
+                    mine.push(after);
+                } else {
+                    // A last line that did not end does when another comes after it.
+                    let missing = if is_new && at + 1 == file.len() && !before.ends_with('\n') { "\n" } else { "" };
+                    prop_assert_eq!(format!("{before}{missing}"), after);
+                    others.push_str(after);
+                }
             }
-            prop_assert_eq!(set(&edited, &wanted(&source, &target, &[])), edited.clone());
-            prop_assert!(entries(&remove(&edited, &target)).iter().all(|entry| entry.target != target));
-            prop_assert_eq!(others(&remove(&edited, &target)), others(&edited));
+            mine.extend(after);
+            prop_assert_eq!(mine.is_empty(), false);
+            for line in mine {
+                let [entry] = entries(line).try_into().expect("one");
+                prop_assert_eq!((&entry.source, entry.target.as_str(), entry.fs_type.as_str()), (&source, MINE, "xfs"));
+                prop_assert!(same(&entry.options, &list));
+            }
+            prop_assert_eq!(set(&edited, &wanted), edited.clone());
+            prop_assert_eq!(remove(&edited, MINE), others);
         }
     }
 }

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use self::layout::VolumeType;
-use super::{Action, Change, Plan, PropertyError, Provider, Role};
+use super::{Action, Change, Plan, PropertyError, Provider, Role, cut_off};
 use crate::{
     system::{Command, Effect, Fact, Layout, LogicalVolume as Volume, Lvm, Op, Probe, Reading, Refused, VolumeGroup, known},
     value::{DevicePath, GroupName, Size, VolumeName, VolumeSize},
@@ -143,6 +143,7 @@ impl LogicalVolume {
         if extents == 0 {
             bail!("{} of {} is less than one extent, or one for each stripe", self.size, self.volume_group);
         }
+        cut_off::group_must_not_be(group, lvm)?;
         let layout = self.layout(group, extents);
         let takes = layout::takes(group, lvm, &layout, extents, None);
         self.must_have_room(group, takes)?;
@@ -252,6 +253,15 @@ impl LogicalVolume {
         if wanted > now || layout != volume.layout {
             plan = self.grow(plan, group, lvm, volume, wanted.max(now))?;
         }
+        if let (Layout::ThinPool { metadata, .. }, Some(wanted)) = (&volume.layout, self.metadata_size)
+            && wanted.get().next_multiple_of(group.extent_size) < *metadata
+        {
+            plan = plan.warn(format!(
+                "the metadata of {} have {}, more than the declared {wanted}: glrl never shrinks them",
+                self.full_name(),
+                Size::bytes(*metadata)
+            ));
+        }
         if wanted < now {
             plan = plan.warn(format!(
                 "{} has {}, more than the declared {}: glrl never shrinks a volume",
@@ -268,6 +278,7 @@ impl LogicalVolume {
 
     /// Adds what gives it so many extents, and a pool the metadata for them.
     fn grow(&self, mut plan: Plan, group: &VolumeGroup, lvm: &Lvm, volume: &Volume, wanted: u64) -> Result<Plan> {
+        cut_off::group_must_not_be(group, lvm)?;
         let layout = self.grown(group, volume, wanted);
         let takes = layout::takes(group, lvm, &layout, wanted, Some(volume));
         self.must_have_room(group, takes)?;

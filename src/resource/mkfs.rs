@@ -82,6 +82,17 @@ impl FsType {
         }
     }
 
+    /// Bytes that a device has to have, as far as the programs have a limit that matters: mkfs.xfs of xfsprogs 6.0 ("smaller filesystems are
+    /// not supported"), mkfs.btrfs of btrfs-progs 6.2, whose default profiles take more than others.
+    pub(super) fn least(self, options: &[String]) -> u64 {
+        match self {
+            Self::Xfs => 300 << 20,
+            Self::Btrfs if options.is_empty() => 109 << 20,
+            Self::Btrfs => 16 << 20,
+            Self::Ext4 | Self::Vfat => 0,
+        }
+    }
+
     /// What is wrong with these options; nothing if they may be given.
     pub(super) fn check_options(self, options: &[String]) -> Result<(), String> {
         let rules = self.rules();
@@ -188,9 +199,8 @@ impl FsType {
     ) -> Vec<String> {
         let rules = self.rules();
         let mut argv = vec![rules.program.to_owned()];
-        if self != Self::Vfat {
-            argv.push("-q".to_owned());
-        }
+        // A whole disk gets FAT as other disks do, and no table of partitions around it (mkfs.vfat(8), dosfstools 4.2).
+        argv.push(if self == Self::Vfat { "--mbr=n" } else { "-q" }.to_owned());
         if let Some(label) = label {
             argv.extend([rules.label.to_owned(), label.to_owned()]);
         }

@@ -3,6 +3,7 @@
 
 mod cron_field;
 mod crontab;
+mod cut_off;
 mod exports_file;
 mod fstab;
 mod home;

@@ -168,6 +168,10 @@ impl Provider for Mount {
             .filter(|mount| mount.target == *self.path && mount.fs_type != "autofs")
             .cloned()
             .collect();
+        if self.state == Presence::Mounted && !mounted.is_empty() {
+            // mountinfo has a mount also while its server is gone: that is an error here.
+            node.must_answer(&self.path)?;
+        }
         let fstab = known!(node.contents(Path::new(FSTAB))?).unwrap_or_default();
         let fstab = std::str::from_utf8(&fstab).context("/etc/fstab is not UTF-8")?.to_owned();
         let ground = match self.state {

@@ -186,12 +186,42 @@ pub(super) fn differ_to_the_kernel(one: &[String], other: &[String]) -> bool {
 }
 
 /// Whether the live options show that the declared ones are not in effect. What the kernel rewrites or does not show is not looked at.
-pub(super) fn contradict(live: &[String], declared: &[String], network: bool) -> bool {
+pub(super) fn contradict(live: &[String], declared: &[String], fs_type: &str) -> bool {
+    let contradicts = match fs_type {
+        "nfs" | "nfs4" => nfs_contradicts,
+        "xfs" => xfs_contradicts,
+        _ => |_: &[String], _: &str| false,
+    };
     Flags::live(live) != Flags::declared(declared)
-        || (network
-            && of_filesystem(declared)
-                .iter()
-                .any(|option| nfs_contradicts(live, option)))
+        || of_filesystem(declared).iter().any(|option| contradicts(live, option))
+}
+
+/// Whether a filesystem has to be mounted anew to follow its options, as a remount says yes and keeps the old ones: NFS does so with
+/// most of them (nfs(5)), XFS with all but the size of its inode numbers (`xfs_fs_reconfigure`). `before` is what it was mounted with,
+/// as fstab has it.
+pub(super) fn need_a_new_mount(live: &[String], before: Option<&[String]>, wanted: &[String], fs_type: &str) -> bool {
+    let fixed = |options: &[String]| -> Vec<String> {
+        let options = of_filesystem(options).into_iter();
+        options
+            .filter(|option| option != "inode32" && option != "inode64")
+            .collect()
+    };
+    match fs_type {
+        "nfs" | "nfs4" => true,
+        "xfs" => {
+            let wanted = fixed(wanted);
+            wanted.iter().any(|option| xfs_contradicts(live, option))
+                || before.is_some_and(|before| !super::fstab::same(&fixed(before), &wanted))
+        }
+        _ => false,
+    }
+}
+
+/// The options of a live mount, to mount it again with the same; without those that the kernel adds and does not take.
+pub(super) fn as_they_were(live: &[String]) -> Vec<String> {
+    let added =
+        |option: &&String| *option != "seclabel" && !option.starts_with("addr=") && !option.starts_with("clientaddr=");
+    live.iter().filter(added).cloned().collect()
 }
 
 /// Whether the kernel has turned a filesystem read-only that is mounted for writing: it does so after an error.
@@ -222,8 +252,58 @@ fn nfs_contradicts(live: &[String], declared: &str) -> bool {
         Some((name @ ("timeo" | "retrans" | "sec" | "proto"), wanted)) => {
             value(name).is_some_and(|found| found != wanted)
         }
+        // The server may grant less, and never more.
+        Some((name @ ("rsize" | "wsize"), wanted)) => {
+            let numbers = value(name).and_then(|found| Some((found.parse::<u64>().ok()?, wanted.parse::<u64>().ok()?)));
+            numbers.is_some_and(|(found, wanted)| found > wanted && wanted >= 4096)
+        }
         Some(_) => false,
     }
+}
+
+/// Quotas of XFS: what the kernel shows, and the names that it takes for it (xfs(5)).
+const QUOTAS: [(&str, &[&str]); 6] = [
+    ("usrquota", &["usrquota", "uquota", "quota"]),
+    ("uqnoenforce", &["uqnoenforce", "qnoenforce"]),
+    ("grpquota", &["grpquota", "gquota"]),
+    ("gqnoenforce", &["gqnoenforce"]),
+    ("prjquota", &["prjquota", "pquota"]),
+    ("pqnoenforce", &["pqnoenforce"]),
+];
+
+/// Options of XFS that the kernel shows whenever they are in effect.
+fn xfs_contradicts(live: &[String], declared: &str) -> bool {
+    let shown = |name: &str| live.iter().any(|option| option == name);
+    match declared.split_once('=') {
+        None => match declared {
+            "inode32" => shown("inode64"),
+            "inode64" => shown("inode32"),
+            "noquota" => QUOTAS.iter().any(|(name, _)| shown(name)),
+            _ => QUOTAS
+                .iter()
+                .any(|(name, names)| names.contains(&declared) && !shown(name)),
+        },
+        Some((name @ ("logbufs" | "logbsize" | "allocsize"), wanted)) => {
+            let found = live
+                .iter()
+                .find_map(|option| option.strip_prefix(name)?.strip_prefix('='));
+            found.and_then(bytes) != bytes(wanted)
+        }
+        Some(_) => false,
+    }
+}
+
+/// `32768`, `32k`, `1m`.
+fn bytes(text: &str) -> Option<u64> {
+    let digits = text.trim_end_matches(|char: char| char.is_ascii_alphabetic());
+    let shift = match text[digits.len()..].to_ascii_lowercase().as_str() {
+        "" => 0,
+        "k" => 10,
+        "m" => 20,
+        "g" => 30,
+        _ => return None,
+    };
+    digits.parse::<u64>().ok()?.checked_shl(shift)
 }
 
 #[cfg(test)]
@@ -243,28 +323,62 @@ mod tests {
         let xfs = "rw,relatime,attr2,inode64,logbufs=8,logbsize=32k,noquota";
         let nfs = "rw,relatime,vers=4.2,rsize=262144,hard,proto=tcp,timeo=600,retrans=2,sec=sys";
         let cases = [
-            (xfs, "", false, false),
-            (xfs, "defaults", false, false),
-            (xfs, "noatime", false, true),
-            (xfs, "ro", false, true),
-            (xfs, "nosuid,nodev", false, true),
-            (xfs, "nofail,x-systemd.device-timeout=5,logbsize=256k", false, false),
-            ("rw,nosuid,noatime", "noatime,nosuid", false, false),
-            ("rw,nosuid,noatime", "noatime", false, true),
-            (nfs, "_netdev,nofail,vers=4,hard,timeo=600", true, false),
-            (nfs, "vers=4.1", true, true),
-            (nfs, "vers=3", true, true),
-            (nfs, "soft", true, true),
-            (nfs, "timeo=100", true, true),
-            (nfs, "rsize=1048576", true, false),
+            (xfs, "", "xfs", false),
+            (xfs, "defaults", "xfs", false),
+            (xfs, "noatime", "xfs", true),
+            (xfs, "ro", "xfs", true),
+            (xfs, "nosuid,nodev", "xfs", true),
+            (
+                xfs,
+                "nofail,x-systemd.device-timeout=5,logbsize=32768,logbufs=8,noquota,inode64",
+                "xfs",
+                false,
+            ),
+            (xfs, "logbsize=256k", "xfs", true),
+            (xfs, "logbufs=4", "xfs", true),
+            (xfs, "allocsize=64k", "xfs", true),
+            (xfs, "inode32", "xfs", true),
+            (xfs, "uquota", "xfs", true),
+            (xfs, "discard,largeio", "xfs", false),
+            (
+                "rw,relatime,inode32,usrquota,prjquota",
+                "quota,pquota,inode32",
+                "xfs",
+                false,
+            ),
+            ("rw,relatime,inode64,usrquota", "noquota", "xfs", true),
+            (xfs, "commit=9", "ext4", false),
+            ("rw,nosuid,noatime", "noatime,nosuid", "xfs", false),
+            ("rw,nosuid,noatime", "noatime", "xfs", true),
+            (nfs, "_netdev,nofail,vers=4,hard,timeo=600", "nfs", false),
+            (nfs, "vers=4.1", "nfs", true),
+            (nfs, "vers=3", "nfs", true),
+            (nfs, "soft", "nfs", true),
+            (nfs, "timeo=100", "nfs", true),
+            (nfs, "rsize=1048576", "nfs4", false),
+            (nfs, "rsize=32768", "nfs4", true),
         ];
-        for (live, declared, network, expected) in cases {
+        for (live, declared, fs_type, expected) in cases {
             assert_eq!(
-                contradict(&list(live), &list(declared), network),
+                contradict(&list(live), &list(declared), fs_type),
                 expected,
                 "{live} {declared}"
             );
         }
+    }
+
+    #[test]
+    fn what_a_remount_would_keep_silent_about_needs_a_new_mount() {
+        let live = list("rw,relatime,attr2,inode64,logbufs=8,logbsize=32k,noquota");
+        let needs = |before: Option<&str>, wanted: &str, fs_type: &str| {
+            let before = before.map(list);
+            need_a_new_mount(&live, before.as_deref(), &list(wanted), fs_type)
+        };
+        assert!(
+            needs(None, "prjquota", "xfs") && needs(Some(""), "discard", "xfs") && needs(Some("discard"), "", "xfs")
+        );
+        assert!(!needs(None, "noatime,ro", "xfs") && !needs(Some("inode64"), "inode32,nofail", "xfs"));
+        assert!(!needs(Some(""), "commit=9", "ext4") && needs(None, "ro", "nfs4"));
     }
 
     #[test]
@@ -279,8 +393,8 @@ mod tests {
         #[test]
         fn what_is_foreseen_is_as_declared(options in proptest::collection::vec(proptest::sample::select(&FLAGS[..]), 0..6)) {
             let options: Vec<String> = options.into_iter().map(str::to_owned).collect();
-            proptest::prop_assert!(!contradict(&foreseen(&options), &options, false));
-            proptest::prop_assert!(!contradict(&foreseen(&options), &for_remounting(&options), false));
+            proptest::prop_assert!(!contradict(&foreseen(&options), &options, "ext4"));
+            proptest::prop_assert!(!contradict(&foreseen(&options), &for_remounting(&options), "ext4"));
         }
     }
 

@@ -12,8 +12,8 @@ use super::{
     fstab,
 };
 use crate::{
-    system::{Bytes, Command, Effect, Export, Fact, FileType, Meta, Op, Probe, Reading, Refused, known},
-    value::{AbsPath, NfsClient},
+    system::{Bytes, Command, Effect, Export, Fact, FileType, Meta, Op, Probe, Reading, Refused, known, place},
+    value::{AbsPath, NfsClient, one_spelling},
 };
 
 /// A directory exported by NFS, and to whom. It has a file of its own in /etc/exports.d.
@@ -38,6 +38,8 @@ pub(super) struct State {
     directory: bool,
     /// Lines of other files that export the directory, with the file each is in.
     others: Vec<(String, Entry)>,
+    /// What the directory is called without links: so the server shows it.
+    place: String,
     /// What is exported now.
     live: Vec<Export>,
     /// A mount point at or above the directory that fstab has and that is not mounted.
@@ -54,34 +56,13 @@ impl NfsExport {
         path.parse().map_err(anyhow::Error::msg)
     }
 
-    /// Entries of other files for this directory.
-    fn others(&self, node: &dyn Probe, own: &AbsPath) -> Result<Reading<Vec<(String, Entry)>>> {
-        let mut files = vec![EXPORTS.to_owned()];
-        for name in known!(node.list(Path::new(DIRECTORY))?) {
-            // exportfs reads no others.
-            if name.ends_with(".exports") && !name.starts_with('.') {
-                files.push(format!("{DIRECTORY}/{name}"));
-            }
-        }
-        let mut found = Vec::new();
-        for path in files.into_iter().filter(|path| path != own.as_str()) {
-            let Some(bytes) = known!(node.contents(Path::new(&path))?) else {
-                continue;
-            };
-            let text = std::str::from_utf8(&bytes).with_context(|| format!("{path} is not UTF-8"))?;
-            let mine = file::entries(text).into_iter().filter(|entry| entry.path.trim_end_matches('/') == self.path.as_str());
-            found.extend(mine.map(|entry| (path.clone(), entry)));
-        }
-        Ok(Reading::Known(found))
-    }
-
     /// Which live export is which declared client's, and those that are nobody's. A host that is declared by its name is shown by
     /// another one that it has, so it may take any host that no line names otherwise and that has its options.
     fn matched<'a>(&'a self, current: &'a State) -> Matched<'a> {
         let mut left: Vec<&Export> = current
             .live
             .iter()
-            .filter(|export| export.path == self.path.as_str())
+            .filter(|export| export.path == current.place)
             .collect();
         let mut take = |is: &dyn Fn(&Export) -> bool| {
             let at = left.iter().position(|export| is(export))?;
@@ -90,11 +71,11 @@ impl NfsExport {
         let mut own: Vec<_> = self
             .clients
             .iter()
-            .map(|(client, options)| (client, options, take(&|export| export.client == client.as_str())))
+            .map(|(client, options)| (client, options, take(&|export| is_same(&export.client, client.as_str()))))
             .collect();
         let mut named: Vec<&Entry> = Vec::new();
         for (_, entry) in &current.others {
-            if take(&|export| export.client == entry.client).is_none() {
+            if take(&|export| is_same(&export.client, &entry.client)).is_none() {
                 named.push(entry);
             }
         }
@@ -114,10 +95,10 @@ impl NfsExport {
     /// What is exported once exportfs has read the files.
     fn makes(&self, current: &State) -> Effect {
         let foreign = |export: &&Export| {
-            export.path != self.path.as_str() || current.others.iter().any(|(_, entry)| entry.client == export.client)
+            export.path != current.place || current.others.iter().any(|(_, entry)| is_same(&entry.client, &export.client))
         };
         let own = self.clients.iter().map(|(client, options)| Export {
-            path: self.path.to_string(),
+            path: current.place.clone(),
             client: client.to_string(),
             options: file::effective(options).into_iter().collect(),
         });
@@ -133,7 +114,11 @@ impl Provider for NfsExport {
     }
 
     fn prepare(&mut self, _role: &dyn Role) -> Result<()> {
-        for options in self.clients.values() {
+        let mut spellings = BTreeMap::new();
+        for (client, options) in &self.clients {
+            if let Some(other) = spellings.insert(client.one_spelling(), client) {
+                return Err(PropertyError::of("clients", format!("'{other}' and '{client}' are the same client: name it once")));
+            }
             for option in options {
                 file::check_option(option).map_err(|message| PropertyError::of("clients", message))?;
             }
@@ -153,9 +138,11 @@ impl Provider for NfsExport {
         let is_directory = |path: &Path| -> Result<Reading<bool>> {
             Ok(node.entry(path)?.map(|entry| entry.is_some_and(|entry| entry.file_type == FileType::Directory)))
         };
+        let place = place(node, &self.path)?;
         Ok(Reading::Known(State {
             directory: known!(is_directory(Path::new(DIRECTORY))?),
-            others: known!(self.others(node, &own)?),
+            others: known!(others(node, &own, &place)?),
+            place: place.to_string_lossy().into_owned(),
             own: known!(node.contents(&own)?),
             live: known!(node.exports()?).to_vec(),
             unmounted,
@@ -166,7 +153,7 @@ impl Provider for NfsExport {
     fn diff(&self, current: &State, _notified: bool) -> Result<Plan> {
         let own = self.file()?;
         for (place, entry) in &current.others {
-            if self.clients.keys().any(|client| client.as_str() == entry.client) {
+            if self.clients.keys().any(|client| is_same(client.as_str(), &entry.client)) {
                 bail!(
                     "{} is exported to {} by {place} line {} too, and the later of two wins: remove that line, or this client",
                     self.path,
@@ -216,9 +203,17 @@ impl Provider for NfsExport {
             plan = plan.op(Op::Run(export));
         }
         for (client, options) in &self.clients {
-            if client.is_everybody() && options.iter().any(|option| option == "no_root_squash") {
+            if !options.iter().any(|option| option == "no_root_squash") {
+                continue;
+            }
+            if client.is_everybody() {
                 plan = plan.warn(format!(
                     "{} is exported to every machine with no_root_squash: any root anywhere is root on it",
+                    self.path
+                ));
+            } else if client.is_pattern() {
+                plan = plan.warn(format!(
+                    "{} is exported to {client} with no_root_squash: whoever gives a machine such a name is root on it",
                     self.path
                 ));
             }
@@ -288,6 +283,44 @@ impl Matched<'_> {
         let gone = |export: &&Export| Change::gone(property(&export.client), export.options.join(","));
         changes.extend(self.left.iter().map(gone));
         changes
+    }
+}
+
+/// Entries of other files than its own for the directory of this place.
+fn others(node: &dyn Probe, own: &AbsPath, own_place: &Path) -> Result<Reading<Vec<(String, Entry)>>> {
+    let mut files = vec![EXPORTS.to_owned()];
+    for name in known!(node.list(Path::new(DIRECTORY))?) {
+        // exportfs reads no others.
+        if name.ends_with(".exports") && !name.starts_with('.') {
+            files.push(format!("{DIRECTORY}/{name}"));
+        }
+    }
+    let mut found = Vec::new();
+    for path in files.into_iter().filter(|path| path != own.as_str()) {
+        let Some(bytes) = known!(node.contents(Path::new(&path))?) else {
+            continue;
+        };
+        let text = std::str::from_utf8(&bytes).with_context(|| format!("{path} is not UTF-8"))?;
+        for entry in file::entries(text) {
+            if is_place(node, &entry.path, own_place)? {
+                found.push((path.clone(), entry));
+            }
+        }
+    }
+    Ok(Reading::Known(found))
+}
+
+/// Whether two clients are the same, however they are spelled.
+fn is_same(one: &str, other: &str) -> bool {
+    one_spelling(one) == one_spelling(other)
+}
+
+/// Whether a path of an exports file is this place, through whatever links it leads there.
+fn is_place(node: &dyn Probe, path: &str, own: &Path) -> Result<bool> {
+    match path.parse::<AbsPath>() {
+        // `place` follows what is above the last part.
+        Ok(path) => Ok(&*path == own || place(node, &path.join("_"))?.parent() == Some(own)),
+        Err(_) => Ok(false),
     }
 }
 

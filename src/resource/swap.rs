@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
-    Action, Change, Plan, PropertyError, Provider, Role,
+    Action, Change, Plan, PropertyError, Provider, Role, cut_off,
     fstab::{self, Entry as Line, FSTAB, SYSTEMD},
     mkfs::FsType,
     parent,

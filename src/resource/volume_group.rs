@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Change, Plan, PropertyError, Provider, Role, wipe};
+use super::{Action, Change, Plan, PropertyError, Provider, Role, cut_off, wipe};
 use crate::{
     system::{
         BlockDevice, Command, Effect, Fact, LogicalVolume, Lvm, Op, PhysicalVolume, Probe, Reading, Refused,
@@ -87,7 +87,10 @@ impl VolumeGroup {
             }
         };
         match room / extent_size {
-            0 => bail!("{path} is too small for an extent of {}", Size::bytes(extent_size)),
+            0 => Err(Refused::because(
+                format!("{path} is too small for an extent of {}", Size::bytes(extent_size)),
+                "declare a larger device, or a smaller `extent_size`",
+            )),
             extents => Ok(extents),
         }
     }
@@ -219,6 +222,10 @@ impl VolumeGroup {
             ));
         }
         for member in members {
+            match devices.iter().find(|(_, device)| device.block.path == member.device) {
+                Some((path, _)) => cut_off::member_must_not_be(path, member, group)?,
+                None => cut_off::member_must_not_be(&member.device.display(), member, group)?,
+            }
             if member.missing {
                 plan = plan.warn(format!("a physical volume of {} is missing: {}", self.name, member.device.display()));
             } else if !devices.iter().any(|(_, device)| device.block.path == member.device) {
@@ -234,17 +241,6 @@ impl VolumeGroup {
         for (path, device) in devices {
             if let Some(member) = members.iter().find(|member| member.device == device.block.path) {
                 let (now, possible) = (member.size / extent_size, member.room / extent_size);
-                if possible < now {
-                    return Err(Refused::because(
-                        format!(
-                            "{path} has room for {} of data, but as a part of {} it holds {}: the disk has shrunk, or a part of it is cut off",
-                            Size::bytes(possible * extent_size),
-                            self.name,
-                            Size::bytes(now * extent_size)
-                        ),
-                        "give the disk its size back before anything is written to it",
-                    ));
-                }
                 if possible > now {
                     let resize = Command::new(["pvresize", path.as_str()]);
                     plan = plan

@@ -1,11 +1,11 @@
 //! Whether a device may be written over: it is proven empty, or the role names exactly what may be destroyed.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::{
-    system::{BlockDevice, Command, Contents, Effect, Op, Refused},
+    system::{BlockDevice, Command, Contents, Effect, Op, Refused, Signature},
     value::DevicePath,
 };
 
@@ -13,7 +13,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Wipe {
-    /// What may be destroyed, as `blkid -p` names it: `ext4`, `gpt`. A physical volume of LVM never may.
+    /// What may be destroyed, as `blkid -p` names it: `ext4`, `gpt`. A physical volume of LVM never may, nor a table with partitions in it.
     pub(super) signature: String,
     /// Its UUID, as `blkid -p` shows it; left out only where it has none.
     pub(super) uuid: Option<String>,
@@ -23,7 +23,7 @@ pub(super) struct Wipe {
 /// consents to that. All else is a refusal.
 pub(super) fn clear(device: &DevicePath, block: &BlockDevice, consent: Option<&Wipe>) -> Result<Option<Op>> {
     let found = match &block.contents {
-        Contents::Empty if block.read_only => bail!("{device} is read-only"),
+        Contents::Empty if block.read_only => return Err(read_only(device, "is empty")),
         Contents::Empty => return Ok(None),
         Contents::Unsure { why } => {
             return Err(Refused::because(
@@ -47,6 +47,14 @@ pub(super) fn clear(device: &DevicePath, block: &BlockDevice, consent: Option<&W
             format!("declare another device, or take it out of LVM yourself (vgreduce, pvremove {device})"),
         ));
     }
+    if found.partitions > 0 {
+        return Err(Refused::because(
+            format!("{device} carries {found}, and what is in there would be lost with the table"),
+            format!(
+                "declare another device; or look at what is in it (lsblk --fs {device}) and take it out of the table yourself (sfdisk --delete {device})"
+            ),
+        ));
+    }
     let Some(consent) = consent else {
         return Err(Refused::because(
             format!("{device} is not empty: it carries {found}"),
@@ -63,7 +71,7 @@ pub(super) fn clear(device: &DevicePath, block: &BlockDevice, consent: Option<&W
         ));
     }
     if block.read_only {
-        bail!("{device} is read-only");
+        return Err(read_only(device, &format!("carries {found}")));
     }
     // Without --force, it leaves alone what the kernel has open.
     let erase = Command::new(["wipefs", "--all", device.as_str()]);
@@ -72,8 +80,22 @@ pub(super) fn clear(device: &DevicePath, block: &BlockDevice, consent: Option<&W
     )))
 }
 
+fn read_only(device: &DevicePath, state: &str) -> anyhow::Error {
+    Refused::because(
+        format!("{device} {state}, and is read-only"),
+        format!(
+            "declare another device, or see why the kernel lets nobody write to this one (lsblk -o +RO {device}; dmesg)"
+        ),
+    )
+}
+
+/// Whether a role can consent to destroy this: it has to be all that would be lost.
+pub(super) fn is_consentable(found: &Signature) -> bool {
+    found.what != "LVM2_member" && found.partitions == 0
+}
+
 /// The property that would consent to destroying this.
-pub(super) fn consent_for(found: &crate::system::Signature) -> String {
+pub(super) fn consent_for(found: &Signature) -> String {
     match &found.uuid {
         Some(uuid) => format!("wipe: {{signature: {}, uuid: \"{uuid}\"}}", found.what),
         None => format!("wipe: {{signature: {}}}", found.what),
@@ -83,7 +105,6 @@ pub(super) fn consent_for(found: &crate::system::Signature) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::system::Signature;
 
     fn block(contents: Contents) -> BlockDevice {
         BlockDevice {
@@ -146,6 +167,25 @@ mod tests {
                 ..block(contents)
             };
             assert!(clear(&device, &block, Some(&wipe("ext4", Some("0a1b")))).is_err());
+        }
+    }
+
+    #[test]
+    fn a_table_is_destroyed_only_without_partitions() {
+        let device: DevicePath = "/dev/vdb".parse().unwrap();
+        for (partitions, may) in [(0, true), (1, false)] {
+            let table = Signature {
+                what: "gpt".to_owned(),
+                uuid: Some("0a1b".to_owned()),
+                partitions,
+                ..Signature::default()
+            };
+            let cleared = clear(
+                &device,
+                &block(Contents::Known(table)),
+                Some(&wipe("gpt", Some("0a1b"))),
+            );
+            assert_eq!(cleared.is_ok(), may, "{cleared:?}");
         }
     }
 }

@@ -40,6 +40,8 @@ pub struct Signature {
     pub uuid: Option<String>,
     /// The label, where it has one.
     pub label: Option<String>,
+    /// Partitions in it, where it is a partition table.
+    pub partitions: usize,
     /// How much of its device a filesystem spans; `None` if it cannot be read from it, or if it spans all of it.
     pub geometry: Option<Geometry>,
 }
@@ -90,6 +92,11 @@ impl std::fmt::Display for Signature {
             (Some(uuid), None) => write!(f, " (uuid {uuid})"),
             (None, Some(label)) => write!(f, " (label \"{label}\")"),
             (None, None) => Ok(()),
+        }?;
+        match self.partitions {
+            0 => Ok(()),
+            1 => f.write_str(" with a partition"),
+            more => write!(f, " with {more} partitions"),
         }
     }
 }

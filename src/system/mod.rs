@@ -82,6 +82,10 @@ pub trait Probe: Sync {
             Reading::Unknown { after } => Reading::Unknown { after },
         })
     }
+    /// An error for a path on a filesystem of another machine that does not answer; what looks below a path does so by itself.
+    fn must_answer(&self, _path: &Path) -> Result<()> {
+        Ok(())
+    }
     /// Size and inodes of the filesystem mounted at a path (statfs(2)); an error where nothing is mounted there.
     fn usage(&self, mount_point: &Path) -> Result<Reading<Usage>>;
     /// A block device and what is on it; `None` where there is no such device.

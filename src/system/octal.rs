@@ -6,11 +6,8 @@ pub fn decode(field: &str) -> String {
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {
-        let digits = bytes.get(at + 1..at + 4).filter(|digits| {
-            bytes[at] == b'\\' && digits[0] <= b'3' && digits.iter().all(|digit| (b'0'..=b'7').contains(digit))
-        });
-        if let Some(digits) = digits {
-            out.push(digits.iter().fold(0, |value, digit| value << 3 | (digit - b'0')));
+        if let Some(byte) = bytes.get(at..at + 4).and_then(escape) {
+            out.push(byte);
             at += 4;
         } else {
             out.push(bytes[at]);
@@ -18,6 +15,13 @@ pub fn decode(field: &str) -> String {
         }
     }
     String::from_utf8_lossy(&out).into_owned()
+}
+
+/// The byte that a backslash and three octal digits stand for; `None` for anything else.
+pub fn escape(bytes: &[u8]) -> Option<u8> {
+    let [b'\\', digits @ ..] = bytes else { return None };
+    let is_octal = digits.len() == 3 && digits[0] <= b'3' && digits.iter().all(|digit| (b'0'..=b'7').contains(digit));
+    is_octal.then(|| digits.iter().fold(0, |value, digit| value << 3 | (digit - b'0')))
 }
 
 /// A field as these files want it: without white space, `#` in front or backslashes of its own.

@@ -197,10 +197,11 @@ impl Running {
         }
     }
 
-    /// Kills it and waits for its end.
+    /// Kills it and waits for its end, which the kernel may put off for as long as a disk or a server does not answer: not longer than
+    /// a few seconds.
     pub fn kill(&self) {
         self.signal(Signal::SIGKILL);
-        let _ = self.handle.wait();
+        let _ = self.handle.wait_timeout(UNTIL_KILLED);
     }
 }
 
@@ -209,6 +210,8 @@ impl Drop for Running {
         self.kill();
     }
 }
+
+const UNTIL_KILLED: Duration = Duration::from_secs(5);
 
 /// Where a program is, by name on `PATH`.
 pub fn find(name: &str) -> Result<PathBuf> {

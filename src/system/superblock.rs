@@ -98,6 +98,7 @@ fn xfs(head: &Head) -> Option<Signature> {
         uuid: head.uuid(32),
         label: head.text(108, 12),
         geometry: Some(xfs_geometry(head.be32(4), head.be64(8), head.be32(84))),
+        ..Signature::default()
     })
 }
 
@@ -147,6 +148,7 @@ fn ext(head: &Head) -> Option<Signature> {
             // (ext4_resize_fs in fs/ext4/resize.c).
             least: 1 + descriptors + inode_table + 2 + cluster + 50,
         }),
+        ..Signature::default()
     })
 }
 
@@ -170,6 +172,7 @@ fn btrfs(head: &Head) -> Option<Signature> {
         uuid: head.uuid(AT + 0x20),
         label: head.text(AT + 0x12B, 256),
         geometry,
+        ..Signature::default()
     })
 }
 
@@ -189,6 +192,7 @@ fn physical_volume(head: &Head) -> Option<Signature> {
 }
 
 fn swap(head: &Head) -> Option<Signature> {
+    const PAGE: u64 = 4096;
     if !head.holds(4096 - 10, b"SWAPSPACE2") {
         return None;
     }
@@ -196,6 +200,15 @@ fn swap(head: &Head) -> Option<Signature> {
         what: "swap".to_owned(),
         uuid: head.uuid(1024 + 12),
         label: head.text(1024 + 28, 16),
-        geometry: None,
+        // It has the number of its last page, and never grows.
+        geometry: Some(Geometry {
+            block: PAGE,
+            blocks: head.le32(1024 + 4) + 1,
+            step: 1,
+            first: 0,
+            group: 0,
+            least: 0,
+        }),
+        ..Signature::default()
     })
 }

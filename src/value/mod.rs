@@ -26,7 +26,7 @@ pub use job_name::JobName;
 pub use lvm_name::{GroupName, VolumeName};
 pub use mode::Mode;
 pub use mount_source::MountSource;
-pub use nfs_client::NfsClient;
+pub use nfs_client::{NfsClient, one_spelling};
 pub use owner::Owner;
 pub use package::{PackageName, PackageVersion};
 pub use path::AbsPath;

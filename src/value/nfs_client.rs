@@ -1,6 +1,10 @@
 //! Clients of an NFS export.
 
-use std::{fmt, str::FromStr};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    str::FromStr,
+};
 
 use super::string_value;
 
@@ -23,8 +27,41 @@ impl NfsClient {
 
     /// Whether every machine is meant.
     pub fn is_everybody(&self) -> bool {
-        matches!(self.0.as_str(), "*" | "0.0.0.0/0" | "::/0")
+        matches!(self.one_spelling().as_str(), "*" | "0.0.0.0/0" | "::/0")
     }
+
+    /// Whether every machine is meant whose name, as the DNS has it, is like this.
+    pub fn is_pattern(&self) -> bool {
+        self.0.contains(['*', '?', '[']) && !self.0.starts_with('@')
+    }
+
+    /// See `one_spelling`.
+    pub fn one_spelling(&self) -> String {
+        one_spelling(&self.0)
+    }
+}
+
+/// A client of an export as it is written anywhere, in one of its spellings: names in small letters, networks with the length of their
+/// prefix and without bits behind it.
+pub fn one_spelling(client: &str) -> String {
+    let network = || {
+        let (address, mask) = client.split_once('/')?;
+        let address: IpAddr = address.parse().ok()?;
+        let length = match mask.parse::<Ipv4Addr>() {
+            Ok(mask) => mask.to_bits().leading_ones(),
+            Err(_) => mask.parse().ok()?,
+        };
+        let kept = |width: u32| u128::MAX.checked_shl(width.saturating_sub(length)).unwrap_or(0);
+        let first = match address {
+            IpAddr::V4(address) => IpAddr::V4(Ipv4Addr::from_bits(
+                address.to_bits() & u32::try_from(kept(32) & 0xffff_ffff).ok()?,
+            )),
+            IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & kept(128))),
+        };
+        Some(format!("{first}/{length}"))
+    };
+    let host = || Some(client.parse::<IpAddr>().ok()?.to_string());
+    network().or_else(host).unwrap_or_else(|| client.to_ascii_lowercase())
 }
 
 impl FromStr for NfsClient {
@@ -71,6 +108,25 @@ mod tests {
             "*",
         ] {
             assert!(!named(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn one_client_has_one_spelling() {
+        for (spelled, one) in [
+            ("DB.Example.org", "db.example.org"),
+            ("10.1.2.3/255.255.0.0", "10.1.0.0/16"),
+            ("10.1.0.0/16", "10.1.0.0/16"),
+            ("1.2.3.4/0.0.0.0", "0.0.0.0/0"),
+            ("10.0.0.1/32", "10.0.0.1/32"),
+            ("FE80:0::1", "fe80::1"),
+            ("fe80::1/64", "fe80::/64"),
+            ("::/0", "::/0"),
+            ("*", "*"),
+            ("@Trusted/x", "@trusted/x"),
+        ] {
+            assert_eq!(one_spelling(spelled), one);
+            assert_eq!(one_spelling(one), one);
         }
     }
 

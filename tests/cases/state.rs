@@ -341,6 +341,7 @@ impl Disk {
                     group: 0,
                     least: 0,
                 }),
+                ..Signature::default()
             }),
         }
     }

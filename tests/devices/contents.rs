@@ -105,6 +105,10 @@ pub(super) fn cases() -> Vec<Case> {
             );
             None
         }),
+        case("GPT without partitions", |disk| {
+            sh("sgdisk", &["--clear", &disk.path]);
+            None
+        }),
         case("GPT", |disk| {
             sh("sgdisk", &["--new", "1:0:0", &disk.path]);
             None

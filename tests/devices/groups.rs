@@ -106,8 +106,14 @@ fn a_group_with_a_missing_or_a_cut_disk_is_told_about() {
     let both = resource("volume_group", json!({"name": "glrltest", "devices": paths})).expect("right");
     converge(&*both).expect("made");
     disks[0].grow(60 << 20);
-    let error = plan(&*both).expect_err("a cut disk");
-    assert!(error.is::<Refused>(), "{error:#}");
+    // Whether the cut disk is declared or not, and for a volume that might be given what is cut off.
+    let other = resource("volume_group", json!({"name": "glrltest", "devices": [paths[1]]})).expect("right");
+    let volume = json!({"name": "new", "volume_group": "glrltest", "size": "8MiB"});
+    let volume = resource("logical_volume", volume).expect("right");
+    for wish in [&both, &other, &volume] {
+        let error = plan(&**wish).expect_err("a cut disk");
+        assert!(error.is::<Refused>(), "{error:#}");
+    }
     disks[0].grow(100 << 20);
 
     let label = disks[1].read(0, 1 << 20);

@@ -1,7 +1,7 @@
 //! Filesystems of many sizes on devices that grow: after growing nothing is left to grow, and what is read from a superblock is what
 //! the filesystem's own tools say.
 
-use glrl::system::{Contents, LocalNode, Probe, Reading, Signature};
+use glrl::system::{Contents, LocalNode, Probe, Reading, Refused, Signature};
 use serde_json::json;
 
 use super::{
@@ -117,6 +117,28 @@ fn an_unmounted_filesystem_says_that_it_can_grow() {
         )
         .expect("right");
         assert!(super::plan(&*kept).expect("a plan").warnings.is_empty());
+    }
+}
+
+#[test]
+fn what_is_larger_than_its_device_is_refused() {
+    let _alone = alone();
+    for fs_type in ["xfs", "ext4", "btrfs", "swap"] {
+        let disk = Loop::new(SIZE);
+        let wish = match fs_type {
+            "swap" => resource("swap", json!({"path": disk.path, "persist": false})),
+            _ => resource("filesystem", json!({"device": disk.path, "type": fs_type})),
+        }
+        .expect("right");
+        match fs_type {
+            "swap" => sh("mkswap", &[&disk.path]),
+            _ => drop(converge(&*wish).expect("made")),
+        }
+        disk.grow(SIZE - (64 << 20));
+        let before = disk.hash();
+        let error = plan(&*wish).expect_err("a cut device");
+        assert!(error.is::<Refused>(), "{fs_type}: {error:#}");
+        assert_eq!(disk.hash(), before);
     }
 }
 

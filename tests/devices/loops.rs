@@ -10,6 +10,8 @@ use std::{
 use glrl::value::DevicePath;
 use tempfile::TempDir;
 
+use crate::support;
+
 /// A loop device over a file of its own; both are gone with it.
 pub(super) struct Loop {
     pub(super) path: String,
@@ -79,27 +81,8 @@ impl Loop {
 
     /// A hash of all that the device holds. What was never written is not read.
     pub(super) fn hash(&self) -> String {
-        const BLOCK: i64 = 64 << 10;
         sh("sync", &[&self.path]);
-        let mut file = File::open(&self.file).expect("the file below");
-        let mut hasher = blake3::Hasher::new();
-        let mut block = Vec::new();
-        let mut at = 0;
-        while let Ok(data) = nix::unistd::lseek(&file, at, nix::unistd::Whence::SeekData) {
-            // Blocks begin at fixed places, wherever the file's extents do.
-            let place = data / BLOCK * BLOCK;
-            file.seek(SeekFrom::Start(place.unsigned_abs())).expect("a place");
-            block.clear();
-            (&file)
-                .take(BLOCK.unsigned_abs())
-                .read_to_end(&mut block)
-                .expect("read");
-            if block.iter().any(|&byte| byte != 0) {
-                hasher.update(&place.to_le_bytes()).update(&block);
-            }
-            at = place + BLOCK;
-        }
-        hasher.finalize().to_hex().to_string()
+        support::hash(&self.file).expect("the file below")
     }
 }
 

@@ -1,6 +1,7 @@
 //! Real block devices of this machine: loop devices that carry everything a disk can carry. Needs root and the tools of
 //! `lab/packages.txt`; what needs device-mapper or NFS is in `node/`.
 
+mod apart;
 mod contents;
 mod groups;
 mod growth;
@@ -8,6 +9,8 @@ mod identity;
 mod loops;
 mod matrix;
 mod mounts;
+mod silent;
+mod stand_ins;
 mod swap;
 mod volumes;
 

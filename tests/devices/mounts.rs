@@ -4,7 +4,9 @@ use glrl::system::Refused;
 use serde_json::json;
 
 use super::{
-    alone, converge,
+    alone,
+    apart::Apart,
+    converge,
     loops::{Loop, SIZE, sh, sh_output},
     plan, resource,
 };
@@ -68,6 +70,98 @@ fn a_mount_follows_its_options() {
         converge(&*absent).expect("unmounted");
         assert!(plan(&*absent).expect("a plan").is_empty());
     }
+}
+
+/// What a remount of XFS says yes to and does not do takes another mount; so it is with options that go.
+#[test]
+fn xfs_follows_options_that_a_remount_ignores() {
+    let _alone = alone();
+    let disk = Loop::new(SIZE);
+    converge(&*resource("filesystem", json!({"device": disk.path, "type": "xfs"})).expect("right")).expect("made");
+    let target = Target::new();
+    let path = target.path();
+    for (given, shown) in [
+        (&["logbufs=4"][..], &["logbufs=4", "relatime"][..]),
+        (
+            &["logbufs=4", "inode32", "noatime"],
+            &["logbufs=4", "inode32", "noatime"],
+        ),
+        (
+            &["logbsize=64k", "logbufs=8", "noquota"],
+            &["logbsize=64k", "logbufs=8", "relatime"],
+        ),
+        (&["allocsize=1m", "ro"], &["allocsize=1024k", "ro"]),
+        (&["inode64"], &["inode64", "rw"]),
+    ] {
+        let properties = json!({"path": path, "device": disk.path, "persist": false, "options": given});
+        let wish = resource("mount", properties).expect("right");
+        converge(&*wish).unwrap_or_else(|error| panic!("{given:?}: {error:#}"));
+        let live = options(&path);
+        for option in shown {
+            assert!(live.trim().split(',').any(|live| live == *option), "{given:?}: {live}");
+        }
+    }
+}
+
+/// With fstab, which is as it was, to the byte, after a run that could not do what it was to do, as is what is mounted.
+#[test]
+fn what_cannot_be_mounted_otherwise_stays_as_it_is() {
+    let _alone = alone();
+    let disk = Loop::new(SIZE);
+    sh("mkfs.xfs", &["-q", &disk.path]);
+    let apart = Apart::new();
+    let role = |name: &str, options: &str| {
+        let properties = format!(
+            "path: {}/mnt, device: {}, options: [{options}]",
+            apart.path().display(),
+            disk.path
+        );
+        apart.role(name, &format!("  - mount: {{ {properties} }}\n"));
+    };
+    role("first", "largeio");
+    role("other", "logbufs=4, noatime");
+    role("wrong", "logbufs=99");
+    let apart = apart.before(
+        "cp -a /etc $base/etc; mount --bind $base/etc /etc; printf '# mine\\n\\t/dev/x  /x xfs' > /etc/fstab
+        keep() { cat /etc/fstab > $base/$1; findmnt --noheadings $base/mnt >> $base/$1; }
+        same() { keep after; cmp $base/before $base/after; }
+        glrl converge --role $base/first.yml; keep before",
+    );
+    for (how, told, script) in [
+        (
+            "busy",
+            "sleep (pid ",
+            "(cd $base/mnt; exec sleep 60) & sleep 0.2; glrl converge --role $base/other.yml || status=$?; kill $!",
+        ),
+        (
+            "busy below",
+            "tmpfs is mounted on",
+            "mkdir $base/mnt/in; mount -t tmpfs tmpfs $base/mnt/in; glrl converge --role $base/other.yml || status=$?",
+        ),
+        (
+            "wrong",
+            "failed (exit status: 32)",
+            "glrl converge --role $base/wrong.yml || status=$?",
+        ),
+    ] {
+        let ended = apart.sh(&format!("{script}; test $status = 1; same; echo all the same"));
+        assert!(
+            ended.said.contains("all the same") && ended.said.contains(told),
+            "{how}: {}",
+            ended.said
+        );
+    }
+    // And what goes is gone, though the kernel does not show that it ever was.
+    let ended = apart.sh(
+        "mount -o remount,ro $base/mnt; glrl converge --role $base/other.yml; findmnt $base/mnt | grep noatime | grep logbufs=4 | grep -v largeio
+        glrl converge --role $base/other.yml --detailed-exitcode; head -c 20 /etc/fstab",
+    );
+    assert!(
+        ended.status == Some(0) && ended.said.ends_with("# mine /dev/x /x x"),
+        "{:?} {}",
+        ended.status,
+        ended.said
+    );
 }
 
 #[test]

@@ -50,16 +50,7 @@ pub(super) struct Said {
 /// Runs `plan` or `converge` with `--json`.
 pub(super) fn said(node: &Node, arguments: &str) -> Result<Said> {
     let output = node.ssh_within(&format!("glrl {arguments} --json"), LIMIT)?;
-    let events: Vec<Value> = output
-        .stdout
-        .lines()
-        .map(|line| serde_json::from_str(line).with_context(|| format!("{arguments} said {line}")))
-        .collect::<Result<_>>()?;
-    ensure!(!events.is_empty(), "glrl {arguments} said nothing: {}", output.stderr);
-    let said = Said {
-        status: output.status,
-        events,
-    };
+    let said = Said::parse(&output).with_context(|| format!("reading what glrl {arguments} says"))?;
     println!(
         "{}# glrl {arguments}: {}: {:?}",
         node.name(),
@@ -77,6 +68,20 @@ pub(super) fn said(node: &Node, arguments: &str) -> Result<Said> {
 }
 
 impl Said {
+    /// What was said with `--json`.
+    pub(super) fn parse(output: &Output) -> Result<Self> {
+        let events: Vec<Value> = output
+            .stdout
+            .lines()
+            .map(|line| serde_json::from_str(line).with_context(|| format!("it said {line}")))
+            .collect::<Result<_>>()?;
+        ensure!(!events.is_empty(), "it said nothing: {}", output.stderr);
+        Ok(Self {
+            status: output.status,
+            events,
+        })
+    }
+
     /// Outcomes by resource, of the dry run (`planned`) or of the real one (`applied`).
     pub(super) fn outcomes(&self, event: &str) -> BTreeMap<String, Value> {
         let of = self.events.iter().filter(|one| one["event"] == event);

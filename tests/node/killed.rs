@@ -7,20 +7,54 @@ use glrl_lab::Node;
 
 use super::glrl::{LIMIT, glrl, write};
 
-/// Puts a program in front of the real one that kills glrl when the real one is done, once. systemctl only answers, until it is to
-/// reload what systemd has made of fstab.
+/// Puts a program in front of the real one that kills glrl when the real one is done, once.
 pub(super) fn deadly(node: &Node, program: &str) -> Result<()> {
+    followed_by(node, program, "kill -KILL $PPID; exit $status")
+}
+
+/// Puts a program in front of the real one that does something when the real one is done, once. systemctl only answers, until it is to
+/// reload what systemd has made of fstab.
+fn followed_by(node: &Node, program: &str, then: &str) -> Result<()> {
     let path = format!("/usr/local/sbin/{program}");
-    let deadly = if program == "systemctl" { "*daemon-reload*" } else { "*" };
+    let only = if program == "systemctl" { "*daemon-reload*" } else { "*" };
     let real = node.run(&format!("command -v {program}"))?.trim().to_owned();
     write(
         node,
         &path,
         &format!(
-            "#!/bin/sh\ncase \"$*\" in {deadly}) ;; *) exec {real} \"$@\" ;; esac\n{real} \"$@\"\nstatus=$?\nrm {path}\nkill -KILL $PPID\nexit $status\n"
+            "#!/bin/sh\ncase \"$*\" in {only}) ;; *) exec {real} \"$@\" ;; esac\n{real} \"$@\"\nstatus=$?\nrm {path}\n{then}\n"
         ),
     )?;
     node.run(&format!("chmod 755 {path}")).map(drop)
+}
+
+/// Converges, and kills the run as soon as the program is done.
+pub(super) fn killed_after(node: &Node, role: &str, program: &str) -> Result<()> {
+    deadly(node, program)?;
+    let output = glrl(node, &format!("converge --role {role}"))?;
+    ensure!(!output.success(), "the run was to be killed after {program}");
+    let there = node.ssh(&format!("test -e /usr/local/sbin/{program}"))?.success();
+    ensure!(!there, "the run ended before {program}: {}", output.stderr);
+    Ok(())
+}
+
+/// Converges, and takes the power away from the node as soon as the program is done, while glrl waits for it. Nothing is synced
+/// before: what is only in the node's memory, and what its disks were not told to keep, is gone (`glrl_lab::Node::power_cut`).
+pub(super) fn power_cut_after(node: &Node, role: &str, program: &str) -> Result<()> {
+    followed_by(node, program, "touch /run/done; exec sleep 600")?;
+    let done = node.ssh_within(
+        &format!(
+            "glrl converge --role {role} > /run/said 2>&1 < /dev/null & glrl=$!; \
+             until test -e /run/done || ! kill -0 $glrl; do sleep 0.02; done; test -e /run/done || ! cat /run/said"
+        ),
+        LIMIT,
+    )?;
+    node.power_cut();
+    ensure!(done.success(), "the run ended before {program}: {}", done.stdout);
+    node.boot()?;
+    println!("{}# power cut after {program}", node.name());
+    // Its going may not have reached the disk.
+    node.run(&format!("rm -f /usr/local/sbin/{program}")).map(drop)
 }
 
 /// Where a run ends before its time.
@@ -80,8 +114,8 @@ pub(super) fn state(node: &Node) -> Result<String> {
          getent passwd; getent group
          find /etc /root /usr/local -xdev -type f -not -path '/etc/lvm/archive/*' -not -path '/etc/lvm/backup/*' \
              -not -name ld.so.cache -not -name .bash_history -not -name '*.cache' -not -path '/root/.ssh/*' \
-             -printf '%p %m %u %g ' -exec sh -c 'sha256sum < \"$1\"' sh '{}' ';'
-         find /backup /etc /root /var/lib/mysql -xdev -name '.*.glrl'",
+             -printf '%p %m %u %g\\n' -exec sha256sum '{}' +
+         find /backup /etc /root /var/lib/mysql -xdev -name '.*.glrl' 2> /dev/null || true",
     )
 }
 

@@ -2,6 +2,8 @@
 
 mod glrl;
 mod killed;
+mod matrix;
+mod mounts;
 mod refusal;
 mod service;
 mod spine;

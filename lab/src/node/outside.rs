@@ -1,6 +1,7 @@
 //! A node from outside, through QEMU: power, disks, network, checkpoints.
 
 use std::{
+    path::Path,
     thread,
     time::{Duration, Instant},
 };
@@ -22,7 +23,8 @@ pub struct Checkpoint {
 }
 
 impl Node {
-    /// Cuts the power: QEMU is killed. The disks keep what had reached them.
+    /// Cuts the power: QEMU is killed. The disks keep what had been flushed to them; what was in the node's memory is gone, and part of
+    /// what was written without a flush.
     pub fn power_cut(&self) {
         let mut inner = self.inner();
         inner.machine = None;
@@ -87,15 +89,19 @@ impl Node {
     /// When there is no such disk, or it would shrink.
     pub fn grow_disk(&self, serial: &str, bytes: u64) -> Result<()> {
         let mut inner = self.inner();
-        let Inner { machine, disks, .. } = &mut *inner;
-        let disk = disks
-            .iter()
-            .find(|disk| disk.serial == serial)
-            .with_context(|| format!("{} has no disk {serial}", self.name))?;
-        match machine {
-            Some(machine) => machine.resize(disk, bytes),
+        let disk = inner.disk(serial, &self.name)?.clone();
+        match &mut inner.machine {
+            Some(machine) => machine.resize(&disk, bytes),
             None => disk.grow(bytes),
         }
+    }
+
+    /// Copies what a disk holds to a raw, sparse file of the host, whether the node runs or not: all that the node had flushed.
+    ///
+    /// # Errors
+    /// When there is no such disk, or no room for the copy.
+    pub fn copy_disk(&self, serial: &str, to: &Path) -> Result<()> {
+        self.inner().disk(serial, &self.name)?.copy(to)
     }
 
     /// Cuts the node off from the private segment (`true`) or joins it again: frames are lost, as

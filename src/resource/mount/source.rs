@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use super::Mount;
 use crate::{
@@ -59,7 +59,12 @@ impl Mount {
         };
         let block = block.with_context(|| format!("there is no device {device}"))?;
         let found = match &block.contents {
-            Contents::Empty => bail!("{device} is empty: declare filesystem:{device}"),
+            Contents::Empty => {
+                return Err(Refused::because(
+                    format!("{device} is empty, so there is nothing to mount"),
+                    format!("declare what it is to carry, filesystem:{device}"),
+                ));
+            }
             Contents::Unsure { why } => {
                 return Err(Refused::because(
                     format!("{device} is not mounted, because nobody can tell what is on it: {why}"),
@@ -69,12 +74,16 @@ impl Mount {
             Contents::Known(signature) => signature,
         };
         if found.what.contains("_member") || NO_FILESYSTEMS.contains(&found.what.as_str()) {
-            bail!("{device} carries {found}, which cannot be mounted");
+            return Err(Refused::because(
+                format!("{device} carries {found}, which cannot be mounted"),
+                "declare the device that carries the filesystem",
+            ));
         }
         match &self.r#type {
-            Some(wanted) if *wanted != found.what && wanted != "auto" => {
-                bail!("{device} carries {found}, not the declared {wanted}")
-            }
+            Some(wanted) if *wanted != found.what && wanted != "auto" => Err(Refused::because(
+                format!("{device} carries {found}, not the declared {wanted}"),
+                "declare what is there, or another device",
+            )),
             _ => Ok(found.what.clone()),
         }
     }

@@ -94,16 +94,20 @@ impl Mount {
             ));
         }
         let witness = entry.is_some_and(|entry| options::differ_to_the_kernel(&entry.options, wanted));
-        if !options::contradict(&live.options, wanted, self.is_network()) && !witness {
+        if !options::contradict(&live.options, wanted, fs_type) && !witness {
             return Ok(plan);
         }
         plan = plan.change(Change::of("mounted with", live.options.join(","), options::for_mounting(wanted).join(",")));
-        if self.is_network() {
-            // A remount of NFS silently keeps most of the old options (nfs(5)).
+        let before = entry.map(|entry| entry.options.as_slice());
+        if self.is_network() || options::need_a_new_mount(&live.options, before, wanted, fs_type) {
             let mut mount = self.mount_command(fs_type, wanted);
-            if self.persist && entry.is_some() {
-                mount.otherwise.push(Op::Run(Command::new(["mount", self.target()])));
-            }
+            let again = if entry.is_some() {
+                Command::new(["mount", self.target()])
+            } else {
+                let options = options::as_they_were(&live.options).join(",");
+                Command::new(["mount", "-t", &live.fs_type, "-o", &options, &live.source, self.target()])
+            };
+            mount.otherwise.push(Op::Run(again));
             return Ok(plan.op(Op::Run(self.unmount())).op(Op::Run(mount)));
         }
         let remount = options::for_remounting(wanted).join(",");
@@ -112,7 +116,11 @@ impl Mount {
     }
 
     pub(super) fn unmount(&self) -> Command {
-        Command::new(["umount", self.target()]).makes([Effect::Unmounted(self.path.to_path_buf())])
+        let mut command = Command::new(["umount", self.target()]).makes([Effect::Unmounted(self.path.to_path_buf())]);
+        if self.is_network() {
+            command.timeout = NETWORK_TRY;
+        }
+        command
     }
 
     pub(super) fn persist(&self, mut plan: Plan, current: &State, stale: bool, fs_type: &str, wanted: &[String]) -> Plan {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use super::{Action, BlockDevice, Change, DevicePath, Entry, FileType, Op, Plan, Size, State, Swap, fstab, signature, wipe};
+use super::{Action, BlockDevice, Change, DevicePath, Entry, FileType, Op, Plan, Size, State, Swap, cut_off, fstab, signature, wipe};
 use crate::{
     system::{Command, Contents, Effect, Meta, Signature, Swap as Live},
     value::{Mode, Owner},
@@ -26,6 +26,7 @@ impl Swap {
             && agrees(&self.label, &found.label)
             && agrees(&self.uuid, &found.uuid)
         {
+            cut_off::must_not_be(device, block)?;
             return Ok(Plan::to(Action::Update));
         }
         let mut plan = Plan::to(Action::Create);
@@ -47,7 +48,7 @@ impl Swap {
             what: "swap".to_owned(),
             uuid: self.uuid.clone(),
             label: self.label.clone(),
-            geometry: None,
+            ..Signature::default()
         };
         Ok(plan
             .change(Change::new("size", Size::bytes(block.size)))
@@ -98,11 +99,12 @@ impl Swap {
             bail!("{} is not a regular file", self.path)
         };
         let mut plan = Plan::to(Action::Update);
-        if size < wanted {
+        if size != wanted {
             plan = plan.warn(format!(
-                "{} has {}, less than the declared {}: its size counts only when it is made",
+                "{} has {}, {} than the declared {}: its size counts only when it is made",
                 self.path,
                 Size::bytes(size),
+                if size < wanted { "less" } else { "more" },
                 Size::bytes(wanted)
             ));
         }

@@ -11,9 +11,16 @@ pub(super) fn explain(command: &Command, error: Error) -> Error {
     for effect in &command.makes {
         match effect {
             Effect::Unmounted(target) => {
-                let users = mounts::users(target);
+                let mut users = mounts::users(target);
+                users.extend(mounts::below(target));
                 if !users.is_empty() {
                     return error.context(format!("{} is in use: {}", target.display(), users.join("; ")));
+                }
+                if ran_out_of_time(&error) {
+                    let target = target.display();
+                    return error.context(format!(
+                        "{target} could not be unmounted: its server does not answer; umount -f -l {target} lets go of it"
+                    ));
                 }
             }
             Effect::LogicalVolume { volume_group, name, .. } if declined_to_wipe(&error) => {
@@ -30,6 +37,11 @@ pub(super) fn explain(command: &Command, error: Error) -> Error {
         }
     }
     error
+}
+
+/// See `Program::output`.
+fn ran_out_of_time(error: &Error) -> bool {
+    error.to_string().contains("took longer than")
 }
 
 /// lvcreate found an old signature in the extents it was to use, asked, and got no answer (lvm2 2.03, `wipe_lv`).

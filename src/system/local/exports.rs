@@ -24,7 +24,12 @@ fn line(line: &str) -> Option<Export> {
     let (client, options) = rest.trim_start().split_once('(')?;
     Some(Export {
         path: octal::decode(path),
-        client: octal::decode(client),
+        // Everybody, where the file has no client: exportfs(8) shows it as <world>.
+        client: if client.is_empty() {
+            "*".to_owned()
+        } else {
+            octal::decode(client)
+        },
         options: options
             .trim_end()
             .trim_end_matches(')')
@@ -40,9 +45,10 @@ mod tests {
 
     #[test]
     fn a_line_is_a_directory_and_a_client() {
-        let etab = "/srv/my\\040files\t10.0.0.0/24(rw,sync,anonuid=65534)\n/backup\t*(ro)\nbroken\n";
+        let etab = "/srv/my\\040files\t10.0.0.0/24(rw,sync,anonuid=65534)\n/backup\t*(ro)\nbroken\n/all\t(ro)\n";
         let found = parse(etab);
-        assert_eq!(found.len(), 2);
+        assert_eq!(found.len(), 3);
+        assert_eq!(found[2].client, "*");
         assert_eq!(found[0].path, "/srv/my files");
         assert_eq!(found[0].client, "10.0.0.0/24");
         assert_eq!(found[0].options, ["rw", "sync", "anonuid=65534"]);

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::block;
 use crate::system::{
-    Layout, LogicalVolume, Lvm, PhysicalVolume, VolumeGroup,
+    Layout, LogicalVolume, Lvm, PhysicalVolume, Refused, VolumeGroup,
     programs::{Missing, Program},
 };
 
@@ -31,13 +31,17 @@ pub(super) fn read() -> Result<Lvm> {
         .args(["--configreport", "pvseg", "-o", "pv_name"])
         .timeout(TIMEOUT)
         .stdout();
-    match report {
-        Ok(report) => parse(&report).context("reading LVM's report"),
-        Err(error) if error.is::<Missing>() => {
-            no_physical_volumes().map_err(|device| device.context("LVM cannot be read: install lvm2"))
-        }
-        Err(error) => Err(error.context("reading LVM's report")),
-    }
+    let lvm = match report {
+        Ok(report) => parse(&report),
+        Err(error) if error.is::<Missing>() => no_physical_volumes().context("install lvm2"),
+        Err(error) => Err(error),
+    };
+    lvm.map_err(|error| {
+        Refused::because(
+            format!("nobody can tell what LVM has: {error:#}"),
+            "see what `lvm fullreport` says, and run again when it can be read",
+        )
+    })
 }
 
 /// The report of a node without LVM's programs: empty, or an error if there may be something to report.

@@ -12,6 +12,7 @@ mod kernel;
 mod lvm;
 mod mounts;
 mod packages;
+mod remote;
 mod run;
 mod swaps;
 pub(super) mod tree;
@@ -44,6 +45,7 @@ pub struct LocalNode {
     blocks: Mutex<HashMap<DevicePath, Option<BlockDevice>>>,
     lvm: Cache<Lvm>,
     exports: Cache<Vec<Export>>,
+    remotes: Cache<Vec<remote::Remote>>,
 }
 
 /// A batch source: read when first asked for, kept until forgotten.
@@ -93,6 +95,7 @@ impl LocalNode {
             blocks: Mutex::default(),
             lvm: Cache::new(),
             exports: Cache::new(),
+            remotes: Cache::new(),
         })
     }
 
@@ -140,19 +143,31 @@ impl LocalNode {
         self.blocks.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.lvm.forget();
         self.exports.forget();
+        self.remotes.forget();
+    }
+
+    /// An error for a path on a filesystem whose server does not answer; a link at its end is followed if `follow` says so.
+    fn answers(&self, path: &Path, follow: bool) -> Result<()> {
+        if self.live {
+            remote::check(&self.remotes.get(remote::read)?, path, follow)?;
+        }
+        Ok(())
     }
 }
 
 impl Probe for LocalNode {
     fn entry(&self, path: &Path) -> Result<Reading<Option<Entry>>> {
+        self.answers(path, false)?;
         self.tree.entry(path).map(Reading::Known)
     }
 
     fn contents(&self, path: &Path) -> Result<Reading<Option<Bytes>>> {
+        self.answers(path, false)?;
         self.tree.contents(path).map(Reading::Known)
     }
 
     fn list(&self, path: &Path) -> Result<Reading<Vec<String>>> {
+        self.answers(path, true)?;
         self.tree.list(path).map(Reading::Known)
     }
 
@@ -187,8 +202,13 @@ impl Probe for LocalNode {
         Ok(Reading::Known(mounts.iter().any(|mount| mount.target == target)))
     }
 
+    fn must_answer(&self, path: &Path) -> Result<()> {
+        self.answers(path, false)
+    }
+
     fn usage(&self, mount_point: &Path) -> Result<Reading<Usage>> {
         self.must_be_live("mounts")?;
+        self.answers(mount_point, true)?;
         mounts::usage(mount_point).map(Reading::Known)
     }
 

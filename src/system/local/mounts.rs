@@ -96,6 +96,15 @@ pub(super) fn users(mount_point: &Path) -> Vec<String> {
     users
 }
 
+/// What is mounted below a mount point, which keeps it as busy: "something is mounted on /srv/x/y".
+pub(super) fn below(mount_point: &Path) -> Vec<String> {
+    let mounts = read().unwrap_or_default().into_iter();
+    let below = mounts.filter(|mount| mount.target != mount_point && mount.target.starts_with(mount_point));
+    below
+        .map(|mount| format!("{} is mounted on {}", mount.source, mount.target.display()))
+        .collect()
+}
+
 /// How a process uses what lies below a mount point, by the links that /proc shows.
 fn use_of(process: &Path, mount_point: &Path) -> Option<String> {
     let inside = |link: &Path| link.read_link().ok().filter(|target| target.starts_with(mount_point));

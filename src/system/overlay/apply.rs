@@ -543,9 +543,9 @@ impl Applying<'_> {
         self.cover(target, Cover::Unseen(self.author.clone()))
     }
 
-    /// Puts a filesystem in front of what is at and below a path.
+    /// Puts a filesystem in front of what is at and below a path. A mount point is no link, and need not be looked at: its server may be gone.
     fn cover(&mut self, target: &Path, cover: Cover) -> Result<()> {
-        let place = self.layer.directory(self.base, target)?;
+        let place = self.layer.place(self.base, target)?;
         self.forget_below(&place);
         self.forget_places();
         self.layer.files.remove(&place);

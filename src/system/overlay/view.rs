@@ -230,6 +230,11 @@ impl Probe for View<'_> {
         }
     }
 
+    /// What is yet to be mounted is not there to be asked.
+    fn must_answer(&self, path: &Path) -> Result<()> {
+        self.base.must_answer(path)
+    }
+
     fn usage(&self, mount_point: &Path) -> Result<Reading<Usage>> {
         known!(self.settled());
         self.base.usage(mount_point)
@@ -291,6 +296,10 @@ macro_rules! through_view {
 
             fn admits(&self, op: &Op) -> Result<()> {
                 self.base.admits(op)
+            }
+
+            fn must_answer(&self, path: &Path) -> Result<()> {
+                self.base.must_answer(path)
             }
 
             fn now(&self) -> jiff::Zoned {

@@ -35,9 +35,14 @@ fn blkid(device: &Path) -> Result<Found> {
         .args([device])
         .timeout(TIMEOUT);
     let output = program.output()?;
+    let export = String::from_utf8_lossy(&output.stdout);
     Ok(match output.status.code() {
-        Some(0) => match signature(&String::from_utf8_lossy(&output.stdout)) {
-            Some(signature) => Found::Signature(signature),
+        Some(0) => match signature(&export) {
+            Some(signature) if export.contains("\nTYPE=") => Found::Signature(signature),
+            Some(table) => Found::Signature(Signature {
+                partitions: partitions(device)?,
+                ..table
+            }),
             None => Found::Unclear("blkid finds something that it gives no type".to_owned()),
         },
         Some(2) => Found::Nothing,
@@ -61,15 +66,24 @@ fn signature(export: &str) -> Option<Signature> {
             what,
             uuid: value("UUID"),
             label: value("LABEL"),
-            geometry: None,
+            ..Signature::default()
         });
     }
     Some(Signature {
         what: value("PTTYPE")?,
         uuid: value("PTUUID"),
-        label: None,
-        geometry: None,
+        ..Signature::default()
     })
+}
+
+/// How many partitions the table on a device has, whether the kernel knows of them or not (partx(8)).
+fn partitions(device: &Path) -> Result<usize> {
+    let stdout = Program::new("partx")
+        .args(["--show", "--noheadings", "--output", "NR"])
+        .args([device])
+        .timeout(TIMEOUT)
+        .stdout()?;
+    Ok(String::from_utf8_lossy(&stdout).split_whitespace().count())
 }
 
 /// `-o export` puts a backslash before what a shell would take amiss.
