@@ -55,7 +55,7 @@ done
 chown -R "\${user:-mysql}" "\$owned"
 cd "\$tree/usr/share/mariadb"
 {
-    echo 'USE mysql; SET @auth_root_socket = NULL, @skip_auth_anonymous = 1;'
+    printf '%s\n' 'USE mysql;' 'SET @auth_root_socket = NULL, @skip_auth_anonymous = 1;'
     cat mariadb_system_tables.sql mariadb_performance_tables.sql mariadb_system_tables_data.sql fill_help_tables.sql \\
         maria_add_gis_sp_bootstrap.sql mariadb_sys_schema.sql
 } | "\$tree/programs/mariadbd" --no-defaults --bootstrap --silent-startup --log-warnings=0 --enforce-storage-engine= \\

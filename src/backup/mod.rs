@@ -1,5 +1,5 @@
-//! The backup programs, subcommands of the same binary: `run` (lock, LVM snapshot, unlock, archive), `list` and `verify`
-//! (start a server on what was archived, and read everything). MariaDB 10.6+ and MySQL 8.0+ alike.
+//! The backup programs, subcommands of the same binary: `run` (lock, LVM snapshot, unlock, archive), `list`, `verify`
+//! (start a server on what was archived, and read everything) and `restore`. MariaDB 10.6+ and MySQL 8.0+ alike.
 //!
 //! They stand beside the engine and share only `system` and `value` with it. Nothing is printed here: what happens goes to the
 //! caller as `Step`s, what came of it is returned, and `Kind` says the exit code of what went wrong.
@@ -33,6 +33,7 @@ mod name;
 mod option_file;
 mod option_files;
 mod placement;
+mod restore;
 mod run;
 mod server;
 mod session;
@@ -48,6 +49,7 @@ pub use interrupt::Interrupt;
 pub use list::{Listed, list};
 pub use manifest::Manifest;
 pub use name::{BackupId, Instance};
+pub use restore::{Destination, Request, Restored, restore};
 pub use run::run;
 pub use step::Step;
 pub use verify::{Check, Outcome, Verdict, Word, verify};

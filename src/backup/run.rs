@@ -158,6 +158,12 @@ fn left_out(datadir: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
+/// Bytes in use on the filesystem, which is nearly what there is to copy.
+fn used(root: &Path) -> Option<u64> {
+    let status = nix::sys::statvfs::statvfs(root).ok()?;
+    Some(status.blocks().saturating_sub(status.blocks_free()) * status.fragment_size())
+}
+
 /// Copies the snapshot into the archive while its fill is watched. Returns the highest fill seen, in percent.
 fn copy(
     root: &Path,
@@ -172,7 +178,9 @@ fn copy(
     let (tell, told) = channel();
     std::thread::scope(|scope| {
         let watch = scope.spawn(move || watch(snapshot, &until_done, &tell));
-        let mut last = Instant::now();
+        let began = Instant::now();
+        let mut last = began;
+        let total = used(root);
         let packed = pack(
             root,
             left_out,
@@ -188,8 +196,9 @@ fn copy(
                     report(Step::Copying {
                         files,
                         bytes,
-                        total: None,
+                        total,
                         archived,
+                        elapsed: began.elapsed(),
                     });
                 }
                 Ok(())

@@ -1,6 +1,6 @@
 //! What a run tells its caller while it goes on.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use serde::Serialize;
 
@@ -53,6 +53,9 @@ pub enum Step {
         total: Option<u64>,
         /// Bytes of the archive so far.
         archived: u64,
+        /// Since the first of them.
+        #[serde(rename = "elapsed_ms", serialize_with = "milliseconds::serialize")]
+        elapsed: Duration,
     },
     /// A backup is complete: its manifest is on disk.
     Complete {
@@ -71,6 +74,15 @@ pub enum Step {
     },
     /// One of its checks is done.
     Checked(super::verify::Check),
+    /// A restore begins.
+    Restoring {
+        /// The backup.
+        id: BackupId,
+        /// The directory that becomes what the volume's root was.
+        to: PathBuf,
+    },
+    /// All files are there, and are being put to the disk.
+    Syncing,
     /// Something the operator should know, which did not stop the run.
     Warning {
         /// What it is.

@@ -1,8 +1,8 @@
 //! `glrl verify`: does a backup restore?
 
-use super::{Context, Error, Exit, backup::Common, examples};
+use super::{Context, Error, Exit, backup::Common, examples, restore::backup_id};
 use crate::{
-    backup::{self, BackupId, Interrupt},
+    backup::{self, Interrupt},
     report::{Steps, object},
 };
 
@@ -24,13 +24,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
     let settings = args.common.settings()?;
-    let id: Option<BackupId> = match &args.id {
-        Some(text) => Some(text.parse().map_err(|message| Error::Usage {
-            message,
-            hint: Some("'glrl backup list' names them".to_owned()),
-        })?),
-        None => None,
-    };
+    let id = args.id.as_deref().map(backup_id).transpose()?;
     let interrupt = Interrupt::on_signals()?;
     let steps = Steps::new(context.output.verbosity());
     let verdict = backup::verify(&settings, id.as_ref(), &interrupt, &mut |step| {

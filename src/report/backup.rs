@@ -9,7 +9,7 @@ use super::{
     style::{CREATE, DIM, ERROR, REMOVE, RUN, STRONG, WARNING, paint},
     text::{bytes, count, duration, line},
 };
-use crate::backup::{Check, Listed, Manifest, Outcome, Step, Verdict, Word};
+use crate::backup::{Check, Listed, Manifest, Outcome, Restored, Step, Verdict, Word};
 
 /// Renders the steps of a backup or a verification.
 #[derive(Debug)]
@@ -54,16 +54,20 @@ impl Steps {
                 files,
                 bytes: read,
                 total,
+                elapsed,
                 ..
             } => {
-                let of = total.map(|total| format!(" of {}", bytes(total))).unwrap_or_default();
                 let files = count(usize::try_from(*files).unwrap_or(usize::MAX), "file");
-                progress(format!("{files}, {}{of}", bytes(*read)), "copying");
+                progress(format!("{files}, {}", far(*read, *total, *elapsed)), "copying");
             }
             Step::Complete { bytes: size, .. } => {
                 said.out = entry('+', "archived", CREATE, &bytes(*size), "complete and on disk");
             }
             Step::Verifying { id } => said.out = heading(&format!("Verify {id}"), ""),
+            Step::Restoring { id, to } => {
+                said.out = heading(&format!("Restore {id}"), &format!("to {}", to.display()));
+            }
+            Step::Syncing => progress(String::new(), "putting it to the disk"),
             Step::Checked(check) => said.out = checked(check),
             Step::Warning { message } => said.err = format!("{} {}\n", paint(WARNING, "warning:"), line(message)),
         }
@@ -85,6 +89,24 @@ impl Steps {
             paint(STRONG, bytes(manifest.files.bytes)),
             count(usize::try_from(manifest.files.count).unwrap_or(usize::MAX), "file"),
             duration(u64::try_from(took.as_millis()).unwrap_or(0))
+        )
+    }
+
+    /// The closing lines of a restore.
+    pub fn restored(&self, restored: &Restored) -> String {
+        if self.verbosity == Verbosity::Quiet {
+            return String::new();
+        }
+        let files = count(usize::try_from(restored.files).unwrap_or(usize::MAX), "file");
+        let gtid = restored.gtid.as_ref().map(|gtid| format!("\n  gtid: {}", line(gtid)));
+        format!(
+            "\n{} of {files} restored to {} in {} ({}){}\n  next: {}\n",
+            paint(STRONG, bytes(restored.bytes)),
+            restored.to.display(),
+            milliseconds(restored.took),
+            rate(restored.bytes, restored.took),
+            gtid.unwrap_or_default(),
+            line(&restored.next),
         )
     }
 
@@ -215,6 +237,34 @@ fn entry(sign: char, verb: &str, style: Style, what: &str, detail: &str) -> Stri
     )
 }
 
+/// `1.2 GiB of 3 GiB, 320 MiB/s, 6 s left`.
+fn far(done: u64, total: Option<u64>, elapsed: Duration) -> String {
+    let rate = rate(done, elapsed);
+    let Some(total) = total.filter(|total| *total >= done) else {
+        return format!("{}, {rate}", bytes(done));
+    };
+    let left = elapsed.as_secs_f64() * ratio(total - done, done);
+    let left = Duration::try_from_secs_f64(left).map(|left| left.as_secs());
+    // What is left is a guess before there is something to guess from.
+    let left = match left {
+        Ok(seconds) if elapsed >= Duration::from_secs(1) => format!(", {} left", duration(seconds * 1000)),
+        _ => String::new(),
+    };
+    format!("{} of {}, {rate}{left}", bytes(done), bytes(total))
+}
+
+/// `320 MiB/s`.
+fn rate(done: u64, elapsed: Duration) -> String {
+    let milliseconds = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).max(1);
+    let rate = u128::from(done) * 1000 / u128::from(milliseconds);
+    format!("{}/s", bytes(u64::try_from(rate).unwrap_or(u64::MAX)))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "two digits are shown")]
+fn ratio(of: u64, to: u64) -> f64 {
+    of as f64 / to as f64
+}
+
 fn milliseconds(time: Duration) -> String {
     duration(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
 }
@@ -286,6 +336,7 @@ mod tests {
                 bytes: 1 << 30,
                 total: None,
                 archived: 1 << 28,
+                elapsed: Duration::from_secs(4),
             },
             Step::Warning {
                 message: "the snapshot did not go".to_owned(),
