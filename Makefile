@@ -37,9 +37,11 @@ node: lab-tools build
 	cargo run -q -p glrl-lab -- images
 	GLRL_BINARY=$(BINARY) cargo test --test main -- $(NODE) --test-threads=2 --nocapture
 
-# Backup and verification against a database server of this machine's, which they start for themselves.
+# Backup, verification and restore against real servers, which they start for themselves: MariaDB of this machine, and the releases
+# of MariaDB and MySQL that tests/servers.sh brings from Debian's mirror the first time.
 .PHONY: database
 database: tools
+	@tests/servers.sh
 	cargo test --lib -- --ignored
 
 .PHONY: deny

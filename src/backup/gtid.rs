@@ -44,9 +44,13 @@ impl Wanted {
             Some(Gtid::MariaDb { .. }) => {
                 let last = mariadb(position)?;
                 self.each(|wanted| {
-                    let Gtid::MariaDb { domain, sequence, .. } = wanted else { return None };
+                    let Gtid::MariaDb { domain, sequence, .. } = wanted else {
+                        return None;
+                    };
                     let stood = last.iter().find_map(|gtid| match gtid {
-                        Gtid::MariaDb { domain: of, sequence, .. } if *of == domain => Some(*sequence),
+                        Gtid::MariaDb {
+                            domain: of, sequence, ..
+                        } if *of == domain => Some(*sequence),
                         _ => None,
                     });
                     Some((stood.is_some_and(|stood| stood >= sequence), stood > Some(sequence)))
@@ -55,7 +59,9 @@ impl Wanted {
             _ => {
                 let set = mysql(position)?;
                 self.each(|wanted| {
-                    let Gtid::MySql { source, number } = wanted else { return None };
+                    let Gtid::MySql { source, number } = wanted else {
+                        return None;
+                    };
                     let intervals = set.get(&source)?;
                     let holds = intervals.iter().any(|(first, last)| (*first..=*last).contains(&number));
                     Some((holds, intervals.iter().any(|(_, last)| *last > number)))
@@ -153,7 +159,9 @@ fn mariadb(text: &str) -> Result<Vec<Gtid>, String> {
         .map(|part| {
             let wrong = || format!("'{part}' is not a GTID: MariaDB writes 0-1-123");
             let numbers: Vec<&str> = part.split('-').collect();
-            let [domain, server, sequence] = numbers[..] else { return Err(wrong()) };
+            let [domain, server, sequence] = numbers[..] else {
+                return Err(wrong());
+            };
             Ok(Gtid::MariaDb {
                 domain: domain.parse().map_err(|_| wrong())?,
                 server: server.parse().map_err(|_| wrong())?,
@@ -232,7 +240,15 @@ mod tests {
         }
         let set: Wanted = format!("{UUID}:1-3:5-9,\n{UUID}:11").parse().unwrap();
         assert_eq!(set.last[0].to_string(), format!("{UUID}:11"));
-        for text in ["", "0-1", "0-1-x", "a:1", &format!("{UUID}:"), &format!("{UUID}:5-2"), &format!("{UUID}:tag:1")] {
+        for text in [
+            "",
+            "0-1",
+            "0-1-x",
+            "a:1",
+            &format!("{UUID}:"),
+            &format!("{UUID}:5-2"),
+            &format!("{UUID}:tag:1"),
+        ] {
             assert!(text.parse::<Wanted>().is_err(), "{text}");
         }
     }

@@ -10,7 +10,8 @@
 //! - `ID.files.zst`: path, size and BLAKE3 of each, one JSON object a line;
 //! - `ID.json`: the manifest. It is written last and is the commit record: without it there is no backup.
 //!
-//! While they are written they end in `.partial`. A verdict adds `ID.verified.json`.
+//! While they are written they end in `.partial`. A verdict adds `ID.verified.json`. Archived binary logs lie in a directory beside them
+//! (`binlogs`).
 #![expect(
     clippy::disallowed_methods,
     reason = "an application of its own beside the engine: it touches the node directly, not through a provider"
@@ -18,9 +19,11 @@
 
 mod alone;
 mod archive;
+mod binlogs;
 pub mod config;
 mod error;
 mod files;
+mod gtid;
 mod hash;
 mod interrupt;
 mod list;
@@ -43,13 +46,14 @@ mod verify;
 mod volume;
 mod watch;
 
+pub use binlogs::{Archived, Entry as ArchivedLog, archive as archive_binlogs, reap as reap_binlogs};
 pub use config::Settings;
 pub use error::{Error, Kind};
 pub use interrupt::Interrupt;
 pub use list::{Listed, list};
 pub use manifest::Manifest;
 pub use name::{BackupId, Instance};
-pub use restore::{Destination, Request, Restored, restore};
+pub use restore::{Destination, Replayed, Request, Restored, Until, restore};
 pub use run::run;
 pub use step::Step;
 pub use verify::{Check, Outcome, Verdict, Word, verify};

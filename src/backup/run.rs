@@ -75,7 +75,7 @@ pub(super) fn run_on(
 
     let root = snapshot.open()?;
     let mut draft = Draft::new(directory, &id)?;
-    let left_out = left_out(&datadir);
+    let left_out = left_out(&datadir, &server, volume.mount_point());
     let (packed, fullest) = draft.write(ARCHIVE, |file| {
         copy(
             &root,
@@ -150,11 +150,29 @@ pub(super) fn run_on(
 }
 
 /// What is not archived, by its path in the volume: what a server or mkfs makes anew. The datadir is relative to the volume's root.
-fn left_out(datadir: &Path) -> Vec<PathBuf> {
+///
+/// MySQL's lock of its socket, and the file with its number, name a process, which on another day is somebody else: a server that was
+/// restored would not start.
+fn left_out(datadir: &Path, server: &Server, mount_point: &Path) -> Vec<PathBuf> {
+    let socket_lock = server.variable("socket").map(|socket| format!("{socket}.lock"));
+    let of_process = socket_lock
+        .into_iter()
+        .chain(server.variable("pid_file").map(str::to_owned))
+        .filter_map(|path| {
+            Some(
+                mount_point
+                    .join(datadir)
+                    .join(path)
+                    .strip_prefix(mount_point)
+                    .ok()?
+                    .to_owned(),
+            )
+        });
     ["ibtmp1", "#innodb_temp"]
         .iter()
         .map(|name| datadir.join(name))
         .chain([PathBuf::from("lost+found")])
+        .chain(of_process)
         .collect()
 }
 

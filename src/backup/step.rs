@@ -81,6 +81,15 @@ pub enum Step {
         /// The directory that becomes what the volume's root was.
         to: PathBuf,
     },
+    /// Archived binary logs are being replayed.
+    Replaying {
+        /// Transactions.
+        transactions: u64,
+        /// The logs that they are in.
+        logs: usize,
+    },
+    /// A binary log is archived.
+    ArchivedLog(super::binlogs::Entry),
     /// All files are there, and are being put to the disk.
     Syncing,
     /// Something the operator should know, which did not stop the run.

@@ -25,7 +25,8 @@ enum Command {
     /// Make a backup
     ///
     /// The database is locked for as long as an LVM snapshot takes, at most for its budget; the archive is made from the snapshot,
-    /// and gets its name when it is complete and on disk.
+    /// and gets its name when it is complete and on disk. With 'verify: { after_backup: true }' it is verified then, and the exit
+    /// status says what came of that.
     #[command(after_help = examples(&[
         ("glrl backup run", "as /etc/glrl/backup.yml says"),
         ("glrl backup run --quiet", "for cron: says only what went wrong"),
@@ -34,6 +35,12 @@ enum Command {
     /// List the backups in the target directory
     #[command(after_help = examples(&[("glrl backup list --json", "one JSON object a line")]))]
     List(Common),
+    /// Archive the server's binary logs, from which a restore goes on to any later moment
+    ///
+    /// Logs that are closed are copied to the target, next to the backups; the one that is being written is closed first, unless the
+    /// settings say 'binlogs: { flush: false }'. What is archived is never overwritten.
+    #[command(after_help = examples(&[("glrl backup binlogs --quiet", "for cron, every few minutes")]))]
+    Binlogs(Common),
 }
 
 /// Options of all that has to do with backups.
@@ -66,6 +73,7 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
     match &args.command {
         Command::Run(common) => make(common, context),
         Command::List(common) => list(common, context),
+        Command::Binlogs(common) => super::binlogs::run(common, context),
     }
 }
 
@@ -82,6 +90,12 @@ fn make(common: &Common, context: &mut Context) -> Result<Exit, Error> {
     })?;
     if !common.json {
         context.terminal.out(&steps.complete(&manifest));
+    }
+    if settings.binlogs.archive {
+        super::binlogs::archive(&settings, common.json, &interrupt, context)?;
+    }
+    if settings.verify.after_backup {
+        return super::verify::prove(&settings, Some(&manifest.id), common.json, &interrupt, context);
     }
     Ok(Exit::Done)
 }

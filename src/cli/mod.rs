@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 mod backup;
+mod binlogs;
 mod check;
 mod completions;
 mod converge;

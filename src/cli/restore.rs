@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::{Context, Error, Exit, backup::Common, examples};
 use crate::{
-    backup::{self, Destination, Interrupt, Request},
+    backup::{self, Destination, Interrupt, Request, Until},
     report::{Steps, object},
 };
 
@@ -17,6 +17,7 @@ use crate::{
 #[command(after_help = examples(&[
     ("glrl restore --to /srv/look", "the newest backup, to look at"),
     ("glrl restore --in-place", "the stopped server's own volume, which is empty"),
+    ("glrl restore --to /srv/before --until 0-1-4711", "and on to this transaction"),
     ("glrl restore --in-place --backup mysql-db1-20261101T031500Z", "this one"),
 ]))]
 pub(super) struct Args {
@@ -29,6 +30,11 @@ pub(super) struct Args {
     /// A backup, as 'glrl backup list' names it; the newest where none is named
     #[arg(long, value_name = "ID")]
     backup: Option<String>,
+    /// Go on from the backup to this moment, by archived binary logs: a GTID (included), a time (not included), or 'end'
+    ///
+    /// Without --backup, the newest backup before that moment is taken.
+    #[arg(long, value_name = "GTID|TIME|end")]
+    until: Option<String>,
     #[command(flatten)]
     common: Common,
 }
@@ -41,6 +47,7 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
             Some(directory) => Destination::Directory(directory.clone()),
             None => Destination::InPlace,
         },
+        until: args.until.as_deref().map(until).transpose()?,
     };
     let interrupt = Interrupt::on_signals()?;
     let steps = Steps::new(context.output.verbosity());
@@ -58,6 +65,10 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
     };
     context.terminal.out(&last);
     Ok(Exit::Done)
+}
+
+fn until(text: &str) -> Result<Until, Error> {
+    text.parse().map_err(|message| Error::Usage { message, hint: None })
 }
 
 /// A backup that the command line names.

@@ -2,7 +2,7 @@
 
 use super::{Context, Error, Exit, backup::Common, examples, restore::backup_id};
 use crate::{
-    backup::{self, Interrupt},
+    backup::{self, BackupId, Interrupt, Settings},
     report::{Steps, object},
 };
 
@@ -25,16 +25,32 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
     let settings = args.common.settings()?;
     let id = args.id.as_deref().map(backup_id).transpose()?;
-    let interrupt = Interrupt::on_signals()?;
+    prove(
+        &settings,
+        id.as_ref(),
+        args.common.json,
+        &Interrupt::on_signals()?,
+        context,
+    )
+}
+
+/// Verifies a backup, the newest unless one is named, and says what came of it.
+pub(super) fn prove(
+    settings: &Settings,
+    id: Option<&BackupId>,
+    json: bool,
+    interrupt: &Interrupt,
+    context: &mut Context,
+) -> Result<Exit, Error> {
     let steps = Steps::new(context.output.verbosity());
-    let verdict = backup::verify(&settings, id.as_ref(), &interrupt, &mut |step| {
-        if args.common.json {
+    let verdict = backup::verify(settings, id, interrupt, &mut |step| {
+        if json {
             context.terminal.out(&(object(&step) + "\n"));
         } else {
             context.terminal.say(&steps.step(&step));
         }
     })?;
-    let last = if args.common.json {
+    let last = if json {
         object(&verdict) + "\n"
     } else {
         steps.verdict(&verdict)

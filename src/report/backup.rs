@@ -9,7 +9,7 @@ use super::{
     style::{CREATE, DIM, ERROR, REMOVE, RUN, STRONG, WARNING, paint},
     text::{bytes, count, duration, line},
 };
-use crate::backup::{Check, Listed, Manifest, Outcome, Restored, Step, Verdict, Word};
+use crate::backup::{Archived, Check, Listed, Manifest, Outcome, Restored, Step, Verdict, Word};
 
 /// Renders the steps of a backup or a verification.
 #[derive(Debug)]
@@ -67,6 +67,14 @@ impl Steps {
             Step::Restoring { id, to } => {
                 said.out = heading(&format!("Restore {id}"), &format!("to {}", to.display()));
             }
+            Step::Replaying { transactions, logs } => {
+                let transactions = count(usize::try_from(*transactions).unwrap_or(usize::MAX), "transaction");
+                progress(transactions, &format!("replaying {}", count(*logs, "binary log")));
+            }
+            Step::ArchivedLog(log) => {
+                let transactions = count(usize::try_from(log.transactions).unwrap_or(usize::MAX), "transaction");
+                said.out = entry('+', "archived", CREATE, &line(&log.name), &transactions);
+            }
             Step::Syncing => progress(String::new(), "putting it to the disk"),
             Step::Checked(check) => said.out = checked(check),
             Step::Warning { message } => said.err = format!("{} {}\n", paint(WARNING, "warning:"), line(message)),
@@ -98,15 +106,48 @@ impl Steps {
             return String::new();
         }
         let files = count(usize::try_from(restored.files).unwrap_or(usize::MAX), "file");
-        let gtid = restored.gtid.as_ref().map(|gtid| format!("\n  gtid: {}", line(gtid)));
-        format!(
-            "\n{} of {files} restored to {} in {} ({}){}\n  next: {}\n",
+        let mut text = format!(
+            "\n{} of {files} restored to {} in {} ({})\n",
             paint(STRONG, bytes(restored.bytes)),
-            restored.to.display(),
+            line(&restored.to.display().to_string()),
             milliseconds(restored.took),
             rate(restored.bytes, restored.took),
-            gtid.unwrap_or_default(),
-            line(&restored.next),
+        );
+        if let Some(replayed) = &restored.replayed {
+            let last = replayed
+                .last
+                .map(|at| format!(", the last of {at}"))
+                .unwrap_or_default();
+            let _ = writeln!(
+                text,
+                "  replayed: {} from {} in {}{last}",
+                count(
+                    usize::try_from(replayed.transactions).unwrap_or(usize::MAX),
+                    "transaction"
+                ),
+                count(replayed.logs, "binary log"),
+                milliseconds(replayed.took),
+            );
+        }
+        if let Some(gtid) = &restored.gtid {
+            let _ = writeln!(text, "  gtid: {}", line(gtid));
+        }
+        let _ = writeln!(text, "  next: {}", line(&restored.next));
+        text
+    }
+
+    /// The closing line of an archiving of binary logs.
+    pub fn archived(&self, archived: &Archived) -> String {
+        if self.verbosity == Verbosity::Quiet {
+            return String::new();
+        }
+        let last = archived.last.as_ref().map(|gtid| format!(", up to {}", line(gtid)));
+        format!(
+            "\n{} archived in {}, {} were there{}\n",
+            count(archived.logs.len(), "binary log"),
+            milliseconds(archived.took),
+            archived.before,
+            last.unwrap_or_default(),
         )
     }
 
@@ -124,11 +165,16 @@ impl Steps {
             .map(|check| format!("{}: {}", line(&check.name), line(&check.detail)))
             .collect();
         let mut text = format!(
-            "\n{} {}, {id} ({} on {})\n",
+            "\n{} {}, {id} ({} on {}{})\n",
             paint(STRONG, "verdict:"),
             paint(style(verdict.verdict), said(verdict.verdict)),
             milliseconds(verdict.took),
-            line(&verdict.host)
+            line(&verdict.host),
+            if verdict.on_database_node {
+                ", the database's own node"
+            } else {
+                ""
+            }
         );
         for why in why {
             let _ = writeln!(text, "  {why}");

@@ -5,8 +5,12 @@
 //! restore, there is never a half datadir that a server would start on.
 
 mod choose;
+mod log_index;
+mod plan;
+mod replay;
 mod staging;
 mod stopped;
+mod until;
 
 use std::{
     fs::File,
@@ -17,6 +21,8 @@ use std::{
 use anyhow::Context;
 use nix::unistd::{User, getegid, geteuid};
 use serde::Serialize;
+
+pub use self::{replay::Replayed, until::Until};
 
 use self::staging::Staging;
 use super::{
@@ -54,6 +60,8 @@ pub struct Request {
     pub id: Option<BackupId>,
     /// Where it goes.
     pub to: Destination,
+    /// A later moment, to which archived binary logs are replayed. Without a backup named, the newest before it is taken.
+    pub until: Option<Until>,
 }
 
 /// What was done.
@@ -71,6 +79,8 @@ pub struct Restored {
     pub bytes: u64,
     /// The moment it shows: the GTID, where the server writes them.
     pub gtid: Option<String>,
+    /// What was replayed behind the backup.
+    pub replayed: Option<Replayed>,
     /// How long it took, to the last byte on disk.
     #[serde(rename = "took_ms", serialize_with = "milliseconds::serialize")]
     pub took: Duration,
@@ -86,7 +96,7 @@ pub fn restore(
     report: &mut dyn FnMut(Step),
 ) -> Result<Restored> {
     let began = Instant::now();
-    let (manifest, warning) = choose::choose(settings, request.id.as_ref())?;
+    let (manifest, warning) = choose::choose(settings, request.id.as_ref(), request.until.as_ref())?;
     let root = match &request.to {
         Destination::Directory(directory) => {
             std::path::absolute(directory).with_context(|| format!("looking for {}", directory.display()))?
@@ -94,6 +104,10 @@ pub fn restore(
         Destination::InPlace => in_place(settings, &manifest)?,
     };
     let owner = owner(settings, &request.to)?;
+    if request.until.is_some() && !geteuid().is_root() {
+        let message = "binary logs are replayed by a server in namespaces of its own, which takes root";
+        return Err(Error::new(Kind::Refused, message));
+    }
     report(Step::Restoring {
         id: manifest.id.clone(),
         to: root.clone(),
@@ -109,6 +123,16 @@ pub fn restore(
     }
     staging.check_room(manifest.files.stored + MARGIN)?;
     let root_mode = unpack(settings, &manifest, &list, &staging, owner.owner, interrupt, report)?;
+    let mut gtid = manifest.coordinates.gtid.clone();
+    let mut replayed = None;
+    if let Some(until) = &request.until {
+        let volume = staging.volume();
+        let done = replay::replay(settings, &manifest, until, volume, owner.owner, interrupt, report)?;
+        (replayed, gtid) = (Some(done.0), done.1);
+    }
+    if root != manifest.volume.mount_point {
+        log_index::relocate(&manifest, staging.volume(), &root)?;
+    }
     interrupt.check()?;
     report(Step::Syncing);
     staging.finish(root_mode)?;
@@ -120,7 +144,8 @@ pub fn restore(
         datadir,
         files: manifest.files.count,
         bytes: manifest.files.bytes,
-        gtid: manifest.coordinates.gtid,
+        gtid,
+        replayed,
         took: began.elapsed(),
     })
 }

@@ -8,7 +8,7 @@
 
 use std::{
     fs::{self, DirBuilder, File, Permissions, TryLockError},
-    io::{self, Write},
+    io,
     os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown},
     path::{Path, PathBuf},
 };
@@ -24,7 +24,7 @@ use crate::{
         name::BackupId,
         target,
     },
-    system::clock,
+    system::{clock, state::StateDir},
 };
 
 const NAME: &str = ".glrl-restore";
@@ -66,11 +66,9 @@ impl Staging {
         let doing = || format!("preparing {}", root.display());
         let made = !root.exists();
         if made {
-            DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(root)
-                .with_context(doing)?;
+            // What is above it is nobody's secret: a server's account has to come through.
+            fs::create_dir_all(root.parent().unwrap_or(root)).with_context(doing)?;
+            DirBuilder::new().mode(0o700).create(root).with_context(doing)?;
         }
         let directory = File::open(root).with_context(doing)?;
         match directory.try_lock() {
@@ -130,13 +128,7 @@ impl Staging {
 
     /// Writes the marker, to the disk.
     fn mark(&self) -> Anyhow<()> {
-        let path = self.root.join(NAME).join(MARKER);
-        let partial = path.with_extension("partial");
-        let mut file = File::create(&partial)?;
-        file.write_all(&serde_json::to_vec(&self.marker)?)?;
-        file.sync_all()?;
-        fs::rename(&partial, &path)?;
-        Ok(File::open(self.root.join(NAME))?.sync_all()?)
+        StateDir::open(&self.root.join(NAME))?.write(MARKER, &serde_json::to_vec(&self.marker)?)
     }
 
     /// Where the volume's root directory is put together.

@@ -9,10 +9,10 @@ use std::{
     time::Duration,
 };
 
-use super::support::{Behaviour, Programs, Server, names, on_every_server};
+use super::support::{Behaviour, Programs, Server, names, on_both_flavours};
 use crate::backup::{BackupId, Interrupt, Outcome, Settings, Verdict, Word, hash::Hashing, manifest::Manifest, verify};
 
-on_every_server!(
+on_both_flavours!(
     a_changed_archive_is_corrupt,
     the_newest_backup_counts_even_if_an_older_one_is_good,
     an_old_backup_is_stale,

@@ -14,13 +14,13 @@ use std::{
 
 use mysql::prelude::Queryable;
 
-use super::support::{Behaviour, Programs, Server, Writer, names, on_every_server};
+use super::support::{Behaviour, Programs, Server, Writer, names, on_both_flavours};
 use crate::{
     backup::{Interrupt, Kind, Settings, Step, error::Error},
     system::programs::Program,
 };
 
-on_every_server!(
+on_both_flavours!(
     a_signal_ends_every_phase,
     a_panic_leaves_nothing,
     two_runs_at_once_are_one,

@@ -4,10 +4,10 @@ use std::{fs, os::unix::fs::MetadataExt, path::Path, time::Duration};
 
 use mysql::{Conn, OptsBuilder, Row, prelude::Queryable};
 
-use super::support::{Behaviour, Programs, Server, names, on_every_server};
+use super::support::{Behaviour, Programs, Server, names, on_both_flavours};
 use crate::backup::{Interrupt, Kind, Settings, Step, Word, verify};
 
-on_every_server!(
+on_both_flavours!(
     a_throw_away_server_opens_no_port_and_runs_nothing,
     a_signal_ends_every_phase_of_a_verification,
 );

@@ -8,10 +8,10 @@ use std::{
 
 use mysql::prelude::Queryable;
 
-use super::support::{Behaviour, Programs, Server, Writer, names, on_every_server};
+use super::support::{Behaviour, Programs, Server, Writer, names, on_both_flavours};
 use crate::backup::{Kind, error::Error};
 
-on_every_server!(
+on_both_flavours!(
     a_statement_in_the_way_costs_the_budget_and_no_more,
     a_snapshot_that_hangs_does_not_hold_the_lock,
     a_snapshot_that_fails_frees_the_lock_at_once,

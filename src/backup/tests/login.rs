@@ -2,9 +2,9 @@
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
-use super::support::{Behaviour, Programs, Server, on_every_server};
+use super::support::{Behaviour, Programs, Server, on_both_flavours};
 
-on_every_server!(root_logs_in_without_and_with_a_password,);
+on_both_flavours!(root_logs_in_without_and_with_a_password,);
 
 fn root_logs_in_without_and_with_a_password(on: &Programs) {
     let server = Server::start(on);

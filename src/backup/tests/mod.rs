@@ -13,3 +13,4 @@ mod login;
 mod restore;
 mod servers;
 mod support;
+mod until;

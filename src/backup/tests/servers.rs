@@ -42,6 +42,15 @@ macro_rules! on_every_server {
 }
 pub(super) use on_every_server;
 
+/// The same for MariaDB of this machine and MySQL, where one release of a flavour is as the other.
+macro_rules! on_both_flavours {
+    ($($name:ident),+ $(,)?) => {
+        $crate::backup::tests::support::on_every_server!(@ mariadb: $($name),+);
+        $crate::backup::tests::support::on_every_server!(@ mysql_sid: $($name),+);
+    };
+}
+pub(super) use on_both_flavours;
+
 impl Programs {
     /// MariaDB of this machine.
     pub(super) fn mariadb() -> Self {

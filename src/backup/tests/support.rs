@@ -27,7 +27,7 @@ use crate::{
     system::programs::{Program, Running},
 };
 
-pub(super) use super::servers::{Programs, on_every_server};
+pub(super) use super::servers::{Programs, on_both_flavours, on_every_server};
 
 /// A running server on a temporary datadir.
 pub(super) struct Server {

@@ -139,6 +139,7 @@ impl Inquest<'_> {
                 return Ok(());
             }
         };
+        self.verdict.on_database_node = self.verdict.host == manifest.host;
         self.add(Check::ok(
             "manifest",
             format!("{} on {}", manifest.server, manifest.host),

@@ -237,7 +237,11 @@ impl Drop for ScratchServer {
 
 /// Starts something in namespaces of its own, with `volume` mounted at `place`, and no network. A namespace belongs to a thread, and is
 /// handed down to what it starts.
-fn isolated<T: Send>(volume: &Path, place: &Path, start: impl FnOnce() -> Anyhow<T> + Send) -> Anyhow<T> {
+pub(in crate::backup) fn isolated<T: Send>(
+    volume: &Path,
+    place: &Path,
+    start: impl FnOnce() -> Anyhow<T> + Send,
+) -> Anyhow<T> {
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
             unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWNET).context("making namespaces")?;
