@@ -40,33 +40,30 @@ type Set = BTreeMap<Uuid, Vec<(u64, u64)>>;
 impl Wanted {
     /// Where a position stands, MariaDB's or MySQL's, as the server writes it.
     pub(super) fn seen_from(&self, position: &str) -> Result<Stands, String> {
-        let stands = match self.last.first() {
-            Some(Gtid::MariaDb { .. }) => {
-                let last = mariadb(position)?;
-                self.each(|wanted| {
-                    let Gtid::MariaDb { domain, sequence, .. } = wanted else {
-                        return None;
-                    };
-                    let stood = last.iter().find_map(|gtid| match gtid {
-                        Gtid::MariaDb {
-                            domain: of, sequence, ..
-                        } if *of == domain => Some(*sequence),
-                        _ => None,
-                    });
-                    Some((stood.is_some_and(|stood| stood >= sequence), stood > Some(sequence)))
-                })
-            }
-            _ => {
-                let set = mysql(position)?;
-                self.each(|wanted| {
-                    let Gtid::MySql { source, number } = wanted else {
-                        return None;
-                    };
-                    let intervals = set.get(&source)?;
-                    let holds = intervals.iter().any(|(first, last)| (*first..=*last).contains(&number));
-                    Some((holds, intervals.iter().any(|(_, last)| *last > number)))
-                })
-            }
+        let stands = if let Some(Gtid::MariaDb { .. }) = self.last.first() {
+            let last = mariadb(position)?;
+            self.each(|wanted| {
+                let Gtid::MariaDb { domain, sequence, .. } = wanted else {
+                    return None;
+                };
+                let stood = last.iter().find_map(|gtid| match gtid {
+                    Gtid::MariaDb {
+                        domain: of, sequence, ..
+                    } if *of == domain => Some(*sequence),
+                    _ => None,
+                });
+                Some((stood.is_some_and(|stood| stood >= sequence), stood > Some(sequence)))
+            })
+        } else {
+            let set = mysql(position)?;
+            self.each(|wanted| {
+                let Gtid::MySql { source, number } = wanted else {
+                    return None;
+                };
+                let intervals = set.get(&source)?;
+                let holds = intervals.iter().any(|(first, last)| (*first..=*last).contains(&number));
+                Some((holds, intervals.iter().any(|(_, last)| *last > number)))
+            })
         };
         Ok(stands)
     }

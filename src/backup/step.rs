@@ -89,7 +89,7 @@ pub enum Step {
         logs: usize,
     },
     /// A binary log is archived.
-    ArchivedLog(super::binlogs::Entry),
+    ArchivedLog(Box<super::binlogs::Entry>),
     /// All files are there, and are being put to the disk.
     Syncing,
     /// Something the operator should know, which did not stop the run.

@@ -25,8 +25,8 @@ enum Command {
     /// Make a backup
     ///
     /// The database is locked for as long as an LVM snapshot takes, at most for its budget; the archive is made from the snapshot,
-    /// and gets its name when it is complete and on disk. With 'verify: { after_backup: true }' it is verified then, and the exit
-    /// status says what came of that.
+    /// and gets its name when it is complete and on disk. Where the settings ask for it, it is verified then, here,
+    /// and the exit status says what came of that.
     #[command(after_help = examples(&[
         ("glrl backup run", "as /etc/glrl/backup.yml says"),
         ("glrl backup run --quiet", "for cron: says only what went wrong"),
@@ -38,7 +38,7 @@ enum Command {
     /// Archive the server's binary logs, from which a restore goes on to any later moment
     ///
     /// Logs that are closed are copied to the target, next to the backups; the one that is being written is closed first, unless the
-    /// settings say 'binlogs: { flush: false }'. What is archived is never overwritten.
+    /// settings say otherwise. What is archived is never overwritten.
     #[command(after_help = examples(&[("glrl backup binlogs --quiet", "for cron, every few minutes")]))]
     Binlogs(Common),
 }

@@ -330,6 +330,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::backup::Replayed;
 
     fn told(steps: &[Step], verbosity: Verbosity) -> String {
         let renderer = Steps::new(verbosity);
@@ -398,6 +399,60 @@ mod tests {
         let steps: Vec<Step> = steps.into_iter().chain(checked).collect();
         insta::assert_snapshot!(told(&steps, Verbosity::Normal));
         insta::assert_snapshot!(told(&steps, Verbosity::Quiet), @"warning: the snapshot did not go");
+    }
+
+    #[test]
+    fn how_far_it_is_is_a_rate_and_a_guess() {
+        let (gib, seconds) = (1 << 30, Duration::from_secs);
+        for (done, total, elapsed, text) in [
+            (
+                gib,
+                Some(3 * gib),
+                seconds(4),
+                "1.0 GiB of 3.0 GiB, 256 MiB/s, 8.0 s left",
+            ),
+            (gib, None, seconds(4), "1.0 GiB, 256 MiB/s"),
+            // A guess from nothing is none, and what has become more has no end.
+            (
+                gib,
+                Some(3 * gib),
+                Duration::from_millis(500),
+                "1.0 GiB of 3.0 GiB, 2.0 GiB/s",
+            ),
+            (0, Some(gib), seconds(60), "0 B of 1.0 GiB, 0 B/s"),
+            (2 * gib, Some(gib), seconds(2), "2.0 GiB, 1.0 GiB/s"),
+        ] {
+            assert_eq!(far(done, total, elapsed), text);
+        }
+    }
+
+    #[test]
+    fn a_restore_says_what_it_did_and_what_is_next() {
+        let restored: Restored = Restored {
+            id: "mysql-db1-20261101T031500Z".parse().unwrap(),
+            to: "/var/lib/mysql".into(),
+            datadir: "/var/lib/mysql".into(),
+            files: 1204,
+            bytes: 3 << 30,
+            gtid: Some("0-1-4711".to_owned()),
+            replayed: Some(Replayed {
+                until: "0-1-4711".to_owned(),
+                transactions: 500,
+                logs: 2,
+                last: Some("2026-11-01T04:00:00Z".parse().unwrap()),
+                took: Duration::from_secs(3),
+            }),
+            took: Duration::from_secs(24),
+            next: "systemctl start mariadb".to_owned(),
+        };
+        let text = Steps::new(Verbosity::Normal).restored(&restored);
+        insta::assert_snapshot!(anstream::adapter::strip_str(&text).to_string(), @r"
+        3.0 GiB of 1204 files restored to /var/lib/mysql in 24.0 s (128 MiB/s)
+          replayed: 500 transactions from 2 binary logs in 3.0 s, the last of 2026-11-01T04:00:00Z
+          gtid: 0-1-4711
+          next: systemctl start mariadb
+        ");
+        assert_eq!(Steps::new(Verbosity::Quiet).restored(&restored), "");
     }
 
     #[test]

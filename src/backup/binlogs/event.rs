@@ -2,7 +2,7 @@
 //! GTID events are looked into; what the transactions do is the business of the server's own tools.
 //!
 //! Sources: MySQL internals manual, "Binary Log Events"; MySQL `libbinlogevents`, `control_events.h` (9.x); MariaDB knowledge base,
-//! "GTID_EVENT", "Event Header".
+//! "`GTID_EVENT`", "Event Header".
 
 use std::io::{self, Read};
 

@@ -152,7 +152,7 @@ impl Archiver<'_> {
         let stem = format!("{file}-{}", look.begun.strftime("%Y%m%dT%H%M%SZ"));
         let taken = |name: &String| self.known.iter().any(|entry| entry.name == *name);
         let name = std::iter::once(stem.clone())
-            .chain((2_u32..).map(|number| format!("{stem}-{number}")))
+            .chain((2..u32::MAX).map(|number| format!("{stem}-{number}")))
             .find(|name| !taken(name))
             .ok_or_else(|| anyhow!("there is no name for {file}"))?;
         let (log, archive) = self.copy(&name, path, look)?;
@@ -180,7 +180,7 @@ impl Archiver<'_> {
         self.done.last = entry.last.clone().or(self.done.last.take());
         self.done.logs.push(name.clone());
         self.known.push(entry.clone());
-        (self.report)(Step::ArchivedLog(entry));
+        (self.report)(Step::ArchivedLog(Box::new(entry)));
         Ok(name)
     }
 

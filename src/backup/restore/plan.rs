@@ -114,13 +114,12 @@ pub(super) fn plan(
             plan.stop = Some(stop);
             break;
         }
-        match entries.iter().find(|next| next.previous.as_ref() == Some(&entry.name)) {
-            Some(next) => entry = next,
-            None => {
-                plan.warning = ended(until, entry, &entries, &search)?;
-                break;
-            }
-        }
+        let next = entries.iter().find(|next| next.previous.as_ref() == Some(&entry.name));
+        let Some(next) = next else {
+            plan.warning = ended(until, entry, &entries, &search)?;
+            break;
+        };
+        entry = next;
     }
     plan.transactions = search.transactions;
     plan.last = search.last;
