@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use clap::ArgGroup;
+
 use super::{Context, Error, Exit, backup::Common, examples};
 use crate::{
     backup::{self, Destination, Interrupt, Request, Until},
@@ -14,6 +16,7 @@ use crate::{
 /// are there and on disk, and belong to the server's account only then: a restore that was killed is no database that a server
 /// would start on, and the next restore clears it away. Nothing is ever overwritten.
 #[derive(Debug, clap::Args)]
+#[command(group = ArgGroup::new("destination").args(["to", "in_place"]).required(true))]
 #[command(after_help = examples(&[
     ("glrl restore --to /srv/look", "the newest backup, to look at"),
     ("glrl restore --in-place", "the stopped server's own volume, which is empty"),
@@ -22,10 +25,10 @@ use crate::{
 ]))]
 pub(super) struct Args {
     /// Restore into this directory, which is empty or new
-    #[arg(long, value_name = "DIR", required_unless_present = "in_place")]
+    #[arg(long, value_name = "DIR")]
     to: Option<PathBuf>,
     /// Restore onto the volume it was taken from: mounted, empty, and its server stopped
-    #[arg(long, conflicts_with = "to")]
+    #[arg(long)]
     in_place: bool,
     /// A backup, as 'glrl backup list' names it; the newest where none is named
     #[arg(long, value_name = "ID")]

@@ -86,14 +86,7 @@ fn a_volume_is_restored_in_place_when_its_server_is_stopped(on: &Programs) {
     server.execute(&["DROP TABLE shop.t"]);
     server.stop();
     refused("is not empty: ");
-    for name in names(&server.data()) {
-        let path = server.data().join(name);
-        if path.is_dir() {
-            fs::remove_dir_all(path).unwrap();
-        } else {
-            fs::remove_file(path).unwrap();
-        }
-    }
+    server.clear();
     let restored = restore(&settings, &in_place(), &Interrupt::default(), &mut |_| {}).unwrap();
     assert!(restored.next.starts_with("systemctl start m"), "{}", restored.next);
     server.launch();

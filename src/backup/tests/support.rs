@@ -114,6 +114,18 @@ impl Server {
         self.launch();
     }
 
+    /// Empties its datadir, as a new volume is.
+    pub(super) fn clear(&self) {
+        for name in names(&self.data()) {
+            let path = self.data().join(name);
+            if path.is_dir() {
+                fs::remove_dir_all(path).unwrap();
+            } else {
+                fs::remove_file(path).unwrap();
+            }
+        }
+    }
+
     /// Another server with the same options, on a datadir that was restored.
     pub(super) fn start_copy(&self, datadir: &Path) -> Self {
         let directory = tempfile::Builder::new().prefix("glrl-db-").tempdir().unwrap();

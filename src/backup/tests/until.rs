@@ -59,7 +59,7 @@ fn seconds(server: &Server) -> i64 {
 }
 
 fn two_hundred_tables_are_taken_to_a_transaction_in_the_middle(on: &Programs) {
-    let server = Server::start(on);
+    let mut server = Server::start(on);
     server.execute(&["CREATE DATABASE many", "CREATE TABLE many.gone (id INT PRIMARY KEY)"]);
     let mut conn = server.connect();
     for table in 0..200 {
@@ -141,6 +141,21 @@ fn two_hundred_tables_are_taken_to_a_transaction_in_the_middle(on: &Programs) {
             );
         }
     }
+
+    // The volume is lost. What is restored in its place goes on from there.
+    server.stop();
+    server.clear();
+    let request = Request {
+        id: None,
+        to: Destination::InPlace,
+        until: Some(Until::End),
+    };
+    restore(&settings, &request, &Interrupt::default(), &mut |_| {}).unwrap();
+    server.launch();
+    assert_eq!(server.gtid().as_ref(), Some(&end));
+    assert_eq!(checksums(&server), last_sums);
+    server.execute(&["INSERT INTO many.t0 (v) VALUES ('anew')"]);
+    assert!(!archive(&settings).is_empty());
 }
 
 /// What is in a directory, by name.
