@@ -91,7 +91,7 @@ OPTIONS
         echo "$name cannot be had from $mirror: is there a network? The whole log is $servers/$name.log" >&2
         exit 1
     fi
-    rm -rf "$part/usr/share/doc" "$part/usr/share/man" "$part/usr/share/locale" "$part/var" "$part/boot"
+    rm -rf "${part:?}/usr/share/doc" "${part:?}/usr/share/man" "${part:?}/usr/share/locale" "${part:?}/var" "${part:?}/boot"
     loader=$(cd "$part" && ls lib64/ld-linux-*.so.* usr/lib64/ld-linux-*.so.* usr/lib/ld-linux-*.so.* "usr/lib/$triplet"/ld-linux-*.so.* 2>/dev/null | head -n 1)
     mkdir "$part/programs"
     for program in $programs; do
