@@ -35,6 +35,8 @@ pub struct Settings {
     pub keep: Keep,
     /// Who is told of starts, successes, failures and staleness.
     pub notify: NotifySettings,
+    /// The archive of binary logs.
+    pub binlogs: BinlogSettings,
     /// Where snapshots are mounted.
     pub run_directory: AbsPath,
     /// Where locks and verdicts are kept; a local directory.
@@ -102,6 +104,8 @@ pub struct ArchiveSettings {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct VerifySettings {
+    /// Whether `glrl backup run` hands over to a verification, here on the database's node, when the backup is complete.
+    pub after_backup: bool,
     /// Where the archive is unpacked; needs the room of the whole data. It and what is above it may be root's alone: the server sees
     /// its data at the place of the original.
     pub scratch: AbsPath,
@@ -127,6 +131,25 @@ pub struct VerifySettings {
     pub start_timeout: Duration,
 }
 
+/// The archive of binary logs, from which a restore goes on to any later moment.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct BinlogSettings {
+    /// Whether a backup archives them too; `glrl backup binlogs` does it in any case.
+    pub archive: bool,
+    /// Whether the log that is being written is closed, so that all there is can be archived. Otherwise it waits for the server to close it.
+    pub flush: bool,
+}
+
+impl Default for BinlogSettings {
+    fn default() -> Self {
+        Self {
+            archive: false,
+            flush: true,
+        }
+    }
+}
+
 /// A path that is written in this file.
 fn fixed(path: &str) -> AbsPath {
     path.parse().unwrap_or_else(|_| unreachable!("{path} is absolute"))
@@ -146,6 +169,7 @@ impl Default for Settings {
             verify: VerifySettings::default(),
             keep: Keep::default(),
             notify: NotifySettings::default(),
+            binlogs: BinlogSettings::default(),
             run_directory: fixed("/run/glrl/backup"),
             state_directory: fixed("/var/lib/glrl"),
         }
@@ -191,6 +215,7 @@ impl Default for ArchiveSettings {
 impl Default for VerifySettings {
     fn default() -> Self {
         Self {
+            after_backup: false,
             scratch: fixed("/var/lib/glrl/scratch"),
             max_age: Duration::from_hours(26),
             max_proven_age: None,

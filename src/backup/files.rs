@@ -2,11 +2,19 @@
 
 use std::{
     collections::BTreeMap,
-    io::{BufRead, BufReader, Read, Write},
+    fs,
+    io::{self, BufRead, BufReader, Read, Write},
+    path::Path,
 };
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
+
+use super::{
+    hash::Hashing,
+    manifest::Manifest,
+    target::{FILES, path_of},
+};
 
 /// A regular file in the archive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +39,20 @@ pub(super) fn write(entries: &[Entry], to: impl Write) -> Result<()> {
         encoder.write_all(b"\n").context(doing)?;
     }
     encoder.finish().context(doing)?.flush().context(doing)
+}
+
+/// The list of a backup's files, which is what its manifest says.
+pub(super) fn load(directory: &Path, manifest: &Manifest) -> Result<List> {
+    let path = path_of(directory, &manifest.id, FILES);
+    let doing = || format!("reading {}", path.display());
+    let bytes = fs::read(&path).with_context(doing)?;
+    let mut hashing = Hashing::new(bytes.as_slice());
+    io::copy(&mut hashing, &mut io::sink()).with_context(doing)?;
+    let digests = hashing.finish().1;
+    if let Some(how) = digests.differs(&manifest.files.list) {
+        return Err(anyhow::Error::msg(how)).with_context(doing);
+    }
+    read(bytes.as_slice(), manifest.files.count)
 }
 
 /// Reads a list of so many entries, by path.

@@ -16,6 +16,24 @@ pub struct Digests {
     pub sha256: String,
 }
 
+impl Digests {
+    /// How these differ from what the manifest says, if they do.
+    pub(super) fn differs(&self, expected: &Self) -> Option<String> {
+        if self.bytes != expected.bytes {
+            return Some(format!(
+                "it has {} bytes, the manifest says {}",
+                self.bytes, expected.bytes
+            ));
+        }
+        (self != expected).then(|| {
+            format!(
+                "its contents have changed: BLAKE3 {}, the manifest says {}",
+                self.blake3, expected.blake3
+            )
+        })
+    }
+}
+
 /// A reader or writer that hashes what passes.
 pub(super) struct Hashing<T> {
     inner: T,

@@ -12,7 +12,7 @@ use super::{
     manifest::Manifest,
     name::BackupId,
     notify::{self, Event, Program},
-    retention::{self, Judged},
+    retention::{self, Pruned},
     run::run_on,
     step::{Report, Step},
     verify::{self, Verdict},
@@ -61,20 +61,20 @@ pub(super) fn back_up(
     result
 }
 
-/// Deletes the backups that the policy does not keep, or says which it would. Returns all, the oldest first.
+/// Deletes the backups that the policy does not keep, and the archived binary logs that are of no use then; or says which it would.
 pub fn prune(
     settings: &Settings,
     dry_run: bool,
     interrupt: &Interrupt,
     report: &mut dyn FnMut(Step),
-) -> Result<Vec<Judged>> {
+) -> Result<Pruned> {
     let result = retention::prune(settings, dry_run, interrupt, report);
     if dry_run {
         return result;
     }
     match &result {
-        Ok(judged) if judged.iter().all(|judged| judged.keep) => {}
-        Ok(judged) => notify::tell(settings, &Event::pruned(&settings.instance, judged), report),
+        Ok(pruned) if pruned.is_empty() => {}
+        Ok(pruned) => notify::tell(settings, &Event::pruned(&settings.instance, pruned), report),
         Err(error) => notify::tell(
             settings,
             &Event::fail(Program::Prune, &settings.instance, None, error),

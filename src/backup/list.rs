@@ -31,6 +31,13 @@ pub struct Listed {
     pub manifest: Option<Manifest>,
 }
 
+impl Listed {
+    /// Its manifest, if it is complete.
+    pub(super) fn complete(self) -> Option<Manifest> {
+        self.manifest.filter(|_| self.broken.is_none())
+    }
+}
+
 /// All backups in the target directory, of all instances, the oldest first.
 pub fn list(settings: &Settings) -> Result<Vec<Listed>> {
     let now = clock::now();

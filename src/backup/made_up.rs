@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::{
+    binlogs,
     config::Settings,
     manifest::Manifest,
     name::BackupId,
@@ -46,6 +47,24 @@ pub(super) fn backup(settings: &Settings, hours_ago: i64) -> Manifest {
     )
     .unwrap();
     manifest
+}
+
+/// An archived binary log whose last event was written so many hours ago. Returns its name in the archive.
+pub(super) fn log(settings: &Settings, file: &str, hours_ago: i64) -> String {
+    let ended = clock::now() - SignedDuration::from_hours(hours_ago);
+    let name = format!("{file}-20261101T031500Z");
+    let digests = json!({ "bytes": 4, "blake3": "", "sha256": "" });
+    let entry: binlogs::Entry = serde_json::from_value(json!({
+        "schema": 1, "name": name, "file": file, "begun": ended, "ended": ended, "previous": null, "server": null,
+        "transactions": 1, "first": null, "last": null, "log": digests, "tail": "", "archive": digests, "archived": ended,
+    }))
+    .unwrap();
+    let directory = binlogs::directory(settings);
+    fs::create_dir_all(&directory).unwrap();
+    fs::write(directory.join(format!("{name}.zst")), "log").unwrap();
+    let record = serde_json::to_vec(&entry).unwrap();
+    fs::write(directory.join(format!("{name}.json")), record).unwrap();
+    name
 }
 
 fn manifest(id: &BackupId, started: Timestamp, archive: &str) -> Manifest {

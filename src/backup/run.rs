@@ -68,7 +68,7 @@ pub(super) fn run_on(
 
     let root = snapshot.open()?;
     let mut draft = Draft::new(directory, &id)?;
-    let left_out = left_out(&datadir);
+    let left_out = left_out(&datadir, &server, volume.mount_point());
     let (packed, fullest) = draft.write(ARCHIVE, |file| {
         copy(
             &root,
@@ -143,12 +143,36 @@ pub(super) fn run_on(
 }
 
 /// What is not archived, by its path in the volume: what a server or mkfs makes anew. The datadir is relative to the volume's root.
-fn left_out(datadir: &Path) -> Vec<PathBuf> {
+///
+/// MySQL's lock of its socket, and the file with its number, name a process, which on another day is somebody else: a server that was
+/// restored would not start.
+fn left_out(datadir: &Path, server: &Server, mount_point: &Path) -> Vec<PathBuf> {
+    let socket_lock = server.variable("socket").map(|socket| format!("{socket}.lock"));
+    let of_process = socket_lock
+        .into_iter()
+        .chain(server.variable("pid_file").map(str::to_owned))
+        .filter_map(|path| {
+            Some(
+                mount_point
+                    .join(datadir)
+                    .join(path)
+                    .strip_prefix(mount_point)
+                    .ok()?
+                    .to_owned(),
+            )
+        });
     ["ibtmp1", "#innodb_temp"]
         .iter()
         .map(|name| datadir.join(name))
         .chain([PathBuf::from("lost+found")])
+        .chain(of_process)
         .collect()
+}
+
+/// Bytes in use on the filesystem, which is nearly what there is to copy.
+fn used(root: &Path) -> Option<u64> {
+    let status = nix::sys::statvfs::statvfs(root).ok()?;
+    Some(status.blocks().saturating_sub(status.blocks_free()) * status.fragment_size())
 }
 
 /// Copies the snapshot into the archive while its fill is watched. Returns the highest fill seen, in percent.
@@ -165,7 +189,9 @@ fn copy(
     let (tell, told) = channel();
     std::thread::scope(|scope| {
         let watch = scope.spawn(move || watch(snapshot, &until_done, &tell));
-        let mut last = Instant::now();
+        let began = Instant::now();
+        let mut last = began;
+        let total = used(root);
         let packed = pack(
             root,
             left_out,
@@ -181,8 +207,9 @@ fn copy(
                     report(Step::Copying {
                         files,
                         bytes,
-                        total: None,
+                        total,
                         archived,
+                        elapsed: began.elapsed(),
                     });
                 }
                 Ok(())

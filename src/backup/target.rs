@@ -20,7 +20,7 @@ use super::{
 use crate::system::Mount;
 
 /// What a file is called while it is written.
-const PARTIAL: &str = ".partial";
+pub(super) const PARTIAL: &str = ".partial";
 
 /// The files of a backup, in the order in which they get their names: the manifest makes it one.
 pub(super) const ARCHIVE: &str = ".tar.zst";
@@ -75,7 +75,8 @@ pub(super) fn free(directory: &Path) -> anyhow::Result<u64> {
     Ok(status.blocks_available() * status.fragment_size())
 }
 
-fn check_mount(settings: &TargetSettings) -> Result<()> {
+/// Checks that what must be mounted is.
+pub(super) fn check_mount(settings: &TargetSettings) -> Result<()> {
     let Some(mount_point) = settings.must_be_mounted() else {
         return Ok(());
     };
@@ -178,6 +179,40 @@ pub(super) fn names(directory: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
+/// Writes one file that stands for itself: it has its name when all of it is on disk. A partial file of this name must not be there.
+pub(super) fn write<T>(directory: &Path, name: &str, fill: impl FnOnce(&mut File) -> Result<T>) -> Result<T> {
+    let partial = directory.join(format!("{name}{PARTIAL}"));
+    let path = directory.join(name);
+    let written = fill_partial(&partial, fill).and_then(|value| {
+        if path.exists() {
+            return Err(Error::new(Kind::Target, format!("{} exists already", path.display())));
+        }
+        rename(&partial, &path).of_kind(Kind::Target)?;
+        sync(directory)?;
+        Ok(value)
+    });
+    if written.is_err() {
+        let _ = fs::remove_file(&partial);
+    }
+    written
+}
+
+/// Makes a file and writes it, to the disk.
+fn fill_partial<T>(path: &Path, fill: impl FnOnce(&mut File) -> Result<T>) -> Result<T> {
+    let doing = || format!("writing {}", path.display());
+    let mut output = File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .with_context(doing)
+        .of_kind(Kind::Target)?;
+    let value = fill(&mut output)?;
+    // NFS reports a full disk here at the latest.
+    output.sync_all().with_context(doing).of_kind(Kind::Target)?;
+    Ok(value)
+}
+
 /// A backup being written. Unless it is committed, dropping it removes all of it.
 pub(super) struct Draft {
     directory: PathBuf,
@@ -204,20 +239,8 @@ impl Draft {
 
     /// Writes one of the files under its partial name, to the disk.
     pub(super) fn write<T>(&mut self, suffix: &'static str, fill: impl FnOnce(&mut File) -> Result<T>) -> Result<T> {
-        let path = self.partial(suffix);
-        let doing = || format!("writing {}", path.display());
-        let mut output = File::options()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)
-            .with_context(doing)
-            .of_kind(Kind::Target)?;
         self.written.push(suffix);
-        let value = fill(&mut output)?;
-        // NFS reports a full disk here at the latest.
-        output.sync_all().with_context(doing).of_kind(Kind::Target)?;
-        Ok(value)
+        fill_partial(&self.partial(suffix), fill)
     }
 
     /// Gives all files their names, the manifest last.

@@ -122,7 +122,9 @@ pub(super) fn keep(settings: &Settings, verdict: &Verdict) -> Result<Vec<String>
     {
         warnings.push(format!("the verdict is not beside the backup: {error:#}"));
     }
-    if let Some(shared) = &settings.verify.verdicts
+    // On the database's own node it is where it is wanted, and this directory is only read.
+    if !verdict.on_database_node
+        && let Some(shared) = &settings.verify.verdicts
         && let Err(error) = share(settings, shared, id, &text)
     {
         warnings.push(format!(

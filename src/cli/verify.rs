@@ -1,8 +1,8 @@
 //! `glrl verify`: does a backup restore?
 
-use super::{Context, Error, Exit, backup::Common, examples};
+use super::{Context, Error, Exit, backup::Common, examples, restore::backup_id};
 use crate::{
-    backup::{self, BackupId, Interrupt},
+    backup::{self, BackupId, Interrupt, Settings},
     report::{Steps, object},
 };
 
@@ -37,23 +37,33 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
         ("--max-age", "verify.max_age", args.max_age.as_deref()),
         ("--scratch", "verify.scratch", args.scratch.as_deref()),
     ])?;
-    let id: Option<BackupId> = match &args.id {
-        Some(text) => Some(text.parse().map_err(|message| Error::Usage {
-            message,
-            hint: Some("'glrl backup list' names them".to_owned()),
-        })?),
-        None => None,
-    };
-    let interrupt = Interrupt::on_signals()?;
+    let id = args.id.as_deref().map(backup_id).transpose()?;
+    prove(
+        &settings,
+        id.as_ref(),
+        args.common.json,
+        &Interrupt::on_signals()?,
+        context,
+    )
+}
+
+/// Verifies a backup, the newest unless one is named, and says what came of it.
+pub(super) fn prove(
+    settings: &Settings,
+    id: Option<&BackupId>,
+    json: bool,
+    interrupt: &Interrupt,
+    context: &mut Context,
+) -> Result<Exit, Error> {
     let steps = Steps::new(context.output.verbosity());
-    let verdict = backup::verify(&settings, id.as_ref(), &interrupt, &mut |step| {
-        if args.common.json {
+    let verdict = backup::verify(settings, id, interrupt, &mut |step| {
+        if json {
             context.terminal.out(&(object(&step) + "\n"));
         } else {
             context.terminal.say(&steps.step(&step));
         }
     })?;
-    let last = if args.common.json {
+    let last = if json {
         object(&verdict) + "\n"
     } else {
         steps.verdict(&verdict)

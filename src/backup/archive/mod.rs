@@ -3,12 +3,14 @@
 
 mod extents;
 mod pack;
+mod read;
 #[cfg(test)]
 mod tests;
 mod unpack;
 
 pub(super) use pack::{Packed, pack};
-pub(super) use unpack::{Owner, unpack};
+pub(super) use read::read;
+pub(super) use unpack::Owner;
 
 /// Bytes read at a time.
 const CHUNK: usize = 1 << 20;

@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use super::{Owner, pack, unpack};
+use super::{Owner, pack, unpack::unpack};
 use crate::{
     backup::{config::ArchiveSettings, files::List, interrupt::Interrupt},
     system::programs::Program,

@@ -10,7 +10,7 @@ use crate::{
         history::{Attempt, said},
         manifest::Manifest,
         name::{BackupId, Instance},
-        retention::Judged,
+        retention::Pruned,
         verify::{Verdict, Word},
     },
     report::text::{bytes, count, duration},
@@ -129,9 +129,8 @@ impl Event {
     }
 
     /// Old backups are gone.
-    pub(in crate::backup) fn pruned(instance: &Instance, judged: &[Judged]) -> Self {
-        let kept = judged.iter().filter(|judged| judged.keep).count();
-        let message = format!("{} deleted, {kept} kept", count(judged.len() - kept, "backup"));
+    pub(in crate::backup) fn pruned(instance: &Instance, pruned: &Pruned) -> Self {
+        let message = format!("{} deleted, {} kept", pruned.gone(), pruned.kept());
         Self::new(Kind::Success, Program::Prune, instance, message)
     }
 

@@ -15,6 +15,7 @@ use super::{
 use crate::backup::{
     error::{Error, Kind as ErrorKind},
     made_up,
+    retention::Pruned,
     verify::Word,
 };
 
@@ -107,7 +108,7 @@ fn a_ping_url_is_told_by_its_path() {
     let manifest = made_up::backup(&settings, 0);
     told(&settings, &Event::start(Program::Backup, &settings.instance));
     told(&settings, &Event::backed_up(&manifest));
-    told(&settings, &Event::pruned(&settings.instance, &[]));
+    told(&settings, &Event::pruned(&settings.instance, &Pruned::default()));
     told(&settings, &failed("x"));
     let paths: Vec<_> = receiver
         .heard()

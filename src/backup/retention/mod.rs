@@ -11,6 +11,7 @@ use serde::Deserialize;
 use crate::value::Duration;
 
 pub use policy::Judged;
+pub use prune::Pruned;
 pub(super) use prune::prune;
 
 /// `keep`: which backups stay, as restic means it ("Removing backup snapshots" of its manual). A backup that one of the rules wants

@@ -2,13 +2,16 @@
 
 use std::{sync::Arc, thread::sleep, time::Duration};
 
-use super::support::{Behaviour, Server, names};
-use crate::backup::{Kind, Step, error::Error, list};
+use super::support::{Behaviour, Programs, Server, names, on_both_flavours};
+use crate::backup::{Interrupt, Kind, Step, archive_binlogs, error::Error, list, prune};
 
-#[test]
-#[ignore = "starts a real server as root"]
-fn seven_failed_runs_push_out_none_of_seven_good_backups() {
-    let server = Server::start();
+on_both_flavours!(
+    seven_failed_runs_push_out_none_of_seven_good_backups,
+    logs_that_went_with_a_backup_are_not_archived_anew,
+);
+
+fn seven_failed_runs_push_out_none_of_seven_good_backups(on: &Programs) {
+    let server = Server::start(on);
     let mut settings = server.settings();
     settings.keep.last = 7;
     settings.lock.budget = Duration::from_secs(20);
@@ -40,12 +43,9 @@ fn seven_failed_runs_push_out_none_of_seven_good_backups() {
     // A good one does, and says so.
     let mut told = Vec::new();
     let newest = server
-        .backup_with(
-            &settings,
-            &Behaviour::default(),
-            &crate::backup::Interrupt::default(),
-            &mut |step| told.push(step),
-        )
+        .backup_with(&settings, &Behaviour::default(), &Interrupt::default(), &mut |step| {
+            told.push(step)
+        })
         .unwrap();
     let gone: Vec<_> = told
         .iter()
@@ -58,4 +58,34 @@ fn seven_failed_runs_push_out_none_of_seven_good_backups() {
     good.remove(0);
     good.push(newest.id);
     assert_eq!(ids(), good);
+}
+
+fn logs_that_went_with_a_backup_are_not_archived_anew(on: &Programs) {
+    let server = Server::start(on);
+    let mut settings = server.settings();
+    settings.lock.budget = Duration::from_secs(20);
+    let interrupt = Interrupt::default();
+    let archive = || archive_binlogs(&settings, &interrupt, &mut |_| {}).unwrap().logs;
+    server.backup(&settings, &Behaviour::default()).unwrap();
+    server.execute(&["CREATE DATABASE shop", "CREATE TABLE shop.t (id INT PRIMARY KEY)"]);
+    let first = archive();
+    assert!(!first.is_empty());
+    // Events are of whole seconds.
+    sleep(Duration::from_millis(1100));
+    server.backup(&settings, &Behaviour::default()).unwrap();
+    server.execute(&["INSERT INTO shop.t VALUES (1)"]);
+    let second = archive();
+    assert_eq!(second.len(), 1, "{second:?}");
+
+    settings.keep.last = 1;
+    let pruned = prune(&settings, false, &interrupt, &mut |_| {}).unwrap();
+    assert_eq!((pruned.kept(), &pruned.logs), (1, &first));
+    // The server has them still.
+    let again = archive_binlogs(&settings, &interrupt, &mut |_| {}).unwrap();
+    assert_eq!((again.logs, again.before), (Vec::new(), 1));
+    server.execute(&["INSERT INTO shop.t VALUES (2)"]);
+    assert_eq!(
+        archive_binlogs(&settings, &interrupt, &mut |_| {}).unwrap().logs.len(),
+        1
+    );
 }

@@ -4,13 +4,13 @@ use std::{fs, sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 
-use super::support::{Behaviour, Server};
+use super::support::{Behaviour, Programs, Server, on_both_flavours};
 use crate::backup::{Interrupt, Kind, Word, error::Error, notify::tests::receiver::Receiver, target, verify};
 
-#[test]
-#[ignore = "starts a real server as root"]
-fn runs_and_verdicts_are_told() {
-    let server = Server::start();
+on_both_flavours!(runs_and_verdicts_are_told);
+
+fn runs_and_verdicts_are_told(on: &Programs) {
+    let server = Server::start(on);
     server.fill();
     let mut settings = server.settings();
     settings.lock.budget = Duration::from_secs(20);

@@ -4,13 +4,13 @@
 //! says where it ran. Nothing of the running server is touched: see `scratch_server`.
 
 mod scratch;
-mod scratch_server;
+pub(super) mod scratch_server;
 mod tables;
 mod verdict;
 
 use std::{
     fs::{self, File},
-    io::{self, Read},
+    io,
     path::Path,
     time::Instant,
 };
@@ -19,21 +19,23 @@ use anyhow::Context;
 
 pub use verdict::{Check, Outcome, Verdict, Word};
 
-use self::{scratch::Scratch, scratch_server::ScratchServer};
+use self::{
+    scratch::Scratch,
+    scratch_server::{Place, ScratchServer},
+};
 use super::{
     alone::alone,
-    archive::unpack,
+    archive,
     config::Settings,
     error::{Error, Kind, OfKind, Result},
     files,
-    hash::{Digests, Hashing},
     interrupt::Interrupt,
     list,
     manifest::Manifest,
     name::BackupId,
     server::{Flavour, scalar},
     step::{Report, Step},
-    target::{ARCHIVE, FILES, path_of},
+    target::{ARCHIVE, path_of},
     verdicts,
 };
 use crate::system::clock;
@@ -109,6 +111,7 @@ impl Inquest<'_> {
             }
         };
         self.verdict.archive = Some(manifest.archive.digests.blake3.clone());
+        self.verdict.on_database_node = self.verdict.host == manifest.host;
         self.add(Check::ok(
             "manifest",
             format!("{} on {}", manifest.server, manifest.host),
@@ -150,18 +153,7 @@ impl Inquest<'_> {
     }
 
     fn file_list(&mut self, manifest: &Manifest) -> Option<files::List> {
-        let path = path_of(&self.settings.target.directory, &manifest.id, FILES);
-        let read = (|| {
-            let doing = || format!("reading {}", path.display());
-            let bytes = fs::read(&path).with_context(doing)?;
-            let mut hashing = Hashing::new(bytes.as_slice());
-            io::copy(&mut hashing, &mut io::sink()).with_context(doing)?;
-            let digests = hashing.finish().1;
-            differs(&digests, &manifest.files.list)
-                .map_or(Ok(()), |how| Err(anyhow::Error::msg(how)).with_context(doing))?;
-            files::read(bytes.as_slice(), manifest.files.count)
-        })();
-        match read {
+        match files::load(&self.settings.target.directory, manifest) {
             Ok(list) => {
                 self.add(Check::ok("list of files", format!("{} files", list.len())));
                 Some(list)
@@ -204,47 +196,9 @@ impl Inquest<'_> {
                     .of_kind(Kind::Target);
             }
         };
-        let mut raw = Hashing::new(io::BufReader::with_capacity(1 << 20, file));
-        let found = {
-            let decoder = zstd::Decoder::new(&mut raw).context("starting zstd")?;
-            let mut told = Instant::now();
-            let (interrupt, report) = (self.interrupt, &mut *self.report);
-            let mut progress = |files, bytes| {
-                interrupt.check()?;
-                if told.elapsed().as_millis() > 500 {
-                    told = Instant::now();
-                    report(Step::Copying {
-                        files,
-                        bytes,
-                        total: Some(manifest.files.bytes),
-                        archived: 0,
-                    });
-                }
-                Ok(())
-            };
-            unpack(
-                decoder,
-                list,
-                scratch.map(Scratch::destination),
-                &manifest.volume.mount_point,
-                &mut progress,
-            )?
-        };
-        // To the end, whatever was found: the hash says whether the archive has changed, the rest says where.
-        let mut buffer = vec![0; 1 << 20];
-        loop {
-            self.interrupt.check()?;
-            if raw
-                .read(&mut buffer)
-                .context("reading the archive")
-                .of_kind(Kind::Target)?
-                == 0
-            {
-                break;
-            }
-        }
-        let digests = raw.finish().1;
-        let changed = differs(&digests, &manifest.archive.digests);
+        let into = scratch.map(Scratch::destination);
+        let (digests, found) = archive::read(file, manifest, list, into, self.interrupt, self.report)?;
+        let changed = digests.differs(&manifest.archive.digests);
         let intact = changed.is_none() && found.wrong.is_empty();
         self.add(match changed {
             None => Check::ok("archive", format!("{} MiB, hashes match", digests.bytes >> 20)),
@@ -319,8 +273,16 @@ impl Inquest<'_> {
             }
         };
         let began = Instant::now();
+        let (volume, owner) = scratch.destination();
+        let place = Place {
+            volume: volume.to_owned(),
+            datadir: scratch.datadir().to_owned(),
+            owner,
+        };
+        // Two servers with one identity must never meet; MySQL makes a new one.
+        let _ = fs::remove_file(place.datadir.join("auto.cnf"));
         let (server, mut session) =
-            match ScratchServer::start(&program, &self.settings.verify, manifest, scratch, self.interrupt)? {
+            match ScratchServer::start(&program, &self.settings.verify, manifest, &place, &[], self.interrupt)? {
                 Ok(started) => started,
                 Err(refused) => {
                     self.add(Check::failed("server", refused.word, refused.why));
@@ -386,20 +348,4 @@ impl Inquest<'_> {
         });
         Ok(())
     }
-}
-
-/// How two digests differ, if they do.
-fn differs(found: &Digests, expected: &Digests) -> Option<String> {
-    if found.bytes != expected.bytes {
-        return Some(format!(
-            "it has {} bytes, the manifest says {}",
-            found.bytes, expected.bytes
-        ));
-    }
-    (found != expected).then(|| {
-        format!(
-            "its contents have changed: BLAKE3 {}, the manifest says {}",
-            found.blake3, expected.blake3
-        )
-    })
 }

@@ -89,6 +89,9 @@ pub struct Verdict {
     pub took: Duration,
     /// The node it ran on.
     pub host: String,
+    /// Whether that is the node that the backup was made on, which shares its fate.
+    #[serde(default)]
+    pub on_database_node: bool,
     /// What was checked, in order.
     pub checks: Vec<Check>,
 }
@@ -105,6 +108,7 @@ impl Verdict {
                 .unwrap_or_default()
                 .to_string_lossy()
                 .into_owned(),
+            on_database_node: false,
             checks: Vec::new(),
         }
     }

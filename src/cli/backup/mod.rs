@@ -1,5 +1,6 @@
 //! `glrl backup`: makes backups, and says what there is. One file a command.
 
+mod binlogs;
 mod common;
 mod list;
 mod prune;
@@ -27,6 +28,7 @@ pub(super) struct Args {
 enum Command {
     Run(run::Args),
     List(list::Args),
+    Binlogs(binlogs::Args),
     Status(status::Args),
     Prune(prune::Args),
 }
@@ -35,6 +37,7 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
     match &args.command {
         Command::Run(args) => run::run(args, context),
         Command::List(args) => list::run(args, context),
+        Command::Binlogs(args) => binlogs::run(args, context),
         Command::Status(args) => status::run(args, context),
         Command::Prune(args) => prune::run(args, context),
     }

@@ -10,7 +10,8 @@ use crate::{
 /// Delete the backups that need not be kept
 ///
 /// What 'keep' of the settings asks for is kept, and always the newest backup that is known to restore. Backups that are not complete
-/// count for nothing. Without 'keep' nothing is deleted. After a good backup this happens by itself.
+/// count for nothing. Archived binary logs that are older than every backup that is kept go too. Without 'keep' nothing is deleted.
+/// After a good backup this happens by itself.
 #[derive(Debug, clap::Args)]
 #[command(after_help = examples(&[
     ("glrl backup prune --dry-run", "which are kept, and why"),
@@ -49,7 +50,7 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
     ])?;
     let interrupt = Interrupt::on_signals()?;
     let steps = Steps::new(context.output.verbosity());
-    let judged = backup::prune(&settings, args.dry_run, &interrupt, &mut |step| {
+    let pruned = backup::prune(&settings, args.dry_run, &interrupt, &mut |step| {
         if args.common.json {
             context.terminal.out(&(object(&step) + "\n"));
         } else {
@@ -57,7 +58,7 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
         }
     })?;
     if !args.common.json {
-        context.terminal.out(&steps.pruned(&judged, args.dry_run));
+        context.terminal.out(&steps.pruned(&pruned, args.dry_run));
     }
     Ok(Exit::Done)
 }

@@ -3,14 +3,15 @@
 use super::{Common, Context, Error, Exit};
 use crate::{
     backup::{self, Interrupt},
-    cli::examples,
+    cli::{examples, verify},
     report::{Steps, object},
 };
 
 /// Make a backup
 ///
 /// The database is locked for as long as an LVM snapshot takes, at most for its budget; the archive is made from the snapshot,
-/// and gets its name when it is complete and on disk.
+/// and gets its name when it is complete and on disk. Where the settings ask for it, binary logs are archived then, and the backup is
+/// verified, here; the exit status says what came of that.
 #[derive(Debug, clap::Args)]
 #[command(after_help = examples(&[
     ("glrl backup run", "as /etc/glrl/backup.yml says"),
@@ -48,6 +49,12 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
     })?;
     if !args.common.json {
         context.terminal.out(&steps.complete(&manifest));
+    }
+    if settings.binlogs.archive {
+        super::binlogs::archive(&settings, args.common.json, &interrupt, context)?;
+    }
+    if settings.verify.after_backup {
+        return verify::prove(&settings, Some(&manifest.id), args.common.json, &interrupt, context);
     }
     Ok(Exit::Done)
 }

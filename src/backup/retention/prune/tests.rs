@@ -7,6 +7,7 @@ use crate::backup::{
     error::Kind,
     list::ids,
     made_up,
+    retention::Keep,
     target::{ARCHIVE, path_of},
 };
 
@@ -91,4 +92,73 @@ fn it_waits_for_no_other_run_and_ends_by_a_signal() {
     assert_eq!(pruned(&settings, true).len(), 3);
     drop(held);
     assert_eq!(ids(&settings.target.directory, None).unwrap().len(), 3);
+}
+
+#[test]
+fn archived_logs_go_with_the_backups_that_need_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut settings = made_up::settings(directory.path());
+    for hours in [100, 50, 26] {
+        made_up::backup(&settings, hours);
+    }
+    let broken = made_up::backup(&settings, 120);
+    fs::remove_file(path_of(&settings.target.directory, &broken.id, ARCHIVE)).unwrap();
+    let [oldest, old, needed, newest] = [
+        ("binlog.000001", 130),
+        ("binlog.000002", 51),
+        ("binlog.000003", 49),
+        ("binlog.000004", 1),
+    ]
+    .map(|(file, hours)| made_up::log(&settings, file, hours));
+    let there = || binlogs::all(&binlogs::directory(&settings)).unwrap().len();
+    let gone = |settings: &Settings, dry_run| {
+        let mut told = Vec::new();
+        let pruned = prune(settings, dry_run, &Interrupt::default(), &mut |step| {
+            if let Step::UselessLog { dry_run: dry, name } = step {
+                assert_eq!(dry, dry_run);
+                told.push(name);
+            }
+        })
+        .unwrap();
+        assert_eq!(pruned.logs, told);
+        told
+    };
+    // Without a policy all stays, even what no backup needs.
+    assert!(gone(&settings, false).is_empty());
+    let with_policy = Settings {
+        keep: Keep {
+            last: 2,
+            ..Keep::default()
+        },
+        ..settings.clone()
+    };
+    assert_eq!(gone(&with_policy, true), [oldest.clone(), old.clone()]);
+    assert_eq!(there(), 4);
+    // While logs are being archived they are left alone, and the backups are not.
+    let archiving = alone(&settings, "binlogs").unwrap();
+    let steps = pruned(&with_policy, false);
+    assert!(matches!(steps.last(), Some(Step::Warning { message }) if message.contains("left alone")));
+    assert_eq!((ids(&settings.target.directory, None).unwrap().len(), there()), (3, 4));
+    drop(archiving);
+    assert_eq!(gone(&with_policy, false), [oldest, old]);
+    assert_eq!(there(), 2);
+    let files: Vec<_> = [needed, newest]
+        .iter()
+        .flat_map(|name| [format!("{name}.json"), format!("{name}.zst")])
+        .collect();
+    assert_eq!(
+        target::names(&binlogs::directory(&settings)).unwrap().len(),
+        files.len()
+    );
+    assert!(
+        files
+            .iter()
+            .all(|name| binlogs::directory(&settings).join(name).exists())
+    );
+    // Without a backup that is whole nobody knows what is of use.
+    settings.keep.last = 1;
+    for id in ids(&settings.target.directory, None).unwrap() {
+        let _ = fs::remove_file(path_of(&settings.target.directory, &id, ARCHIVE));
+    }
+    assert!(gone(&settings, false).is_empty());
 }
