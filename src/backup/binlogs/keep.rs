@@ -75,7 +75,8 @@ impl Need {
 
     /// A log that a backup begins in stays in any case: a server that was killed has not written the end of it.
     pub(super) fn has(&self, file: &str, ended: Timestamp) -> bool {
-        ended >= self.oldest || self.begins.iter().any(|begin| begin == file)
+        // Events are of whole seconds, backups are not: one of the same second may have been written behind it.
+        ended.as_second() >= self.oldest.as_second() || self.begins.iter().any(|begin| begin == file)
     }
 }
 
