@@ -44,7 +44,7 @@ fn seven_failed_runs_push_out_none_of_seven_good_backups(on: &Programs) {
     let mut told = Vec::new();
     let newest = server
         .backup_with(&settings, &Behaviour::default(), &Interrupt::default(), &mut |step| {
-            told.push(step)
+            told.push(step);
         })
         .unwrap();
     let gone: Vec<_> = told
