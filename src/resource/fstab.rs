@@ -316,6 +316,25 @@ mod tests {
             .collect()
     }
 
+    /// The lines that `findmnt --verify` says are ignored.
+    fn ignored(text: &str) -> Vec<usize> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::io::Write::write_all(&mut file.as_file(), text.as_bytes()).unwrap();
+        let said = crate::system::programs::Program::new("findmnt")
+            .args(["--verify", "--tab-file"])
+            .args([file.path()])
+            .output()
+            .unwrap();
+        let numbers = String::from_utf8_lossy(&said.stderr).into_owned();
+        let numbers = numbers
+            .lines()
+            .filter_map(|line| line.strip_suffix(" -- ignored")?.rsplit(' ').next()?.parse().ok());
+        numbers
+            .collect::<std::collections::BTreeSet<usize>>()
+            .into_iter()
+            .collect()
+    }
+
     #[test]
     fn libmount_reads_the_same() {
         let texts = [
@@ -376,7 +395,7 @@ mod tests {
         ];
         let sources = "(/dev/[a-z]{1,4}(\\\\040|#)?x|UUID=\"?[0-9a-f]{4}\"?|LABEL=[a-z]{3}|host:/[a-z]{1,4}|tmpfs)";
         let options = "([a-z]{1,6}(=[a-z0-9:]{1,6})?(,[a-z-]{1,8}(=\"[a-z,]{1,6}\")?){0,30})";
-        let rest = format!("([ \t]{{1,3}}{options}([ \t]{{1,2}}[0-9]([ \t]{{1,3}}[0-9]([ \t]*#?[ a-z]{{0,9}})?)?)?)?");
+        let rest = format!("([ \t]{{1,3}}{options}([ \t]{{1,2}}[0-9]([ \t]{{1,3}}[0-9]([ \t]{{1,3}}#?[ a-z]{{0,9}})?)?)?)?");
         let entry = (
             "[ \t]{0,2}",
             sources,
@@ -432,6 +451,13 @@ mod tests {
                 .map(|(source, target, fs_type, options)| (source, one_spelling(target), fs_type, options))
                 .collect();
             prop_assert_eq!(own, libmount, "{}", text);
+            // And the lines that are no entries are those that mount(8) ignores.
+            let mut lines = ignored(&text);
+            lines.extend(entries(&text).iter().map(|entry| entry.line));
+            lines.sort_unstable();
+            let said = |line: &str| !line.trim().is_empty() && !line.trim_start().starts_with('#');
+            let all: Vec<usize> = text.lines().enumerate().filter(|(_, line)| said(line)).map(|(at, _)| at + 1).collect();
+            prop_assert_eq!(lines, all, "{}", text);
         }
     }
 

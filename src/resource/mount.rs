@@ -251,6 +251,12 @@ impl Mount {
     fn mounted(&self, current: &State, mine: Option<&Live>) -> Result<Plan> {
         let fs_type = self.fs_type(current.block.as_ref())?;
         let wanted = self.all_options();
+        if current.block.as_ref().is_some_and(|block| block.read_only) && !wanted.iter().any(|option| option == "ro") {
+            return Err(Refused::because(
+                format!("{} carries {fs_type}, and is read-only: it cannot be mounted for writing", self.device),
+                "say `options: [ro]`, or see why the kernel lets nobody write to the device (dmesg)",
+            ));
+        }
         let mut plan = Plan::to(if mine.is_some() { Action::Update } else { Action::Create });
         let entry = current.entries.first();
         let stale = entry.filter(|entry| !self.is_same_source(&entry.source, current.block.as_ref()));

@@ -88,7 +88,14 @@ fn every_content_against_every_wish() -> Result<()> {
     println!("{}", matrix.table.lines().next().unwrap_or_default());
     for (content, (line, written)) in matrix.contents.iter().zip(&table) {
         let row = Row { node, content };
-        let found = row.against(&matrix.wishes, written)?;
+        let found = match row.against(&matrix.wishes, written) {
+            Ok(found) => found,
+            Err(error) => {
+                println!("  {}: {error:#}", content.is);
+                wrong.push(format!("{}: {error:#}", content.is));
+                continue;
+            }
+        };
         println!("{line}");
         for ((wish, written), found) in matrix.wishes.iter().zip(written).zip(found) {
             if !found.as_ref().is_ok_and(|found| found == written) {
