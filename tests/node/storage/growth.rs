@@ -3,8 +3,7 @@
 use anyhow::{Result, ensure};
 use glrl_lab::Node;
 
-use super::levels::{Levels, ROLE, checksums, in_one_piece, levels, start, write_files};
-use crate::node::glrl::said;
+use super::levels::{Levels, checksums, in_one_piece, levels, made};
 
 const EXTENT: u64 = 4 << 20;
 const GROUP: &str = "volume_group:data";
@@ -13,13 +12,8 @@ const FILESYSTEMS: [&str; 2] = ["filesystem:/dev/data/more", "filesystem:/dev/da
 
 #[test]
 fn what_is_mounted_grows_with_its_disk() -> Result<()> {
-    let lab = start(1)?;
+    let lab = made(1)?;
     let node = &lab["backup"];
-    ensure!(
-        said(node, &format!("converge --role {ROLE}"))?.status == 0,
-        "the chain was not made"
-    );
-    write_files(node)?;
     let before = checksums(node)?;
     let all = [FILESYSTEMS.as_slice(), &VOLUMES, &[GROUP]].concat();
 

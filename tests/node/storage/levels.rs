@@ -30,6 +30,15 @@ pub(super) fn start(gib: u64) -> Result<Lab> {
     Ok(lab)
 }
 
+/// The same, and the chain is made and has files in it.
+pub(super) fn made(gib: u64) -> Result<Lab> {
+    let lab = start(gib)?;
+    let converge = said(&lab["backup"], &format!("converge --role {ROLE}"))?;
+    ensure!(converge.status == 0, "the chain was not made: {}", converge.status);
+    write_files(&lab["backup"])?;
+    Ok(lab)
+}
+
 /// Converges in one piece, as the plan said, which was to change these resources.
 pub(super) fn in_one_piece(node: &Node, changing: &[&str]) -> Result<()> {
     let plan = said(node, &format!("plan --role {ROLE}"))?;

@@ -12,18 +12,13 @@ mod volumes;
 use anyhow::{Result, ensure};
 use glrl_lab::Node;
 
-use self::levels::{ROLE, checksums, start, write_files};
-use super::glrl::{nothing_left, said};
+use self::levels::{ROLE, checksums, made};
+use super::glrl::nothing_left;
 
 #[test]
 fn what_is_beside_the_chain() -> Result<()> {
-    let lab = start(2)?;
+    let lab = made(2)?;
     let node = &lab["backup"];
-    ensure!(
-        said(node, &format!("converge --role {ROLE}"))?.status == 0,
-        "the chain was not made"
-    );
-    write_files(node)?;
     volumes::free_extents_with_a_past_are_refused(node)?;
     volumes::striped_and_thin_volumes_are_foreseen(node)?;
     volumes::what_is_protected_outlives_its_block(node)?;
