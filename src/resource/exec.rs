@@ -29,7 +29,7 @@ pub(super) struct Exec {
     only_if: Option<Vec<String>>,
     /// The directory it runs in; `/` where none is given.
     cwd: Option<AbsPath>,
-    /// Variables of its environment, besides `PATH`, `HOME` and `LC_ALL`.
+    /// Variables of its environment, besides `PATH`, `HOME`, `LC_ALL` and `GLRL_RUN` (which names the run).
     #[serde(default)]
     env: BTreeMap<String, String>,
     /// Who runs it; root where none is given.

@@ -161,23 +161,22 @@ impl Provider for Mount {
                 });
             }
         }
-        let mounts = known!(node.mounts()?);
-        let mounted: Vec<Live> = mounts
-            .iter()
-            // systemd's automount point is no filesystem: what it waits for is mounted on it.
-            .filter(|mount| mount.target == *self.path && mount.fs_type != "autofs")
-            .cloned()
-            .collect();
+        let mut mounted = known!(self.live(node)?);
         if self.state == Presence::Mounted && !mounted.is_empty() {
             // mountinfo has a mount also while its server is gone: that is an error here.
             node.must_answer(&self.path)?;
         }
         let fstab = known!(node.contents(Path::new(FSTAB))?).unwrap_or_default();
         let fstab = std::str::from_utf8(&fstab).context("/etc/fstab is not UTF-8")?.to_owned();
-        let ground = match self.state {
-            Presence::Mounted if mounted.is_empty() => Some(known!(self.ground(node)?)),
-            _ => None,
-        };
+        let mut ground = None;
+        if self.state == Presence::Mounted && mounted.is_empty() {
+            let found = known!(self.ground(node)?);
+            if !found.names.is_empty() && known!(node.is_mount_point(&self.path)?) {
+                // Mounted since the mounts were read, these may be the names in what is mounted.
+                mounted = known!(self.live(node)?);
+            }
+            ground = mounted.is_empty().then_some(found);
+        }
         Ok(Reading::Known(State {
             block,
             mounted,
@@ -227,6 +226,13 @@ impl Provider for Mount {
 }
 
 impl Mount {
+    /// What is mounted at the path. systemd's automount point is no filesystem: what it waits for is mounted on it.
+    fn live(&self, node: &dyn Probe) -> Result<Reading<Vec<Live>>> {
+        let mounts = known!(node.mounts()?);
+        let here = mounts.iter().filter(|mount| mount.target == *self.path && mount.fs_type != "autofs");
+        Ok(Reading::Known(here.cloned().collect()))
+    }
+
     /// Looks at the directory to mount on, and at those above it.
     fn ground(&self, node: &dyn Probe) -> Result<Reading<Ground>> {
         let mut ground = Ground::default();

@@ -24,6 +24,7 @@ mod refused;
 pub mod signals;
 pub mod state;
 mod superblock;
+mod survivors;
 mod swaps;
 mod temporary;
 pub mod texts;
@@ -76,6 +77,7 @@ pub trait Probe: Sync {
     /// What is mounted (`proc_pid_mountinfo(5)`), in the kernel's order.
     fn mounts(&self) -> Result<Reading<Arc<Vec<Mount>>>>;
     /// Whether a filesystem is mounted at a path; below `--root` too, where mounts are not managed but may well be there.
+    /// Asked of the kernel at each call.
     fn is_mount_point(&self, path: &Path) -> Result<Reading<bool>> {
         Ok(match self.mounts()? {
             Reading::Known(mounts) => Reading::Known(mounts.iter().any(|mount| mount.target == path)),

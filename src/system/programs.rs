@@ -15,6 +15,8 @@ use nix::{
     unistd::Pid,
 };
 
+use super::survivors;
+
 /// Where programs are looked up, whatever the caller's own `PATH` is: cron's has no `/usr/sbin`.
 pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -118,9 +120,14 @@ impl Program {
         let mut command = duct::cmd(&path, &self.args)
             .dir(&self.cwd)
             .full_env(
-                [("PATH", PATH), ("LC_ALL", "C.UTF-8"), ("HOME", "/root")]
-                    .into_iter()
-                    .chain(self.env.iter().map(|(name, value)| (name.as_str(), value.as_str()))),
+                [
+                    ("PATH", PATH),
+                    ("LC_ALL", "C.UTF-8"),
+                    ("HOME", "/root"),
+                    (survivors::VARIABLE, &survivors::OWN),
+                ]
+                .into_iter()
+                .chain(self.env.iter().map(|(name, value)| (name.as_str(), value.as_str()))),
             )
             .stderr_capture()
             .unchecked();
@@ -338,6 +345,6 @@ mod tests {
         let text = String::from_utf8(output).unwrap();
         let mut names: Vec<&str> = text.lines().filter_map(|line| line.split('=').next()).collect();
         names.sort_unstable();
-        assert_eq!(names, ["HOME", "LC_ALL", "ONE", "PATH"]);
+        assert_eq!(names, ["GLRL_RUN", "HOME", "LC_ALL", "ONE", "PATH"]);
     }
 }

@@ -3,7 +3,7 @@
 
 use std::{
     fs::File,
-    io::{Read, Seek, Write},
+    io::{self, Read, Seek, Write},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -12,8 +12,9 @@ use anyhow::{Context, Result};
 use nix::fcntl::{Flock, FlockArg, OFlag};
 
 use super::{
-    Bytes, clock,
+    Bytes,
     local::tree::{Numbers, Tree},
+    survivors,
 };
 use crate::value::Mode;
 
@@ -41,7 +42,21 @@ pub struct Locked {
 
 /// The run lock, held until it is dropped or the process ends, however it ends.
 #[derive(Debug)]
-pub struct RunLock(#[expect(dead_code, reason = "held for its Drop")] Flock<File>);
+pub struct RunLock(Flock<File>);
+
+impl Drop for RunLock {
+    /// A run that names itself no longer has left no program behind.
+    fn drop(&mut self) {
+        let _ = self.0.set_len(0);
+    }
+}
+
+fn owner_in(file: &mut File) -> io::Result<String> {
+    let mut owner = String::new();
+    file.rewind()?;
+    file.read_to_string(&mut owner)?;
+    Ok(owner)
+}
 
 impl StateDir {
     /// Opens a directory of this machine, making it (root only) where it is missing.
@@ -76,12 +91,16 @@ impl StateDir {
         loop {
             match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
                 Ok(mut held) => {
-                    let owner = format!("process {}, since {}", std::process::id(), clock::stamp(clock::now()));
+                    let before = owner_in(&mut held).with_context(doing)?;
+                    if !before.is_empty() {
+                        // Its drop would have taken it out.
+                        survivors::wait_for(&before);
+                    }
                     // It is held whether or not its owner can be named: a full disk stops no run.
                     let named = held
                         .set_len(0)
                         .and_then(|()| held.rewind())
-                        .and_then(|()| held.write_all(owner.as_bytes()));
+                        .and_then(|()| held.write_all(survivors::OWN.as_bytes()));
                     if let Err(error) = named {
                         tracing::warn!("the run lock {} names no owner: {error}", path.display());
                     }
@@ -89,9 +108,7 @@ impl StateDir {
                 }
                 Err((unlocked, nix::errno::Errno::EWOULDBLOCK)) => {
                     file = unlocked;
-                    let mut owner = String::new();
-                    file.rewind().with_context(doing)?;
-                    file.read_to_string(&mut owner).with_context(doing)?;
+                    let owner = owner_in(&mut file).with_context(doing)?;
                     if Instant::now() >= deadline {
                         return Err(Locked { owner }.into());
                     }

@@ -113,11 +113,12 @@ fn nohup_is_obeyed() {
     assert!(said.contains("2 not reached"), "{said}");
 }
 
-/// The secret that a killed run has left beside a file goes, also when no role speaks of the file any more.
+/// The program that a killed run had started is waited for. The secret that it has left beside a file goes, also when no role speaks
+/// of the file any more.
 #[test]
 fn what_a_killed_run_left_is_removed_by_the_next() {
     let tree = with_role(
-        "role: this\nresources:\n  - file: { path: /etc/one, content: hunter2, validate: [sh, -c, sleep 3, \"{}\"] }\n",
+        "role: this\nresources:\n  - file: { path: /etc/one, content: hunter2, validate: [sh, -c, touch $0.begun; sleep 3; touch $0.done, \"{}\"] }\n",
     );
     write(&tree, "tree/etc/.other.glrl", "not glrl's");
     let mut child = tree
@@ -125,7 +126,7 @@ fn what_a_killed_run_left_is_removed_by_the_next() {
         .spawn()
         .unwrap();
     let left = tree.path().join("tree/etc/.one.glrl");
-    while !left.exists() {
+    while !tree.path().join("tree/etc/.one.glrl.begun").exists() {
         assert!(child.try_wait().unwrap().is_none(), "it ended");
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
@@ -140,6 +141,14 @@ fn what_a_killed_run_left_is_removed_by_the_next() {
     );
     let output = tree.glrl(&["converge", "--role", "this", "--root", "tree"]);
     assert!(output.status.success(), "{output:?}");
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains("which is waited for"),
+        "{output:?}"
+    );
+    assert!(
+        tree.path().join("tree/etc/.one.glrl.done").exists(),
+        "it was not waited for"
+    );
     assert!(!left.exists() && !tree.path().join("tree/.glrl/replacing.json").exists());
     assert!(tree.path().join("tree/etc/.other.glrl").exists());
 }

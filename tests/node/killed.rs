@@ -101,12 +101,15 @@ pub(super) fn converge_cut_short(node: &Node, role: &str, point: Point) -> Resul
 }
 
 /// All of a node that its role has a say in: packages, units, volumes, filesystems, mounts, accounts, and each file of the configuration
-/// with its mode, owner and checksum. What is different on every installation is left out: identities, times, generated passwords.
+/// with its mode, owner and checksum. What is different on every installation is left out: identities, times, generated passwords. It is
+/// waited for the end of a boot, and what systemd starts for a moment is left out too.
 pub(super) fn state(node: &Node) -> Result<String> {
     node.run(
-        "dpkg-query -W -f '${Package} ${Version} ${Status}\\n'
+        "systemctl is-system-running --wait > /dev/null; udevadm settle
+         dpkg-query -W -f '${Package} ${Version} ${Status}\\n'
          systemctl list-unit-files --no-legend --no-pager
-         systemctl list-units --no-legend --no-pager --plain --type=service,mount --state=active | awk '{ print $1, $3, $4 }'
+         systemctl list-units --no-legend --no-pager --plain --type=service,mount --state=active |
+             awk '!/^(lvm-activate-|systemd-(hostnamed|timedated|localed))/ { print $1, $3, $4 }'
          vgs --noheadings -o vg_name,vg_size,vg_free,lv_count; lvs --noheadings -o vg_name,lv_name,lv_size,lv_attr
          findmnt --noheadings --list -o TARGET,SOURCE,FSTYPE --types xfs,nfs4,ext4
          cat /etc/fstab

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result};
 
 /// The whole text of a file; `None` where there is none.
-pub(super) fn text(path: &Path) -> Result<Option<String>> {
+pub(in crate::system) fn text(path: &Path) -> Result<Option<String>> {
     let mut file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),

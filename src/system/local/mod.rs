@@ -8,7 +8,7 @@ mod devices;
 mod explain;
 mod exports;
 mod guard;
-mod kernel;
+pub(super) mod kernel;
 mod lvm;
 mod mounts;
 mod packages;
@@ -198,8 +198,12 @@ impl Probe for LocalNode {
 
     fn is_mount_point(&self, path: &Path) -> Result<Reading<bool>> {
         let target = self.tree.outside(path)?;
-        let mounts = self.mounts.get(mounts::read)?;
-        Ok(Reading::Known(mounts.iter().any(|mount| mount.target == target)))
+        let is_in = |mounts: &[Mount]| mounts.iter().any(|mount| mount.target == target);
+        let now = is_in(&mounts::read()?);
+        if now != is_in(&self.mounts.get(mounts::read)?) {
+            self.forget_storage();
+        }
+        Ok(Reading::Known(now))
     }
 
     fn must_answer(&self, path: &Path) -> Result<()> {
