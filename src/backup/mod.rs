@@ -18,6 +18,8 @@
 
 mod alone;
 mod archive;
+#[doc(hidden)]
+pub mod bench;
 pub mod config;
 mod error;
 mod files;

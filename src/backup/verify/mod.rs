@@ -22,7 +22,7 @@ pub use verdict::{Check, Outcome, Verdict, Word};
 use self::{scratch::Scratch, scratch_server::ScratchServer};
 use super::{
     alone::alone,
-    archive::unpack,
+    archive::{ahead, unpack},
     config::Settings,
     error::{Error, Kind, OfKind, Result},
     files,
@@ -222,13 +222,9 @@ impl Inquest<'_> {
                 }
                 Ok(())
             };
-            unpack(
-                decoder,
-                list,
-                scratch.map(Scratch::destination),
-                &manifest.volume.mount_point,
-                &mut progress,
-            )?
+            let into = scratch.map(Scratch::destination);
+            let mount_point = &manifest.volume.mount_point;
+            ahead(decoder, |from| unpack(from, list, into, mount_point, &mut progress))?
         };
         // To the end, whatever was found: the hash says whether the archive has changed, the rest says where.
         let mut buffer = vec![0; 1 << 20];
