@@ -223,12 +223,12 @@ impl Bench<'_> {
         for _ in 0..rounds {
             emptied();
             times[0].push(seconds(|| {
-                unpack(&archive, &archived, Some(&into)).expect("an intact archive")
+                unpack(&archive, &archived, Some(&into)).expect("an intact archive");
             }));
             emptied();
             times[1].push(seconds(|| shell(&peer).expect("a pipe")));
             times[2].push(seconds(|| {
-                unpack(&archive, &archived, None).expect("an intact archive")
+                unpack(&archive, &archived, None).expect("an intact archive");
             }));
             times[3].push(seconds(|| shell(&read).expect("a pipe")));
         }

@@ -77,7 +77,8 @@ fn complete(node: &Node) -> Result<usize> {
     let names = node.run("ls /srv/backup")?;
     let manifests = names
         .lines()
-        .filter(|name| name.ends_with(".json") && !name.ends_with(".verified.json"));
+        .filter_map(|name| name.strip_suffix(".json"))
+        .filter(|stem| !stem.ends_with(".verified"));
     Ok(manifests.count())
 }
 

@@ -35,4 +35,4 @@ snapshot: { size: 256MiB }
 archive: { level: 1 }
 verify: { memory: 64MiB }
 YML
-mysql -e 'CREATE DATABASE shop; CREATE DATABASE sbtest'
+mysql -e 'CREATE DATABASE shop'
