@@ -71,7 +71,24 @@ demo: lab-tools build
 ## make bench         no-op and first converge against a floor measured in the same run
 .PHONY: bench
 bench: build
-	GLRL_BINARY=$(BINARY) cargo bench
+	GLRL_BINARY=$(BINARY) cargo bench --bench converge
+
+## make bench-backup  the archiver against tar, zstd and mariadb-backup; ROWS=, ROUNDS=
+.PHONY: bench-backup
+bench-backup: tools
+	@tests/install-packages.sh mariadb-backup mariadb-client-core sysbench zstd
+	cargo bench --bench backup
+
+## make bench-locks   on a real machine: how long writers wait for each tool; GLRL_ROUNDS=
+.PHONY: bench-locks
+bench-locks: lab-tools build
+	GLRL_BINARY=$(BINARY) cargo test --test main -- --ignored --nocapture node::backups::locks
+
+## make backups       on a real machine: COUNT backups in a row under load, each verified
+COUNT := 50
+.PHONY: backups
+backups: lab-tools build
+	GLRL_BACKUPS=$(COUNT) GLRL_BINARY=$(BINARY) cargo test --test main -- --nocapture node::backups::in_a_row
 
 # What the tests and the demo need from the distribution; does nothing when all is there.
 .PHONY: tools lab-tools

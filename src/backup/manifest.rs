@@ -76,6 +76,9 @@ pub struct Lock {
     pub wait_ms: f64,
     /// From having it to having given it back, milliseconds.
     pub hold_ms: f64,
+    /// What of that the snapshot took, which is the least that it can be; unknown for backups of versions that did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot_ms: Option<f64>,
     /// The limit of either.
     pub budget_ms: f64,
 }

@@ -19,6 +19,8 @@
 
 mod alone;
 mod archive;
+#[doc(hidden)]
+pub mod bench;
 mod binlogs;
 pub mod config;
 mod error;

@@ -1,6 +1,7 @@
 //! The archive, `ID.tar.zst`: tar (GNU format, numeric owners, sparse files as such) → zstd (all cores, checksummed) → hashes.
 //! One process and no pipe, so that an error anywhere is an error of the whole. Entries come sorted by path.
 
+mod ahead;
 mod extents;
 mod pack;
 mod read;

@@ -11,6 +11,7 @@ use anyhow::Context;
 
 use super::{
     CHUNK, Owner,
+    ahead::ahead,
     unpack::{Found, unpack},
 };
 use crate::backup::{
@@ -18,17 +19,17 @@ use crate::backup::{
     files::List,
     hash::{Digests, Hashing},
     interrupt::Interrupt,
-    manifest::Manifest,
     step::{Report, Step},
 };
 
 /// How often progress is told.
 const TELL: Duration = Duration::from_millis(500);
 
-/// Reads the archive of this manifest and list. Below `into`, an existing empty directory, its files are unpacked.
+/// Reads the archive of the files in this list, `total` bytes of what was mounted at `mount_point`. Below `into`, an existing empty directory, its files are unpacked.
 pub(in crate::backup) fn read(
     archive: File,
-    manifest: &Manifest,
+    total: u64,
+    mount_point: &Path,
     list: &List,
     into: Option<(&Path, Owner)>,
     interrupt: &Interrupt,
@@ -46,14 +47,14 @@ pub(in crate::backup) fn read(
                 report(Step::Copying {
                     files,
                     bytes,
-                    total: Some(manifest.files.bytes),
+                    total: Some(total),
                     archived: 0,
                     elapsed: began.elapsed(),
                 });
             }
             Ok(())
         };
-        unpack(decoder, list, into, &manifest.volume.mount_point, &mut progress)?
+        ahead(decoder, |from| unpack(from, list, into, mount_point, &mut progress))?
     };
     // To the end, whatever was found: the hash says whether the archive has changed, the rest says where.
     let mut buffer = vec![0; CHUNK];

@@ -164,7 +164,15 @@ fn unpack(
     let doing = || format!("reading {}", path.display());
     let archive = File::open(&path).with_context(doing).of_kind(Kind::Target)?;
     let into = Some((staging.volume(), owner));
-    let (digests, found) = archive::read(archive, manifest, list, into, interrupt, report)?;
+    let (digests, found) = archive::read(
+        archive,
+        manifest.files.bytes,
+        &manifest.volume.mount_point,
+        list,
+        into,
+        interrupt,
+        report,
+    )?;
     let wrong = digests
         .differs(&manifest.archive.digests)
         .into_iter()

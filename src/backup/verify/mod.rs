@@ -197,7 +197,15 @@ impl Inquest<'_> {
             }
         };
         let into = scratch.map(Scratch::destination);
-        let (digests, found) = archive::read(file, manifest, list, into, self.interrupt, self.report)?;
+        let (digests, found) = archive::read(
+            file,
+            manifest.files.bytes,
+            &manifest.volume.mount_point,
+            list,
+            into,
+            self.interrupt,
+            self.report,
+        )?;
         let changed = digests.differs(&manifest.archive.digests);
         let intact = changed.is_none() && found.wrong.is_empty();
         self.add(match changed {
