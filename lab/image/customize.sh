@@ -29,9 +29,14 @@ echo 'Acquire::Languages "none";' >"$root/etc/apt/apt.conf.d/90lab"
 chroot "$root" apt-get update >&2
 
 # --- Booted with the initrd beside the image: making another inside a node takes minutes and nobody
-# reads it. Nor are nested virtual machines wanted.
+# reads it. Nor are nested virtual machines wanted, nor hardware that a node has none of or does not use.
 sed -i 's/^update_initramfs=.*/update_initramfs=no/' "$root/etc/initramfs-tools/update-initramfs.conf"
-printf 'blacklist kvm_amd\nblacklist kvm_intel\n' >"$root/etc/modprobe.d/lab.conf"
+for module in kvm_amd kvm_intel ata_piix floppy i2c_piix4 pcspkr powernow_k8; do
+    echo "blacklist $module"
+done >"$root/etc/modprobe.d/lab.conf"
+# Without KVM, and beside others, a node may take longer than the usual 90 s to find the disks in its fstab.
+mkdir -p "$root/etc/systemd/system.conf.d"
+printf '[Manager]\nDefaultDeviceTimeoutSec=10min\n' >"$root/etc/systemd/system.conf.d/lab.conf"
 
 # --- Reached by root's key alone. No PAM: a session would start a user manager, seconds under TCG.
 install -d -m 700 "$root/root/.ssh"
