@@ -65,6 +65,11 @@ pub struct TargetSettings {
     pub mount_point: Option<AbsPath>,
     /// False for a target that is a plain directory on purpose.
     pub mounted: bool,
+    /// When nothing at all has gone forward for so long, a backup is given up, and others are told: an NFS server that is gone holds up
+    /// a hard mount without end. Writing out what the machine's memory holds for the target must take less.
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    #[schemars(with = "value::Duration")]
+    pub stall_timeout: Duration,
 }
 
 /// The lock is a budget.
@@ -182,6 +187,7 @@ impl Default for TargetSettings {
             directory: fixed("/backup"),
             mount_point: None,
             mounted: true,
+            stall_timeout: Duration::from_mins(15),
         }
     }
 }

@@ -305,7 +305,8 @@ impl Snapshot for LvmSnapshot {
     fn grow(&self) -> Result<Option<u64>> {
         let Some(line) = self.line()? else { return Ok(None) };
         let (free, extent) = (Line::bytes(&line.vg_free)?, Line::bytes(&line.vg_extent_size)?.max(1));
-        let more = self.bytes.min(free) / extent * extent;
+        // Twice the room each time: what fills it may be getting faster.
+        let more = Line::bytes(&line.lv_size)?.min(free) / extent * extent;
         if more < LEAST {
             return Ok(None);
         }

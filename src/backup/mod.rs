@@ -50,6 +50,7 @@ mod server;
 mod session;
 mod status;
 mod step;
+mod supervise;
 mod target;
 mod verdicts;
 mod verify;
@@ -70,6 +71,7 @@ pub use restore::{Destination, Replayed, Request, Restored, Until, restore};
 pub use retention::{Judged, Keep, Pruned};
 pub use status::{Health, Status, status};
 pub use step::Step;
+pub use supervise::{Heartbeat, supervise};
 pub use verify::{Check, Outcome, Verdict, Word};
 
 #[cfg(test)]

@@ -217,9 +217,12 @@ fn copy(
         );
         drop(done);
         let fullest = watch.join().unwrap_or(100.0);
-        // A snapshot that ran out gives read errors: the cause is what the operator must know.
         while let Ok(step) = told.try_recv() {
             report(step?);
+        }
+        if packed.is_err() {
+            // A snapshot that ran out gives read errors: the cause is what the operator must know.
+            snapshot.fill()?;
         }
         Ok((packed?, fullest))
     })

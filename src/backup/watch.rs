@@ -13,7 +13,7 @@ use super::{
 };
 
 /// How often it is looked at.
-const LOOK: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_secs(1);
 /// The fill, in percent, at which it is given more room.
 const GROW: f64 = 70.0;
 /// The fill, in percent, at which the run gives up, before the snapshot does.

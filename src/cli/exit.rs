@@ -85,6 +85,14 @@ impl Exit {
         self.row().1
     }
 
+    /// Of another glrl's exit status.
+    pub(super) fn of_code(code: u8) -> Self {
+        Self::ALL
+            .into_iter()
+            .find(|exit| exit.code() == code)
+            .unwrap_or(Self::Failed)
+    }
+
     /// Of an error.
     pub(super) fn of(error: &Error) -> Self {
         match error {

@@ -2,7 +2,7 @@
 
 use super::{Common, Context, Error, Exit};
 use crate::{
-    backup::{self, Interrupt},
+    backup::{self, Heartbeat, Interrupt},
     cli::{examples, verify},
     report::{Steps, object},
 };
@@ -30,6 +30,9 @@ pub(super) struct Args {
     level: Option<String>,
     #[command(flatten)]
     common: Common,
+    /// Make it, for a supervisor at the other end of standard input
+    #[arg(long, hide = true)]
+    worker: bool,
 }
 
 pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
@@ -40,13 +43,24 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
     ])?;
     let interrupt = Interrupt::on_signals()?;
     let steps = Steps::new(context.output.verbosity());
-    let manifest = backup::run(&settings, &interrupt, &mut |step| {
+    let mut tell = |step| {
         if args.common.json {
             context.terminal.out(&(object(&step) + "\n"));
         } else {
             context.terminal.say(&steps.step(&step));
         }
+    };
+    if !args.worker {
+        let worker = std::env::args_os().skip(1).chain(["--worker".into()]);
+        let code = backup::supervise(&settings, worker, &interrupt, &mut tell)?;
+        return Ok(Exit::of_code(code));
+    }
+    let heartbeat = Heartbeat::of_worker()?;
+    let manifest = backup::run(&settings, &interrupt, &mut |step| {
+        heartbeat.beat();
+        tell(step);
     })?;
+    drop(heartbeat);
     if !args.common.json {
         context.terminal.out(&steps.complete(&manifest));
     }
