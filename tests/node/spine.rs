@@ -1,11 +1,14 @@
 //! The two machines of the mission: a backup server and a MySQL server from YAML, a backup taken under writes, a verdict; then the node is
 //! broken, and then runs are killed.
 
+mod verdicts;
+
 use std::thread;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use glrl_lab::{Disk, Lab, Node, NodeSpec};
 
+use self::verdicts::verdicts_change_and_are_told;
 use super::{
     glrl::{BACKUP, MYSQL, glrl, install, nothing_left, plan_is_what_happened, said},
     killed::{Point, converge_cut_short, same, state},
@@ -33,6 +36,7 @@ fn backup_and_mysql_converge_and_restore() -> Result<()> {
     let undisturbed = state(mysql)?;
     back_up_under_writes(backup, mysql)?;
     another_machine_verifies(mysql, verify)?;
+    verdicts_change_and_are_told(backup, mysql, verify)?;
     verdicts_name_the_cause(backup, mysql)?;
     what_is_broken_is_repaired(mysql)?;
     mysql.rollback(&untouched)?;
