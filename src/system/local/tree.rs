@@ -25,6 +25,9 @@ use crate::{
     value::{Mode, Owner},
 };
 
+/// How often a path is resolved anew when others rename and mount meanwhile (`EAGAIN` of openat2(2)).
+const ATTEMPTS: usize = 1000;
+
 /// A root directory.
 #[derive(Debug)]
 pub(in crate::system) struct Tree {
@@ -373,7 +376,14 @@ impl Tree {
         let how = OpenHow::new()
             .flags(flags | OFlag::O_CLOEXEC)
             .resolve(ResolveFlag::RESOLVE_IN_ROOT);
-        fcntl::openat2(&self.directory, path, how)
+        // "..", be it in a link, may not be followed while anything is renamed or mounted anywhere: the caller is to try again.
+        for _ in 0..ATTEMPTS {
+            match fcntl::openat2(&self.directory, path, how) {
+                Err(Errno::EAGAIN) => std::thread::yield_now(),
+                result => return result,
+            }
+        }
+        Err(Errno::EAGAIN)
     }
 }
 
@@ -416,4 +426,38 @@ fn sync(directory: &OwnedFd) -> nix::Result<()> {
 
 fn type_of(stat: &FileStat) -> SFlag {
     SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::atomic::{AtomicBool, Ordering::Relaxed},
+        thread,
+    };
+
+    use super::*;
+
+    #[test]
+    fn renames_elsewhere_do_not_disturb() {
+        let directory = tempfile::tempdir().unwrap();
+        let tree = Tree::open(directory.path()).unwrap();
+        for name in ["/srv", "/srv/real", "/srv/real/below", "/var"] {
+            tree.make_directory(Path::new(name), &Numbers::default()).unwrap();
+        }
+        unistd::symlinkat("../srv/real", &tree.directory, "var/www").unwrap();
+        let elsewhere = tempfile::NamedTempFile::new().unwrap();
+        let (one, other) = (elsewhere.path(), elsewhere.path().with_extension("other"));
+        let done = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Relaxed) {
+                    fcntl::renameat(fcntl::AT_FDCWD, one, fcntl::AT_FDCWD, &other).unwrap();
+                    fcntl::renameat(fcntl::AT_FDCWD, &other, fcntl::AT_FDCWD, one).unwrap();
+                }
+            });
+            let read = (0..20_000).try_for_each(|_| tree.entry(Path::new("/var/www/below")).map(drop));
+            done.store(true, Relaxed);
+            read.unwrap();
+        });
+    }
 }
