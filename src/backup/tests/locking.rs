@@ -100,7 +100,8 @@ fn a_lock_that_is_lost_fails_the_run(on: &Programs) {
     let killer = std::sync::Mutex::new(server.connect());
     let lost = Behaviour {
         take: Arc::new(move || {
-            // All others: the lock's connection among them.
+            // When the coordinates have been read. All others: the lock's connection among them.
+            sleep(Duration::from_millis(500));
             let mut killer = killer.lock().unwrap();
             let ids: Vec<u64> = killer
                 .query("SELECT ID FROM information_schema.PROCESSLIST WHERE ID <> CONNECTION_ID() AND USER = 'root'")
