@@ -432,12 +432,17 @@ pub(super) fn boot() -> Anyhow<String> {
     Ok(id.trim().to_owned())
 }
 
-/// Names a process for as long as the machine runs: its number and when it began (field 22 of `proc_pid_stat(5)`).
+/// Names a process for as long as the machine runs: its number and when it began (field 22 of `proc_pid_stat(5)`). One that was killed is
+/// gone, though one of its threads may wait in the kernel for a disk.
 pub(super) fn process(pid: &str) -> Option<String> {
     let stat = fs::read_to_string(Path::new("/proc").join(pid).join("stat")).ok()?;
     let (front, back) = stat.rsplit_once(')')?;
     let number = front.split(' ').next()?;
-    let began = back.split_whitespace().nth(19)?;
+    let mut fields = back.split_whitespace();
+    if matches!(fields.next()?, "Z" | "X") {
+        return None;
+    }
+    let began = fields.nth(18)?;
     Some(format!("{number}-{began}"))
 }
 

@@ -18,6 +18,7 @@
 )]
 
 mod alone;
+mod apart;
 mod archive;
 #[doc(hidden)]
 pub mod bench;

@@ -2,7 +2,6 @@
 //! back when it is dropped, so that an error, a signal or a panic anywhere leaves nothing.
 
 use std::{
-    fs::File,
     io::Write,
     path::{Path, PathBuf},
     sync::mpsc::channel,
@@ -13,6 +12,7 @@ use anyhow::Context;
 
 use super::{
     alone::alone,
+    apart::Apart,
     archive::{Packed, pack},
     config::Settings,
     error::{Kind, OfKind, Result},
@@ -179,7 +179,7 @@ fn used(root: &Path) -> Option<u64> {
 fn copy(
     root: &Path,
     left_out: &dyn Fn(&Path) -> bool,
-    file: &mut File,
+    file: &mut Apart,
     snapshot: &dyn Snapshot,
     settings: &Settings,
     interrupt: &Interrupt,

@@ -166,7 +166,7 @@ fn give_up(child: &mut Child) -> Result<()> {
             std::thread::sleep(LOOK);
         }
     }
-    // It waits for a disk, as not even SIGKILL can end. What it holds stays.
+    // The thread that writes to the target waits for it still, which not even SIGKILL ends. All else is given back (`apart`).
     Ok(())
 }
 

@@ -4,7 +4,7 @@
 use std::{
     fs::{self, File},
     io,
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -12,6 +12,7 @@ use anyhow::Context;
 use nix::sys::statvfs::statvfs;
 
 use super::{
+    apart::{self, Apart},
     config::TargetSettings,
     error::{Error, Kind, OfKind, Result},
     list, mounts,
@@ -180,10 +181,10 @@ pub(super) fn names(directory: &Path) -> Result<Vec<String>> {
 }
 
 /// Writes one file that stands for itself: it has its name when all of it is on disk. A partial file of this name must not be there.
-pub(super) fn write<T>(directory: &Path, name: &str, fill: impl FnOnce(&mut File) -> Result<T>) -> Result<T> {
+pub(super) fn write<T>(directory: &Path, name: &str, fill: impl FnOnce(&mut Apart) -> Result<T>) -> Result<T> {
     let partial = directory.join(format!("{name}{PARTIAL}"));
     let path = directory.join(name);
-    let written = fill_partial(&partial, fill).and_then(|value| {
+    let written = apart::write(&partial, fill).and_then(|value| {
         if path.exists() {
             return Err(Error::new(Kind::Target, format!("{} exists already", path.display())));
         }
@@ -195,22 +196,6 @@ pub(super) fn write<T>(directory: &Path, name: &str, fill: impl FnOnce(&mut File
         let _ = fs::remove_file(&partial);
     }
     written
-}
-
-/// Makes a file and writes it, to the disk.
-fn fill_partial<T>(path: &Path, fill: impl FnOnce(&mut File) -> Result<T>) -> Result<T> {
-    let doing = || format!("writing {}", path.display());
-    let mut output = File::options()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .with_context(doing)
-        .of_kind(Kind::Target)?;
-    let value = fill(&mut output)?;
-    // NFS reports a full disk here at the latest.
-    output.sync_all().with_context(doing).of_kind(Kind::Target)?;
-    Ok(value)
 }
 
 /// A backup being written. Unless it is committed, dropping it removes all of it.
@@ -238,9 +223,9 @@ impl Draft {
     }
 
     /// Writes one of the files under its partial name, to the disk.
-    pub(super) fn write<T>(&mut self, suffix: &'static str, fill: impl FnOnce(&mut File) -> Result<T>) -> Result<T> {
+    pub(super) fn write<T>(&mut self, suffix: &'static str, fill: impl FnOnce(&mut Apart) -> Result<T>) -> Result<T> {
         self.written.push(suffix);
-        fill_partial(&self.partial(suffix), fill)
+        apart::write(&self.partial(suffix), fill)
     }
 
     /// Gives all files their names, the manifest last.

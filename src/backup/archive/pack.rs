@@ -59,7 +59,7 @@ struct TargetFailed(#[source] io::Error);
 pub(in crate::backup) fn pack(
     root: &Path,
     left_out: impl Fn(&Path) -> bool,
-    to: &mut File,
+    to: impl Write,
     settings: &ArchiveSettings,
     interrupt: &Interrupt,
     progress: &mut Progress<'_>,

@@ -140,7 +140,7 @@ fn an_nfs_server_that_goes_away_gets_nothing_half_named(node: &Node) -> Result<(
         !node
             .ssh("lvs --noheadings -o lv_name mysql -S 'lv_name=~glrl' | grep glrl")?
             .success(),
-        "a snapshot is left"
+        "a snapshot is left: {said}"
     );
     ensure!(
         !node
