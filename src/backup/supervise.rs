@@ -21,7 +21,7 @@ use std::{
 use anyhow::Context;
 use nix::{
     sys::{
-        prctl::set_pdeathsig,
+        prctl::{set_name, set_pdeathsig},
         signal::{Signal, kill},
         socket::{MsgFlags, send},
     },
@@ -57,6 +57,8 @@ impl Heartbeat {
     /// Of a worker, whose standard input is the line to its supervisor. It is asked to end when the supervisor dies.
     pub fn of_worker() -> anyhow::Result<Self> {
         set_pdeathsig(Signal::SIGTERM).context("asking to end with the supervisor")?;
+        // As it was started by another name, ps(1) and pgrep(1) would not find it.
+        set_name(c"glrl").context("taking the name of this program")?;
         let line = stdin().as_fd().try_clone_to_owned().context("taking standard input")?;
         Ok(Self(line.into()))
     }
