@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use super::{
+    binlogs::{self, Archived},
     config::Settings,
     error::{Error, Kind, Result},
     history::{Attempt, Records},
@@ -109,6 +110,31 @@ pub fn verify(
     result
 }
 
+/// Archives the server's binary logs. That is done every few minutes: others are told when it begins to fail, and when it does not any more.
+pub fn archive_binlogs(settings: &Settings, interrupt: &Interrupt, report: &mut dyn FnMut(Step)) -> Result<Archived> {
+    let attempt = Attempt::begin();
+    let result = binlogs::archive(settings, interrupt, &mut |step| report(step));
+    if matches!(&result, Err(Error { kind: Kind::Busy, .. })) {
+        return result;
+    }
+    let records = warn(Records::open(settings, "binlogs"), report);
+    let failed_before = records
+        .as_ref()
+        .is_some_and(|records| records.read().failures_in_a_row > 0);
+    if let Some(records) = records {
+        warn(records.end(attempt.ended(&result)), report);
+    }
+    match &result {
+        Ok(archived) if failed_before => notify::tell(settings, &Event::archived(&settings.instance, archived), report),
+        Err(error) if !failed_before => {
+            let event = Event::fail(Program::Binlogs, &settings.instance, None, error);
+            notify::tell(settings, &event, report);
+        }
+        _ => {}
+    }
+    result
+}
+
 /// A run, as others see it.
 struct Job<'a> {
     settings: &'a Settings,
@@ -123,7 +149,7 @@ impl<'a> Job<'a> {
         notify::tell(settings, &Event::start(program, &settings.instance), report);
         let what = match program {
             Program::Verify => "verify",
-            Program::Backup | Program::Prune => "backup",
+            Program::Backup | Program::Prune | Program::Binlogs => "backup",
         };
         Self {
             settings,

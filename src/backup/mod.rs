@@ -58,12 +58,12 @@ mod verify;
 mod volume;
 mod watch;
 
-pub use binlogs::{Archived, Entry as ArchivedLog, archive as archive_binlogs, reap as reap_binlogs};
+pub use binlogs::{Archived, Entry as ArchivedLog, reap as reap_binlogs};
 pub use config::Settings;
 pub use error::{Error, Kind};
 pub use history::{Attempt, History};
 pub use interrupt::Interrupt;
-pub use job::{prune, run, verify};
+pub use job::{archive_binlogs, prune, run, verify};
 pub use list::{Listed, list};
 pub use manifest::Manifest;
 pub use name::{BackupId, Instance};

@@ -59,7 +59,7 @@ pub struct Archived {
 }
 
 /// Archives the server's binary logs.
-pub fn archive(settings: &Settings, interrupt: &Interrupt, report: &mut dyn FnMut(Step)) -> Result<Archived> {
+pub(super) fn archive(settings: &Settings, interrupt: &Interrupt, report: &mut dyn FnMut(Step)) -> Result<Archived> {
     let began = Instant::now();
     let _alone = alone(settings, "binlogs")?;
     let mut session = Session::open(&settings.server)?;

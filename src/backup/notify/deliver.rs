@@ -49,8 +49,11 @@ impl Receiver {
         match self {
             Self::Command => settings.command.as_ref().is_some_and(|command| among(&command.events)),
             Self::Webhook => settings.webhook.as_ref().is_some_and(|webhook| among(&webhook.events)),
-            // One check stands for one job: that old backups went is not the job's success.
-            Self::Ping => settings.ping.is_some() && (event.program != Of::Prune || event.kind == Kind::Fail),
+            // One check stands for one job: that old backups went, or logs came, is not the job's success.
+            Self::Ping => {
+                let of_the_job = !matches!(event.program, Of::Prune | Of::Binlogs);
+                settings.ping.is_some() && (of_the_job || event.kind == Kind::Fail)
+            }
             Self::Mail => settings
                 .mail
                 .as_ref()

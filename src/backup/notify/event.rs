@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     backup::{
+        binlogs::Archived,
         error::Error,
         history::{Attempt, said},
         manifest::Manifest,
@@ -40,6 +41,7 @@ pub(in crate::backup) enum Program {
     Backup,
     Prune,
     Verify,
+    Binlogs,
 }
 
 /// An event. Fields are added without a new `schema`; it grows when one changes or goes.
@@ -134,6 +136,15 @@ impl Event {
         Self::new(Kind::Success, Program::Prune, instance, message)
     }
 
+    /// Binary logs are archived again.
+    pub(in crate::backup) fn archived(instance: &Instance, archived: &Archived) -> Self {
+        let message = format!("{} archived, after a failure", count(archived.logs.len(), "binary log"));
+        Self {
+            exit_code: Some(0),
+            ..Self::new(Kind::Success, Program::Binlogs, instance, message)
+        }
+    }
+
     /// There is a verdict.
     pub(in crate::backup) fn verified(instance: &Instance, verdict: &Verdict) -> Self {
         let (kind, message) = match verdict.verdict {
@@ -168,6 +179,7 @@ impl Event {
             Program::Backup => "backup",
             Program::Prune => "deletion of old backups",
             Program::Verify => "verification",
+            Program::Binlogs => "archive of binary logs",
         };
         let how = match self.kind {
             Kind::Start => "begun",

@@ -5,7 +5,9 @@ use std::{fs, sync::Arc, time::Duration};
 use serde_json::{Value, json};
 
 use super::support::{Behaviour, Programs, Server, on_both_flavours};
-use crate::backup::{Interrupt, Kind, Word, error::Error, notify::tests::receiver::Receiver, target, verify};
+use crate::backup::{
+    Interrupt, Kind, Word, archive_binlogs, binlogs, error::Error, notify::tests::receiver::Receiver, target, verify,
+};
 
 on_both_flavours!(runs_and_verdicts_are_told);
 
@@ -106,4 +108,20 @@ fn runs_and_verdicts_are_told(on: &Programs) {
         "{:?}",
         mail.heard()
     );
+
+    // Every few minutes, so that only a change is news.
+    let archive = || archive_binlogs(&settings, &Interrupt::default(), &mut |_| {});
+    archive().unwrap();
+    let logs = binlogs::directory(&settings);
+    fs::remove_dir_all(&logs).unwrap();
+    fs::write(&logs, "in the way").unwrap();
+    archive().unwrap_err();
+    archive().unwrap_err();
+    fs::remove_file(&logs).unwrap();
+    archive().unwrap();
+    archive().unwrap();
+    for event in ["fail", "success"] {
+        expected.push(("binlogs".to_owned(), event.to_owned()));
+    }
+    assert_eq!(told(), expected);
 }

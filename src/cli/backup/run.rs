@@ -64,11 +64,19 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
     if !args.common.json {
         context.terminal.out(&steps.complete(&manifest));
     }
-    if settings.binlogs.archive {
-        super::binlogs::archive(&settings, args.common.json, &interrupt, context)?;
+    // Whatever becomes of the logs, the backup is verified.
+    let archived = if settings.binlogs.archive {
+        super::binlogs::archive(&settings, args.common.json, &interrupt, context)
+    } else {
+        Ok(())
+    };
+    let exit = if settings.verify.after_backup {
+        verify::prove(&settings, Some(&manifest.id), args.common.json, &interrupt, context)?
+    } else {
+        Exit::Done
+    };
+    if exit == Exit::Done {
+        archived?;
     }
-    if settings.verify.after_backup {
-        return verify::prove(&settings, Some(&manifest.id), args.common.json, &interrupt, context);
-    }
-    Ok(Exit::Done)
+    Ok(exit)
 }
