@@ -17,8 +17,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use age::secrecy::ExposeSecret;
 use glrl::backup::{
-    Interrupt, Settings, Step, Word,
+    EncryptionSettings, Interrupt, Settings, Step, Word,
     bench::{pack, run, unpack},
     config::ArchiveSettings,
     verify,
@@ -153,12 +154,29 @@ impl Bench<'_> {
     }
 
     fn glrl(&self) -> glrl::backup::bench::Archived {
-        let mut to = File::create(self.path("glrl.tar.zst")).expect("an archive");
+        self.glrl_for(&EncryptionSettings::default(), "glrl.tar.zst")
+    }
+
+    /// A key pair of its own, as age-keygen makes it.
+    fn key(&self) -> EncryptionSettings {
+        let identity = age::x25519::Identity::generate();
+        let path = self.path("key.txt");
+        fs::write(&path, identity.to_string().expose_secret()).expect("a key");
+        fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).expect("its mode");
+        EncryptionSettings {
+            recipients: vec![identity.to_public().to_string().parse().expect("a public key")],
+            identity_file: Some(path.to_str().expect("UTF-8").parse().expect("an absolute path")),
+            ..EncryptionSettings::default()
+        }
+    }
+
+    fn glrl_for(&self, encryption: &EncryptionSettings, name: &str) -> glrl::backup::bench::Archived {
+        let mut to = File::create(self.path(name)).expect("an archive");
         let settings = ArchiveSettings {
             level: LEVEL,
             ..ArchiveSettings::default()
         };
-        pack(&self.frozen, &mut to, &settings).expect("an archive")
+        pack(&self.frozen, &mut to, &settings, encryption).expect("an archive")
     }
 
     fn archive(&self, rounds: u64) {
@@ -172,10 +190,12 @@ impl Bench<'_> {
              --target-dir={work}/tmp/backup 2> {work}/tmp/backup.log | zstd -q -{LEVEL} -T0 > {work}/tool.zst"
         );
         self.glrl();
-        let mut times: [Vec<f64>; 4] = Default::default();
+        let key = self.key();
+        let mut times: [Vec<f64>; 5] = Default::default();
         for _ in 0..rounds {
             times[0].push(seconds(|| drop(self.glrl())));
-            for (command, times) in [&tar, &bare, &tool].into_iter().zip(&mut times[1..]) {
+            times[1].push(seconds(|| drop(self.glrl_for(&key, "glrl.tar.zst.age"))));
+            for (command, times) in [&tar, &bare, &tool].into_iter().zip(&mut times[2..]) {
                 times.push(seconds(|| shell(command).expect("a pipe")));
             }
         }
@@ -193,11 +213,12 @@ impl Bench<'_> {
         let glrl = median(&times[0]);
         let names = [
             "glrl: tar, zstd, sha256, blake3, each file's",
+            "the same, encrypted",
             "tar | zstd -T0 | tee >(sha256sum)",
             "tar | zstd -T0",
             "mariadb-backup --stream | zstd -T0",
         ];
-        let files = ["glrl.tar.zst", "tar.zst", "bare.zst", "tool.zst"];
+        let files = ["glrl.tar.zst", "glrl.tar.zst.age", "tar.zst", "bare.zst", "tool.zst"];
         for ((name, times), file) in names.iter().zip(&times).zip(files) {
             let time = median(times);
             let length = fs::metadata(self.path(file)).expect("an archive").len();
@@ -212,6 +233,8 @@ impl Bench<'_> {
 
     fn restore(&self, rounds: u64) {
         let archived = self.glrl();
+        let (clear, key) = (EncryptionSettings::default(), self.key());
+        let (sealed, sealed_archive) = (self.glrl_for(&key, "glrl.tar.zst.age"), self.path("glrl.tar.zst.age"));
         let (archive, into) = (self.path("glrl.tar.zst"), self.path("into"));
         let peer = format!("zstd -q -d < {} | tar -C {} -xf -", archive.display(), into.display());
         let read = format!("zstd -q -d < {} | tar -tf - > /dev/null", archive.display());
@@ -219,18 +242,21 @@ impl Bench<'_> {
             let _ = fs::remove_dir_all(&into);
             fs::create_dir(&into).expect("a directory");
         };
-        let mut times: [Vec<f64>; 4] = Default::default();
+        let mut times: [Vec<f64>; 5] = Default::default();
         for _ in 0..rounds {
             emptied();
             times[0].push(seconds(|| {
-                unpack(&archive, &archived, Some(&into)).expect("an intact archive");
+                unpack(&archive, &archived, Some(&into), &clear).expect("an intact archive");
             }));
             emptied();
             times[1].push(seconds(|| shell(&peer).expect("a pipe")));
             times[2].push(seconds(|| {
-                unpack(&archive, &archived, None).expect("an intact archive");
+                unpack(&archive, &archived, None, &clear).expect("an intact archive");
             }));
             times[3].push(seconds(|| shell(&read).expect("a pipe")));
+            times[4].push(seconds(|| {
+                unpack(&sealed_archive, &sealed, None, &key).expect("an intact archive");
+            }));
         }
         let gigabytes = to_f64(size(&self.frozen)) / 1e9;
         println!("{:<44} {:>9} {:>10} {:>8}", "from an archive", "s", "s per GB", "ratio");
@@ -239,9 +265,11 @@ impl Bench<'_> {
             "zstd -d | tar -x",
             "glrl: read, every hash checked",
             "zstd -d | tar -t",
+            "glrl: read, encrypted",
         ];
-        for (index, name) in names.iter().enumerate() {
-            let (time, own) = (median(&times[index]), median(&times[index & !1]));
+        // What each is compared with.
+        for (index, (name, own)) in names.iter().zip([0, 0, 2, 2, 2]).enumerate() {
+            let (time, own) = (median(&times[index]), median(&times[own]));
             println!("{name:<44} {time:>9.2} {:>10.2} {:>8.2}", time / gigabytes, time / own);
         }
     }

@@ -12,6 +12,7 @@ use anyhow::{Context, Result as Anyhow, ensure};
 use super::{
     archive::{self, Owner},
     config::{ArchiveSettings, Settings},
+    encryption::{Encryption, EncryptionSettings},
     error::Result,
     files::{Entry, List},
     hash::Digests,
@@ -27,30 +28,46 @@ use super::{
 #[derive(Debug)]
 pub struct Archived {
     list: List,
+    encryption: Option<Encryption>,
     digests: Digests,
 }
 
 /// Archives a directory as a backup does.
-pub fn pack(root: &Path, to: &mut File, settings: &ArchiveSettings) -> Anyhow<Archived> {
-    let packed = archive::pack(root, |_| false, to, settings, &Interrupt::default(), &mut |_, _, _| {
-        Ok(())
-    })?;
+pub fn pack(
+    root: &Path,
+    to: &mut File,
+    settings: &ArchiveSettings,
+    encryption: &EncryptionSettings,
+) -> Anyhow<Archived> {
+    let interrupt = Interrupt::default();
+    let recipients = encryption.recipients()?;
+    let packed = archive::pack(
+        root,
+        |_| false,
+        to,
+        settings,
+        &recipients,
+        &interrupt,
+        &mut |_, _, _| Ok(()),
+    )?;
     let by_path = |file: Entry| (file.path.clone(), file);
     Ok(Archived {
         list: packed.files.into_iter().map(by_path).collect(),
+        encryption: Encryption::to(&recipients),
         digests: packed.digests,
     })
 }
 
 /// Unpacks it as a verification does, every hash checked on the way; with `None` it is only read.
-pub fn unpack(archive: &Path, archived: &Archived, into: Option<&Path>) -> Anyhow<()> {
+pub fn unpack(archive: &Path, archived: &Archived, into: Option<&Path>, encryption: &EncryptionSettings) -> Anyhow<()> {
+    let key = encryption.key(archived.encryption.as_ref())?;
     let owner = Owner {
         uid: nix::unistd::getuid().as_raw(),
         gid: nix::unistd::getgid().as_raw(),
     };
     let raw = File::open(archive).context("opening the archive")?;
     let (digests, found) = archive::read(
-        raw,
+        (raw, key.as_ref()),
         0,
         Path::new("/var/lib/mysql"),
         &archived.list,

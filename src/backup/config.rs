@@ -5,7 +5,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{name::Instance, notify::NotifySettings, retention::Keep};
+use super::{encryption::EncryptionSettings, name::Instance, notify::NotifySettings, retention::Keep};
 use crate::value::{self, AbsPath, Size};
 
 /// What the backup programs are told.
@@ -29,6 +29,8 @@ pub struct Settings {
     pub snapshot: SnapshotSettings,
     /// The archive.
     pub archive: ArchiveSettings,
+    /// Who can read the backups.
+    pub encryption: EncryptionSettings,
     /// The proof that a backup restores.
     pub verify: VerifySettings,
     /// Which backups are kept; all of them, unless said otherwise.
@@ -171,6 +173,7 @@ impl Default for Settings {
             lock: LockSettings::default(),
             snapshot: SnapshotSettings::default(),
             archive: ArchiveSettings::default(),
+            encryption: EncryptionSettings::default(),
             verify: VerifySettings::default(),
             keep: Keep::default(),
             notify: NotifySettings::default(),

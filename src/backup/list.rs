@@ -10,7 +10,7 @@ use super::{
     error::Result,
     manifest::{Manifest, SCHEMA},
     name::{BackupId, Instance},
-    target::{self, ARCHIVE, MANIFEST, path_of},
+    target::{self, MANIFEST, path_of},
     verdicts,
     verify::Verdict,
 };
@@ -96,7 +96,7 @@ pub(super) fn manifest(directory: &Path, id: &BackupId) -> anyhow::Result<Manife
 
 /// Whether a backup's archive is there, and as long as its manifest says.
 pub(super) fn check_length(directory: &Path, manifest: &Manifest) -> anyhow::Result<()> {
-    let path = path_of(directory, &manifest.id, ARCHIVE);
+    let path = manifest.archive_in(directory);
     let length = path
         .metadata()
         .with_context(|| format!("looking for {}", path.display()))?

@@ -1,6 +1,8 @@
 //! Backups for tests that need a directory of them and no server: complete to `list`, with nothing in them.
 
-use std::{fs, path::Path};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+
+use age::{secrecy::ExposeSecret, x25519};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
@@ -8,6 +10,7 @@ use serde_json::json;
 use super::{
     binlogs,
     config::Settings,
+    encryption::EncryptionSettings,
     manifest::Manifest,
     name::BackupId,
     target::{ARCHIVE, FILES, MANIFEST, path_of},
@@ -30,6 +33,20 @@ pub(super) fn settings(directory: &Path) -> Settings {
     settings.target.directory = path("target");
     settings.target.mounted = false;
     settings
+}
+
+/// A new pair of keys: the public one as a recipient, the secret one in a file of this name.
+pub(super) fn key(directory: &Path, name: &str) -> EncryptionSettings {
+    let identity = x25519::Identity::generate();
+    let path = directory.join(name);
+    let text = format!("# made up\n{}\n", identity.to_string().expose_secret());
+    fs::write(&path, text).unwrap();
+    fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
+    EncryptionSettings {
+        recipients: vec![identity.to_public().to_string().parse().unwrap()],
+        identity_file: Some(path.to_str().unwrap().parse().unwrap()),
+        ..EncryptionSettings::default()
+    }
 }
 
 /// A backup that was begun so many hours ago.

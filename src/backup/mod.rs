@@ -10,7 +10,7 @@
 //! - `ID.files.zst`: path, size and BLAKE3 of each, one JSON object a line;
 //! - `ID.json`: the manifest. It is written last and is the commit record: without it there is no backup.
 //!
-//! While they are written they end in `.partial`. A verdict adds `ID.verified.json`. Archived binary logs lie in a directory beside them
+//! Where backups are encrypted the first two end in `.age` (`encryption`). While they are written they end in `.partial`. A verdict adds `ID.verified.json`. Archived binary logs lie in a directory beside them
 //! (`binlogs`).
 #![expect(
     clippy::disallowed_methods,
@@ -24,6 +24,7 @@ mod archive;
 pub mod bench;
 mod binlogs;
 pub mod config;
+mod encryption;
 mod error;
 mod files;
 mod gtid;
@@ -60,6 +61,7 @@ mod watch;
 
 pub use binlogs::{Archived, Entry as ArchivedLog, reap as reap_binlogs};
 pub use config::Settings;
+pub use encryption::{Encryption, EncryptionSettings, Recipient};
 pub use error::{Error, Kind};
 pub use history::{Attempt, History};
 pub use interrupt::Interrupt;

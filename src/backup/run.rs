@@ -15,6 +15,7 @@ use super::{
     apart::Apart,
     archive::{Packed, pack},
     config::Settings,
+    encryption::{Encryption, Recipient},
     error::{Kind, OfKind, Result},
     files,
     hash::Hashing,
@@ -26,7 +27,7 @@ use super::{
     server::Server,
     session::Session,
     step::{Report, Step},
-    target::{self, ARCHIVE, Draft, FILES, MANIFEST},
+    target::{self, Draft, MANIFEST},
     volume::{Snapshot, Volume},
     watch::watch,
 };
@@ -44,6 +45,8 @@ pub(super) fn run_on(
 ) -> Result<Manifest> {
     let began = Instant::now();
     let _alone = alone(settings, "backup")?;
+    let recipients = settings.encryption.recipients()?;
+    let encryption = Encryption::to(&recipients);
     let started = clock::now();
     let id = BackupId::new(&settings.instance, started);
     let mut session = Session::open(&settings.server)?;
@@ -69,20 +72,20 @@ pub(super) fn run_on(
     let root = snapshot.open()?;
     let mut draft = Draft::new(directory, &id)?;
     let left_out = left_out(&datadir, &server, volume.mount_point());
-    let (packed, fullest) = draft.write(ARCHIVE, |file| {
+    let (packed, fullest) = draft.write(target::archive(encryption.is_some()), |file| {
         copy(
             &root,
             &|path| left_out.iter().any(|out| path == out),
             file,
             &*snapshot,
-            settings,
+            (settings, &recipients),
             interrupt,
             report,
         )
     })?;
-    let list = draft.write(FILES, |file| {
+    let list = draft.write(target::files(encryption.is_some()), |file| {
         let mut hashing = Hashing::new(file);
-        files::write(&packed.files, &mut hashing).of_kind(Kind::Target)?;
+        files::write(&packed.files, &mut hashing, &recipients).of_kind(Kind::Target)?;
         Ok(hashing.finish().1)
     })?;
     // The last word on the snapshot, after the last byte was read from it.
@@ -105,6 +108,7 @@ pub(super) fn run_on(
             fill_percent,
             ..snapshot.record()
         },
+        encryption,
         archive: Archive {
             format: "tar+zstd".to_owned(),
             level: settings.archive.level,
@@ -181,7 +185,7 @@ fn copy(
     left_out: &dyn Fn(&Path) -> bool,
     file: &mut Apart,
     snapshot: &dyn Snapshot,
-    settings: &Settings,
+    (settings, recipients): (&Settings, &[Recipient]),
     interrupt: &Interrupt,
     report: &mut Report<'_>,
 ) -> Result<(Packed, f64)> {
@@ -197,6 +201,7 @@ fn copy(
             left_out,
             file,
             &settings.archive,
+            recipients,
             interrupt,
             &mut |files, bytes, archived| {
                 while let Ok(step) = told.try_recv() {

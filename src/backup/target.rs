@@ -26,8 +26,24 @@ pub(super) const PARTIAL: &str = ".partial";
 /// The files of a backup, in the order in which they get their names: the manifest makes it one.
 pub(super) const ARCHIVE: &str = ".tar.zst";
 pub(super) const FILES: &str = ".files.zst";
+/// They again, where they are encrypted.
+const SEALED_ARCHIVE: &str = ".tar.zst.age";
+const SEALED_FILES: &str = ".files.zst.age";
 pub(super) const MANIFEST: &str = ".json";
 pub(super) const VERDICT: &str = ".verified.json";
+
+/// All that a backup may have but its manifest.
+const BUT_MANIFEST: [&str; 5] = [ARCHIVE, SEALED_ARCHIVE, FILES, SEALED_FILES, VERDICT];
+
+/// What an archive's name ends in.
+pub(super) const fn archive(encrypted: bool) -> &'static str {
+    if encrypted { SEALED_ARCHIVE } else { ARCHIVE }
+}
+
+/// What its list's name ends in.
+pub(super) const fn files(encrypted: bool) -> &'static str {
+    if encrypted { SEALED_FILES } else { FILES }
+}
 
 /// The path of one of a backup's files.
 pub(super) fn path_of(directory: &Path, id: &BackupId, suffix: &str) -> PathBuf {
@@ -126,7 +142,7 @@ pub(super) fn reap(directory: &Path, instance: &Instance) -> Result<Vec<String>>
 fn clear(directory: &Path, id: &BackupId, partial: String) -> Result<Vec<String>> {
     let mut removed = Vec::new();
     if !path_of(directory, id, MANIFEST).exists() {
-        for suffix in [ARCHIVE, FILES, VERDICT] {
+        for suffix in BUT_MANIFEST {
             let path = path_of(directory, id, suffix);
             if path.exists() {
                 remove(&path)?;
@@ -159,8 +175,9 @@ fn sync(directory: &Path) -> Result<()> {
 
 /// The backup that a file belongs to by its name.
 fn owner(name: &str) -> Option<BackupId> {
-    [ARCHIVE, FILES, VERDICT, MANIFEST]
+    BUT_MANIFEST
         .iter()
+        .chain([&MANIFEST])
         .find_map(|suffix| name.strip_suffix(suffix)?.parse().ok())
 }
 
@@ -208,7 +225,7 @@ pub(super) struct Draft {
 
 impl Draft {
     pub(super) fn new(directory: &Path, id: &BackupId) -> Result<Self> {
-        for suffix in [ARCHIVE, FILES, MANIFEST] {
+        for suffix in [MANIFEST, ARCHIVE, SEALED_ARCHIVE, FILES, SEALED_FILES] {
             let path = path_of(directory, id, suffix);
             if path.exists() {
                 return Err(Error::new(Kind::Target, format!("{} exists already", path.display())));
@@ -228,10 +245,10 @@ impl Draft {
         apart::write(&self.partial(suffix), fill)
     }
 
-    /// Gives all files their names, the manifest last.
+    /// Gives all files their names, in the order in which they were written: the manifest last.
     pub(super) fn commit(mut self) -> Result<()> {
-        for suffix in [ARCHIVE, FILES, MANIFEST] {
-            if suffix == MANIFEST {
+        for suffix in &self.written {
+            if *suffix == MANIFEST {
                 sync(&self.directory)?;
             }
             rename(&self.partial(suffix), &path_of(&self.directory, &self.id, suffix)).of_kind(Kind::Target)?;
@@ -317,9 +334,12 @@ mod tests {
             "mysql-main-20261101T031500Z.json.partial",
             "mysql-main-20261101T031500Z.tar.zst",
             "mysql-main-20261102T031500Z.tar.zst.partial",
+            "mysql-main-20261104T031500Z.files.zst.age.partial",
+            "mysql-main-20261104T031500Z.tar.zst.age",
         ];
         let others = [
             "mysql-main-20261103T031500Z.tar.zst",
+            "mysql-main-20261105T031500Z.tar.zst.age",
             "mysql-other-20261101T031500Z.tar.zst.partial",
             "mysql-main-2-20261101T031500Z.tar.zst.partial",
             "letter.partial",

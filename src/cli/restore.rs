@@ -38,12 +38,22 @@ pub(super) struct Args {
     /// Without --backup, the newest backup before that moment is taken.
     #[arg(long, value_name = "GTID|TIME|end")]
     until: Option<String>,
+    #[arg(
+        long,
+        value_name = "FILE",
+        help_heading = "Settings",
+        help = "The secret key of an encrypted backup, as age-keygen writes it [encryption.identity_file]"
+    )]
+    identity: Option<String>,
     #[command(flatten)]
     common: Common,
 }
 
 pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
-    let settings = args.common.settings(&[])?;
+    let identity = args.identity.as_deref();
+    let settings = args
+        .common
+        .settings(&[("--identity", "encryption.identity_file", identity)])?;
     let request = Request {
         id: args.backup.as_deref().map(backup_id).transpose()?,
         to: match &args.to {

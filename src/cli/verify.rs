@@ -28,6 +28,13 @@ pub(super) struct Args {
     /// Where the archive is unpacked [verify.scratch]
     #[arg(long, value_name = "DIR", help_heading = "Settings")]
     scratch: Option<String>,
+    #[arg(
+        long,
+        value_name = "FILE",
+        help_heading = "Settings",
+        help = "The secret key of an encrypted backup, as age-keygen writes it [encryption.identity_file]"
+    )]
+    identity: Option<String>,
     #[command(flatten)]
     common: Common,
 }
@@ -36,6 +43,7 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
     let settings = args.common.settings(&[
         ("--max-age", "verify.max_age", args.max_age.as_deref()),
         ("--scratch", "verify.scratch", args.scratch.as_deref()),
+        ("--identity", "encryption.identity_file", args.identity.as_deref()),
     ])?;
     let id = args.id.as_deref().map(backup_id).transpose()?;
     prove(

@@ -246,6 +246,11 @@ fn row(backup: &Listed) -> (Style, [String; 5]) {
         ),
         (None, None) => (DIM, "not verified".to_owned()),
     };
+    let encrypted = backup
+        .manifest
+        .as_ref()
+        .is_some_and(|manifest| manifest.encryption.is_some());
+    let verdict = verdict + if encrypted { ", encrypted" } else { "" };
     let cells = [
         backup.id.to_string(),
         age(backup.age_seconds),

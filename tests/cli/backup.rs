@@ -90,7 +90,7 @@ fn settings_of_the_roles_are_read() {
     let directory = tempfile::tempdir().expect("a directory");
     let target = directory.path().join("target");
     fs::create_dir(&target).expect("a directory");
-    for name in ["mysql-tells", "verify-tells"] {
+    for name in ["mysql-tells", "verify-tells", "mysql-encrypted", "verify-encrypted"] {
         let case = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/cases/bundled/{name}.yml"));
         let case: serde_json::Value = crate::support::read(&case).expect("a case");
         let text = case["after"]["files"]["/etc/glrl/backup.yml"]["content"].as_str();

@@ -1,4 +1,5 @@
-//! The archive, `ID.tar.zst`: tar (GNU format, numeric owners, sparse files as such) → zstd (all cores, checksummed) → hashes.
+//! The archive, `ID.tar.zst`: tar (GNU format, numeric owners, sparse files as such) → zstd (all cores, checksummed) → age, where there are
+//! recipients (`ID.tar.zst.age`) → hashes.
 //! One process and no pipe, so that an error anywhere is an error of the whole. Entries come sorted by path.
 
 mod ahead;
@@ -10,7 +11,7 @@ mod tests;
 mod unpack;
 
 pub(super) use pack::{Packed, pack};
-pub(super) use read::read;
+pub(super) use read::{hash, read};
 pub(super) use unpack::Owner;
 
 /// Bytes read at a time.

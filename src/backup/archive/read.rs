@@ -11,10 +11,11 @@ use anyhow::Context;
 
 use super::{
     CHUNK, Owner,
-    ahead::ahead,
+    ahead::{Ahead, ahead},
     unpack::{Found, unpack},
 };
 use crate::backup::{
+    encryption::{Key, Unsealed, unseal},
     error::{Kind, OfKind, Result},
     files::List,
     hash::{Digests, Hashing},
@@ -25,9 +26,10 @@ use crate::backup::{
 /// How often progress is told.
 const TELL: Duration = Duration::from_millis(500);
 
-/// Reads the archive of the files in this list, `total` bytes of what was mounted at `mount_point`. Below `into`, an existing empty directory, its files are unpacked.
+/// Reads the archive of the files in this list, `total` bytes of what was mounted at `mount_point`, encrypted if there is a key.
+/// Below `into`, an existing empty directory, its files are unpacked.
 pub(in crate::backup) fn read(
-    archive: File,
+    (archive, key): (File, Option<&Key>),
     total: u64,
     mount_point: &Path,
     list: &List,
@@ -38,7 +40,6 @@ pub(in crate::backup) fn read(
     let mut raw = Hashing::new(BufReader::with_capacity(CHUNK, archive));
     let began = Instant::now();
     let found = {
-        let decoder = zstd::Decoder::new(&mut raw).context("starting zstd")?;
         let mut told = Instant::now();
         let mut progress = |files, bytes| {
             interrupt.check()?;
@@ -54,9 +55,30 @@ pub(in crate::backup) fn read(
             }
             Ok(())
         };
-        ahead(decoder, |from| unpack(from, list, into, mount_point, &mut progress))?
+        let work = |from| unpack(from, list, into, mount_point, &mut progress);
+        match unseal(&mut raw, key) {
+            Ok(Unsealed::Clear(from)) => decompressed(from, work)?,
+            // Decrypting and hashing take about as long as decompressing.
+            Ok(from @ Unsealed::Age(_)) => ahead(from, |from| decompressed(from, work))?,
+            Err(error) => Found::nothing(format!("the archive cannot be decrypted: {error}")),
+        }
     };
     // To the end, whatever was found: the hash says whether the archive has changed, the rest says where.
+    drain(raw, interrupt).map(|digests| (digests, found))
+}
+
+/// Works on what this is decompressed.
+fn decompressed<T>(from: impl Read + Send, work: impl FnOnce(Ahead) -> Result<T>) -> Result<T> {
+    let decoder = zstd::Decoder::new(from).context("starting zstd")?;
+    ahead(decoder, work)
+}
+
+/// The hashes of the archive, whatever is in it.
+pub(in crate::backup) fn hash(archive: File, interrupt: &Interrupt) -> Result<Digests> {
+    drain(Hashing::new(BufReader::with_capacity(CHUNK, archive)), interrupt)
+}
+
+fn drain(mut raw: Hashing<impl Read>, interrupt: &Interrupt) -> Result<Digests> {
     let mut buffer = vec![0; CHUNK];
     loop {
         interrupt.check()?;
@@ -65,7 +87,7 @@ pub(in crate::backup) fn read(
             .context("reading the archive")
             .of_kind(Kind::Target)?;
         if read == 0 {
-            return Ok((raw.finish().1, found));
+            return Ok(raw.finish().1);
         }
     }
 }

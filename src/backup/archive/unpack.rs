@@ -33,6 +33,16 @@ pub(in crate::backup) struct Found {
     pub(in crate::backup) root_mode: Option<u32>,
 }
 
+impl Found {
+    /// Of an archive that cannot be read at all.
+    pub(super) fn nothing(why: String) -> Self {
+        Self {
+            wrong: vec![why],
+            ..Self::default()
+        }
+    }
+}
+
 /// What is told after each chunk: files, their bytes. An error from it ends the unpacking.
 type Progress<'a> = dyn FnMut(u64, u64) -> Result<()> + 'a;
 

@@ -1,7 +1,7 @@
 //! An archived binary log: two files in the directory `mysql-INSTANCE.binlogs` of the target, `NAME` being `binlog.000042-20261101T031500Z`,
 //! the log's name and when it was begun, so that a log that has the name of an older one after RESET MASTER stands beside it:
 //!
-//! - `NAME.zst`: the log;
+//! - `NAME.zst`, or `NAME.zst.age` where it is encrypted: the log;
 //! - `NAME.json`: what it is. It is written last and is the commit record.
 
 use std::{
@@ -14,11 +14,18 @@ use anyhow::{Context, Result, bail};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::backup::{config::Settings, hash::Digests, name::Instance};
+use crate::backup::{
+    config::Settings,
+    encryption::{Encryption, EncryptionSettings, unseal},
+    error::{self, Kind, OfKind},
+    hash::Digests,
+    name::Instance,
+};
 
 /// The version of the format.
 pub(super) const SCHEMA: u32 = 1;
 pub(super) const LOG: &str = ".zst";
+pub(super) const SEALED_LOG: &str = ".zst.age";
 pub(super) const RECORD: &str = ".json";
 
 /// What `NAME.json` says.
@@ -44,14 +51,22 @@ pub struct Entry {
     pub first: Option<String>,
     /// The last one's.
     pub last: Option<String>,
-    /// The log's own length and hashes.
+    /// The log's own length, and its hashes, unless it is encrypted: see `tail`.
     pub log: Digests,
-    /// BLAKE3 of its last 64 KiB: tells it from another log of the same name, time and length.
+    /// BLAKE3 of its last 64 KiB, keyed where it is encrypted: tells it from another log of the same name, time and length.
     pub tail: String,
-    /// Those of `NAME.zst`.
+    /// To whom it is encrypted; `None` where it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<Encryption>,
+    /// Length and hashes of `NAME.zst` or `NAME.zst.age`.
     pub archive: Digests,
     /// When it was archived.
     pub archived: Timestamp,
+}
+
+/// What a log's name ends in.
+pub(super) const fn log(encrypted: bool) -> &'static str {
+    if encrypted { SEALED_LOG } else { LOG }
 }
 
 /// Where an instance's logs are.
@@ -104,11 +119,29 @@ pub(super) fn plain(name: &str) -> bool {
 }
 
 impl Entry {
-    /// Opens the log, decompressed. Its hash is to be compared with `log` when it has been read.
-    pub(in crate::backup) fn open(&self, directory: &Path) -> Result<impl Read + use<>> {
-        let path = directory.join(format!("{}{LOG}", self.name));
+    /// What a record may say of a log's contents. What is encrypted has age's own codes in place of hashes.
+    pub(in crate::backup) fn content(found: Digests, encryption: Option<&Encryption>) -> Digests {
+        if encryption.is_some() { found.length() } else { found }
+    }
+
+    /// Where the log is.
+    pub(super) fn path(&self, directory: &Path) -> PathBuf {
+        directory.join(format!("{}{}", self.name, log(self.encryption.is_some())))
+    }
+
+    /// Opens the log, decrypted and decompressed. Its hash is to be compared with `log` when it has been read.
+    pub(in crate::backup) fn open(
+        &self,
+        directory: &Path,
+        settings: &EncryptionSettings,
+    ) -> error::Result<impl Read + use<>> {
+        let path = self.path(directory);
         let doing = || format!("reading {}", path.display());
-        let file = File::open(&path).with_context(doing)?;
-        zstd::Decoder::new(BufReader::with_capacity(1 << 20, file)).with_context(doing)
+        let key = settings.key(self.encryption.as_ref());
+        let key = key.map_err(|error| error.context(doing()))?;
+        let file = File::open(&path).with_context(doing).of_kind(Kind::Target)?;
+        let file = unseal(BufReader::with_capacity(1 << 20, file), key.as_ref());
+        let file = file.with_context(doing).of_kind(Kind::Corrupt)?;
+        Ok(zstd::Decoder::new(file).with_context(doing)?)
     }
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::{
     all, directory,
-    entry::{LOG, RECORD},
+    entry::{Entry, RECORD},
 };
 use crate::backup::{
     alone::alone,
@@ -32,13 +32,12 @@ pub fn reap(settings: &Settings, kept: &[Manifest], dry_run: bool) -> Result<Vec
     };
     let mut entries = all(&directory).of_kind(Kind::Target)?;
     entries.retain(|entry| !need.has(&entry.file, entry.ended));
-    let names: Vec<String> = entries.into_iter().map(|entry| entry.name).collect();
     if !dry_run {
-        for name in &names {
-            remove(&directory, name).of_kind(Kind::Target)?;
+        for entry in &entries {
+            remove(&directory, entry).of_kind(Kind::Target)?;
         }
     }
-    Ok(names)
+    Ok(entries.into_iter().map(|entry| entry.name).collect())
 }
 
 /// What backups need of the binary logs.
@@ -81,9 +80,9 @@ impl Need {
 }
 
 /// The record goes first: without it there is no entry.
-fn remove(directory: &Path, name: &str) -> anyhow::Result<()> {
-    for suffix in [RECORD, LOG] {
-        let path = directory.join(format!("{name}{suffix}"));
+fn remove(directory: &Path, entry: &Entry) -> anyhow::Result<()> {
+    let record = directory.join(format!("{}{RECORD}", entry.name));
+    for path in [record, entry.path(directory)] {
         fs::remove_file(&path).with_context(|| format!("removing {}", path.display()))?;
     }
     Ok(())

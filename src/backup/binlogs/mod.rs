@@ -7,6 +7,7 @@
 mod entry;
 pub(super) mod event;
 mod keep;
+mod tail;
 
 use std::{
     fs::{self, DirBuilder, File},
@@ -25,12 +26,14 @@ pub(super) use entry::{all, directory};
 pub use keep::reap;
 
 use self::{
-    entry::{LOG, RECORD, SCHEMA, plain},
+    entry::{LOG, RECORD, SCHEMA, SEALED_LOG, plain},
     event::What,
+    tail::Tails,
 };
 use super::{
     alone::alone,
     config::Settings,
+    encryption::{Encryption, Recipient, Sealing, seal},
     error::{Error, Kind, OfKind, Result},
     hash::{Digests, Hashing},
     interrupt::Interrupt,
@@ -76,12 +79,15 @@ pub(super) fn archive(settings: &Settings, interrupt: &Interrupt, report: &mut d
         made.of_kind(Kind::Target)?;
     }
     sweep(&directory).of_kind(Kind::Target)?;
+    let recipients = settings.encryption.recipients()?;
     let mut archiver = Archiver {
         settings,
         interrupt,
         report,
         known: all(&directory).of_kind(Kind::Target)?,
         need: keep::Need::by_policy(settings)?,
+        tails: Tails::open(settings, !recipients.is_empty())?,
+        recipients,
         directory,
         uuid: server.uuid.clone(),
         done: Archived {
@@ -105,6 +111,8 @@ struct Archiver<'a> {
     known: Vec<Entry>,
     /// What is archived; all, where this is `None`.
     need: Option<keep::Need>,
+    recipients: Vec<Recipient>,
+    tails: Tails,
     uuid: Option<String>,
     done: Archived,
 }
@@ -144,8 +152,12 @@ impl Archiver<'_> {
 
     /// Archives a log, if it is not, and if it is of use. Returns its entry's name.
     fn log(&mut self, file: &str, path: &Path, look: &Look, previous: Option<String>) -> Result<Option<String>> {
+        let tail = |encrypted| self.tails.of(&look.end, encrypted);
         let same = |entry: &&Entry| {
-            entry.file == file && entry.begun == look.begun && entry.log.bytes == look.bytes && entry.tail == look.tail
+            entry.file == file
+                && entry.begun == look.begun
+                && entry.log.bytes == look.bytes
+                && tail(entry.encryption.is_some()).as_ref() == Some(&entry.tail)
         };
         if let Some(entry) = self.known.iter().find(same) {
             self.done.before += 1;
@@ -161,6 +173,8 @@ impl Archiver<'_> {
             .chain((2..u32::MAX).map(|number| format!("{stem}-{number}")))
             .find(|name| !taken(name))
             .ok_or_else(|| anyhow!("there is no name for {file}"))?;
+        let encryption = Encryption::to(&self.recipients);
+        let tail = tail(encryption.is_some()).context("there is no key for the hash of a log's end")?;
         let (log, archive) = self.copy(&name, path, look)?;
         let entry = Entry {
             schema: SCHEMA,
@@ -173,8 +187,9 @@ impl Archiver<'_> {
             transactions: look.transactions,
             first: look.first.clone(),
             last: look.last.clone(),
-            log,
-            tail: look.tail.clone(),
+            log: Entry::content(log, encryption.as_ref()),
+            tail,
+            encryption,
             archive,
             archived: clock::now(),
         };
@@ -196,8 +211,13 @@ impl Archiver<'_> {
         let mut log = Hashing::new(File::open(path).with_context(doing)?);
         let level = self.settings.archive.level;
         let interrupt = self.interrupt;
-        let archive = target::write(&self.directory, &format!("{name}{LOG}"), |file| {
-            let mut encoder = zstd::Encoder::new(Hashing::new(file), level).context("starting zstd")?;
+        let recipients = self.recipients.as_slice();
+        let name = format!("{name}{}", entry::log(!recipients.is_empty()));
+        let archive = target::write(&self.directory, &name, |file| {
+            let sealing = seal(Hashing::new(file), recipients)
+                .with_context(doing)
+                .of_kind(Kind::Target)?;
+            let mut encoder = zstd::Encoder::new(sealing, level).context("starting zstd")?;
             encoder.include_checksum(true).context("starting zstd")?;
             let mut buffer = vec![0; 1 << 20];
             loop {
@@ -210,8 +230,8 @@ impl Archiver<'_> {
                     .with_context(doing)
                     .of_kind(Kind::Target)?;
             }
-            let hashing = encoder.finish().with_context(doing).of_kind(Kind::Target)?;
-            Ok(hashing.finish().1)
+            let hashing = encoder.finish().and_then(Sealing::finish);
+            Ok(hashing.with_context(doing).of_kind(Kind::Target)?.finish().1)
         })?;
         let log = log.finish().1;
         if log.bytes != look.bytes {
@@ -248,7 +268,8 @@ struct Look {
     begun: Timestamp,
     ended: Timestamp,
     bytes: u64,
-    tail: String,
+    /// Its last bytes.
+    end: Vec<u8>,
     transactions: u64,
     first: Option<String>,
     last: Option<String>,
@@ -256,7 +277,6 @@ struct Look {
 
 impl Look {
     fn at(path: &Path) -> anyhow::Result<Self> {
-        const TAIL: u64 = 64 << 10;
         let doing = || format!("reading {}", path.display());
         let mut file = File::open(path).with_context(doing)?;
         let bytes = file.metadata().with_context(doing)?.len();
@@ -273,16 +293,16 @@ impl Look {
             Ok(true)
         })
         .with_context(doing)?;
-        file.seek(SeekFrom::Start(bytes.saturating_sub(TAIL)))
+        file.seek(SeekFrom::Start(bytes.saturating_sub(tail::LENGTH)))
             .with_context(doing)?;
-        let mut tail = Vec::new();
-        (&file).take(TAIL).read_to_end(&mut tail).with_context(doing)?;
+        let mut end = Vec::new();
+        (&file).take(tail::LENGTH).read_to_end(&mut end).with_context(doing)?;
         let second = |at: i64| Timestamp::from_second(at).with_context(doing);
         Ok(Self {
             begun: second(begun.with_context(|| format!("{} is empty", path.display()))?)?,
             ended: second(ended)?,
             bytes,
-            tail: blake3::hash(&tail).to_string(),
+            end,
             transactions,
             first: first.map(|gtid| gtid.to_string()),
             last: last.map(|gtid| gtid.to_string()),
@@ -294,9 +314,8 @@ impl Look {
 fn sweep(directory: &Path) -> anyhow::Result<()> {
     let names = target::names(directory)?;
     for name in &names {
-        let unrecorded = name
-            .strip_suffix(LOG)
-            .is_some_and(|stem| !names.contains(&format!("{stem}{RECORD}")));
+        let log = name.strip_suffix(LOG).or_else(|| name.strip_suffix(SEALED_LOG));
+        let unrecorded = log.is_some_and(|stem| !names.contains(&format!("{stem}{RECORD}")));
         if name.ends_with(target::PARTIAL) || unrecorded {
             let path = directory.join(name);
             fs::remove_file(&path).with_context(|| format!("removing {}", path.display()))?;

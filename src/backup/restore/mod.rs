@@ -28,6 +28,7 @@ use self::staging::Staging;
 use super::{
     archive::{self, Owner},
     config::Settings,
+    encryption::Key,
     error::{Error, Kind, OfKind, Result},
     files,
     interrupt::Interrupt,
@@ -37,7 +38,6 @@ use super::{
     name::BackupId,
     server::Flavour,
     step::{Report, Step},
-    target::{ARCHIVE, path_of},
     verify::scratch_server::may_be_covered,
 };
 
@@ -108,6 +108,8 @@ pub fn restore(
         let message = "binary logs are replayed by a server in namespaces of its own, which takes root";
         return Err(Error::new(Kind::Refused, message));
     }
+    let key = settings.encryption.key(manifest.encryption.as_ref());
+    let key = key.map_err(|error| error.context(format!("restoring {}", manifest.id)))?;
     report(Step::Restoring {
         id: manifest.id.clone(),
         to: root.clone(),
@@ -116,13 +118,21 @@ pub fn restore(
         report(Step::Warning { message });
     }
     list::check_length(&settings.target.directory, &manifest).of_kind(Kind::Corrupt)?;
-    let list = files::load(&settings.target.directory, &manifest).of_kind(Kind::Corrupt)?;
+    let list = files::load(&settings.target.directory, &manifest, key.as_ref()).of_kind(Kind::Corrupt)?;
     let (staging, removed) = Staging::new(&root, &manifest.id, owner.owner)?;
     if let Some(what) = removed {
         report(Step::Removed { what });
     }
     staging.check_room(manifest.files.stored + MARGIN)?;
-    let root_mode = unpack(settings, &manifest, &list, &staging, owner.owner, interrupt, report)?;
+    let root_mode = unpack(
+        settings,
+        &manifest,
+        (key.as_ref(), &list),
+        &staging,
+        owner.owner,
+        interrupt,
+        report,
+    )?;
     let mut gtid = manifest.coordinates.gtid.clone();
     let mut replayed = None;
     if let Some(until) = &request.until {
@@ -154,18 +164,18 @@ pub fn restore(
 fn unpack(
     settings: &Settings,
     manifest: &Manifest,
-    list: &files::List,
+    (key, list): (Option<&Key>, &files::List),
     staging: &Staging,
     owner: Owner,
     interrupt: &Interrupt,
     report: &mut Report<'_>,
 ) -> Result<u32> {
-    let path = path_of(&settings.target.directory, &manifest.id, ARCHIVE);
+    let path = manifest.archive_in(&settings.target.directory);
     let doing = || format!("reading {}", path.display());
     let archive = File::open(&path).with_context(doing).of_kind(Kind::Target)?;
     let into = Some((staging.volume(), owner));
     let (digests, found) = archive::read(
-        archive,
+        (archive, key),
         manifest.files.bytes,
         &manifest.volume.mount_point,
         list,

@@ -94,7 +94,7 @@ pub(super) fn plan(
     let directory = binlogs::directory(settings);
     let entries = binlogs::all(&directory).of_kind(Kind::Target)?;
     let own = own_log(manifest, stood, volume);
-    let Some(mut entry) = first(&directory, &entries, stood, &own)? else {
+    let Some(mut entry) = first(settings, &entries, stood, &own)? else {
         return none(missing_first(manifest, stood, &entries));
     };
     DirBuilder::new()
@@ -107,7 +107,7 @@ pub(super) fn plan(
         interrupt.check()?;
         let from = if plan.logs.is_empty() { stood.position } else { FIRST };
         let path = into.join(&entry.file);
-        copy(&directory, entry, &path, owner)?;
+        copy(settings, entry, &path, owner)?;
         let found = search.look(&path, from)?;
         plan.logs.push(path);
         if let Some(stop) = found {
@@ -153,13 +153,16 @@ fn own_log(manifest: &Manifest, stood: &Position, volume: &Path) -> PathBuf {
 }
 
 /// The archived log that goes on where the backup's own ends: it has that one's name, and begins with its bytes.
-fn first<'a>(directory: &Path, entries: &'a [Entry], stood: &Position, own: &Path) -> Result<Option<&'a Entry>> {
+fn first<'a>(settings: &Settings, entries: &'a [Entry], stood: &Position, own: &Path) -> Result<Option<&'a Entry>> {
+    let directory = binlogs::directory(settings);
     for entry in entries
         .iter()
         .filter(|entry| entry.file == stood.file && entry.log.bytes >= stood.position)
     {
         let own = File::open(own).with_context(|| format!("opening {}", own.display()))?;
-        if same(own, entry.open(directory)?, stood.position).of_kind(Kind::Target)? {
+        let same = same(own, entry.open(&directory, &settings.encryption)?, stood.position);
+        let damaged = || format!("reading the archived binary log {}", entry.name);
+        if same.with_context(damaged).of_kind(Kind::Corrupt)? {
             return Ok(Some(entry));
         }
     }
@@ -229,7 +232,7 @@ fn ended(until: &Until, last: &Entry, entries: &[Entry], search: &Search<'_>) ->
 }
 
 /// Copies a log out of the archive.
-fn copy(directory: &Path, entry: &Entry, to: &Path, owner: Owner) -> Result<()> {
+fn copy(settings: &Settings, entry: &Entry, to: &Path, owner: Owner) -> Result<()> {
     let doing = || format!("unpacking the binary log {}", entry.name);
     let room = target::free(to.parent().unwrap_or(to))?;
     if room < entry.log.bytes.saturating_mul(3) {
@@ -243,7 +246,8 @@ fn copy(directory: &Path, entry: &Entry, to: &Path, owner: Owner) -> Result<()> 
             ),
         ));
     }
-    let mut log = Hashing::new(entry.open(directory).of_kind(Kind::Target)?.take(entry.log.bytes + 1));
+    let opened = entry.open(&binlogs::directory(settings), &settings.encryption)?;
+    let mut log = Hashing::new(opened.take(entry.log.bytes + 1));
     let mut file = BufWriter::new(File::create_new(to).with_context(doing)?);
     io::copy(&mut log, &mut file)
         .with_context(doing)
@@ -251,7 +255,7 @@ fn copy(directory: &Path, entry: &Entry, to: &Path, owner: Owner) -> Result<()> 
     file.flush().with_context(doing)?;
     chown(to, Some(owner.uid), Some(owner.gid)).with_context(doing)?;
     fs::set_permissions(to, std::os::unix::fs::PermissionsExt::from_mode(0o600)).with_context(doing)?;
-    match log.finish().1.differs(&entry.log) {
+    match Entry::content(log.finish().1, entry.encryption.as_ref()).differs(&entry.log) {
         None => Ok(()),
         Some(how) => Err(Error::new(
             Kind::Corrupt,

@@ -5,6 +5,7 @@
 //! They need root, and are left out unless asked for: `make database`, or `cargo test --lib backup:: -- --ignored` behind it.
 
 mod damage;
+mod encrypted;
 mod end_to_end;
 mod endings;
 mod isolation;

@@ -27,15 +27,16 @@ use super::{
     alone::alone,
     archive,
     config::Settings,
+    encryption::Key,
     error::{Error, Kind, OfKind, Result},
     files,
+    hash::Digests,
     interrupt::Interrupt,
     list,
     manifest::Manifest,
     name::BackupId,
     server::{Flavour, scalar},
     step::{Report, Step},
-    target::{ARCHIVE, path_of},
     verdicts,
 };
 use crate::system::clock;
@@ -117,11 +118,18 @@ impl Inquest<'_> {
             format!("{} on {}", manifest.server, manifest.host),
         ));
         self.fresh(&manifest, newest.as_ref() == Some(&id));
-        let Some(list) = self.file_list(&manifest) else {
+        let key = match self.settings.encryption.key(manifest.encryption.as_ref()) {
+            Ok(key) => key,
+            Err(why) => {
+                self.add(Check::failed("key", Word::Unverified, format!("{why:#}")));
+                return self.without_key(&manifest);
+            }
+        };
+        let Some(list) = self.file_list(files::load(directory, &manifest, key.as_ref())) else {
             return Ok(());
         };
         let scratch = self.scratch(&manifest);
-        if !self.archive(&manifest, &list, scratch.as_ref())? {
+        if !self.archive(&manifest, key.as_ref(), &list, scratch.as_ref())? {
             return Ok(());
         }
         self.binlog(&manifest, &list);
@@ -152,8 +160,22 @@ impl Inquest<'_> {
         });
     }
 
-    fn file_list(&mut self, manifest: &Manifest) -> Option<files::List> {
-        match files::load(&self.settings.target.directory, manifest) {
+    /// What can be known of an encrypted backup without its key: whether it is what was written.
+    fn without_key(&mut self, manifest: &Manifest) -> Result<()> {
+        let list = files::bytes(&self.settings.target.directory, manifest);
+        self.add(match list {
+            Ok(_) => Check::ok("list of files", "encrypted, hashes match"),
+            Err(error) => Check::failed("list of files", Word::Corrupt, format!("{error:#}")),
+        });
+        if let Some(file) = self.open(manifest)? {
+            let digests = archive::hash(file, self.interrupt)?;
+            self.hashes(manifest, &digests);
+        }
+        Ok(())
+    }
+
+    fn file_list(&mut self, list: anyhow::Result<files::List>) -> Option<files::List> {
+        match list {
             Ok(list) => {
                 self.add(Check::ok("list of files", format!("{} files", list.len())));
                 Some(list)
@@ -177,28 +199,50 @@ impl Inquest<'_> {
         }
     }
 
-    /// Reads the archive once: its own hashes, and those of every file in it, are checked on the way.
-    fn archive(&mut self, manifest: &Manifest, list: &files::List, scratch: Option<&Scratch>) -> Result<bool> {
-        let path = path_of(&self.settings.target.directory, &manifest.id, ARCHIVE);
-        let file = match File::open(&path) {
-            Ok(file) => file,
+    /// The archive; `None` where it is missing.
+    fn open(&mut self, manifest: &Manifest) -> Result<Option<File>> {
+        let path = manifest.archive_in(&self.settings.target.directory);
+        match File::open(&path) {
+            Ok(file) => Ok(Some(file)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.add(Check::failed(
                     "archive",
                     Word::Corrupt,
                     format!("{} is missing", path.display()),
                 ));
-                return Ok(false);
+                Ok(None)
             }
-            Err(error) => {
-                return Err(error)
-                    .with_context(|| format!("opening {}", path.display()))
-                    .of_kind(Kind::Target);
-            }
+            Err(error) => Err(error)
+                .with_context(|| format!("opening {}", path.display()))
+                .of_kind(Kind::Target),
+        }
+    }
+
+    /// Whether the archive is the one that was written.
+    fn hashes(&mut self, manifest: &Manifest, found: &Digests) -> bool {
+        let changed = found.differs(&manifest.archive.digests);
+        let intact = changed.is_none();
+        self.add(match changed {
+            None => Check::ok("archive", format!("{} MiB, hashes match", found.bytes >> 20)),
+            Some(how) => Check::failed("archive", Word::Corrupt, how),
+        });
+        intact
+    }
+
+    /// Reads the archive once: its own hashes, and those of every file in it, are checked on the way.
+    fn archive(
+        &mut self,
+        manifest: &Manifest,
+        key: Option<&Key>,
+        list: &files::List,
+        scratch: Option<&Scratch>,
+    ) -> Result<bool> {
+        let Some(file) = self.open(manifest)? else {
+            return Ok(false);
         };
         let into = scratch.map(Scratch::destination);
         let (digests, found) = archive::read(
-            file,
+            (file, key),
             manifest.files.bytes,
             &manifest.volume.mount_point,
             list,
@@ -206,12 +250,7 @@ impl Inquest<'_> {
             self.interrupt,
             self.report,
         )?;
-        let changed = digests.differs(&manifest.archive.digests);
-        let intact = changed.is_none() && found.wrong.is_empty();
-        self.add(match changed {
-            None => Check::ok("archive", format!("{} MiB, hashes match", digests.bytes >> 20)),
-            Some(how) => Check::failed("archive", Word::Corrupt, how),
-        });
+        let intact = self.hashes(manifest, &digests) && found.wrong.is_empty();
         self.add(if found.wrong.is_empty() {
             Check::ok(
                 "files",
