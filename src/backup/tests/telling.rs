@@ -9,7 +9,7 @@ use crate::backup::{
     Interrupt, Kind, Word, archive_binlogs, binlogs, error::Error, notify::tests::receiver::Receiver, target, verify,
 };
 
-on_both_flavours!(runs_and_verdicts_are_told);
+on_both_flavours!(runs_and_verdicts_are_told, logs_that_are_not_archived_are_told_once);
 
 fn runs_and_verdicts_are_told(on: &Programs) {
     let server = Server::start(on);
@@ -26,16 +26,6 @@ fn runs_and_verdicts_are_told(on: &Programs) {
         "metrics": metrics,
     }))
     .unwrap();
-    let told = || -> Vec<(String, String)> {
-        let heard = hook.heard();
-        let events = heard
-            .iter()
-            .map(|said| serde_json::from_str::<Value>(said.split_once(' ').unwrap().1).unwrap());
-        let text = |event: &Value, name: &str| event[name].as_str().unwrap().to_owned();
-        events
-            .map(|event| (text(&event, "program"), text(&event, "event")))
-            .collect()
-    };
     let metric = |name: &str| -> f64 {
         let text = fs::read_to_string(metrics.join("glrl_backup_test.prom")).unwrap();
         let line = text
@@ -50,7 +40,7 @@ fn runs_and_verdicts_are_told(on: &Programs) {
         for event in ["start", event] {
             expected.push((program.to_owned(), event.to_owned()));
         }
-        assert_eq!(told(), expected);
+        assert_eq!(told(&hook), expected);
     };
 
     let manifest = server.backup(&settings, &Behaviour::default()).unwrap();
@@ -108,8 +98,14 @@ fn runs_and_verdicts_are_told(on: &Programs) {
         "{:?}",
         mail.heard()
     );
+}
 
-    // Every few minutes, so that only a change is news.
+/// They are archived every few minutes, so that only a change is news.
+fn logs_that_are_not_archived_are_told_once(on: &Programs) {
+    let server = Server::start(on);
+    let mut settings = server.settings();
+    let hook = Receiver::http(&[200]);
+    settings.notify = serde_json::from_value(json!({ "webhook": { "url": hook.url("/hook") } })).unwrap();
     let archive = || archive_binlogs(&settings, &Interrupt::default(), &mut |_| {});
     archive().unwrap();
     let logs = binlogs::directory(&settings);
@@ -120,8 +116,18 @@ fn runs_and_verdicts_are_told(on: &Programs) {
     fs::remove_file(&logs).unwrap();
     archive().unwrap();
     archive().unwrap();
-    for event in ["fail", "success"] {
-        expected.push(("binlogs".to_owned(), event.to_owned()));
-    }
-    assert_eq!(told(), expected);
+    let events: Vec<_> = told(&hook);
+    let of_logs = |event: &str| ("binlogs".to_owned(), event.to_owned());
+    assert_eq!(events, [of_logs("fail"), of_logs("success")]);
+}
+
+/// Programs and events that a webhook has heard of.
+fn told(hook: &Receiver) -> Vec<(String, String)> {
+    let text = |event: &Value, name: &str| event[name].as_str().unwrap().to_owned();
+    let event = |said: &String| serde_json::from_str::<Value>(said.split_once(' ').unwrap().1).unwrap();
+    let events = hook.heard();
+    let events = events.iter().map(event);
+    events
+        .map(|event| (text(&event, "program"), text(&event, "event")))
+        .collect()
 }
