@@ -13,6 +13,10 @@ use std::{
 };
 
 use mysql::{Conn, OptsBuilder, prelude::Queryable};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use tempfile::TempDir;
 
 use crate::{
@@ -108,7 +112,7 @@ impl Server {
     /// Shuts it down, so that everything is in its files, and starts it again.
     pub(super) fn restart(&mut self) {
         let running = self.running.take().unwrap();
-        running.signal(nix::sys::signal::Signal::SIGTERM);
+        running.signal(Signal::SIGTERM);
         assert!(running.wait(Duration::from_mins(1)).unwrap().is_some());
         self.launch();
     }
@@ -273,6 +277,8 @@ struct Copy {
 impl Snapshot for Copy {
     fn take(&mut self) -> Result<()> {
         (self.behaviour.take)()?;
+        // A lock does not keep InnoDB from writing out its pages: while it stands still, all files are of one moment.
+        let _stopped = Stopped::stop(fs::read_to_string(self.of.join("pid")).unwrap().trim());
         Program::new("cp")
             .args(["-a", "--sparse=auto"])
             .args([&self.of, &self.to])
@@ -304,6 +310,31 @@ impl Snapshot for Copy {
     fn remove(&mut self) -> Result<()> {
         let _ = fs::remove_dir_all(&self.to);
         Ok(())
+    }
+}
+
+/// A process none of whose threads runs.
+struct Stopped(Pid);
+
+impl Stopped {
+    fn stop(pid: &str) -> Self {
+        let stopped = Self(Pid::from_raw(pid.parse().unwrap()));
+        kill(stopped.0, Signal::SIGSTOP).unwrap();
+        let tasks = Path::new("/proc").join(pid).join("task");
+        let stands = |task: &Path| {
+            let stat = fs::read_to_string(task.join("stat")).unwrap_or_default();
+            stat.is_empty() || stat.rsplit_once(')').unwrap().1.trim_start().starts_with('T')
+        };
+        while !fs::read_dir(&tasks).unwrap().all(|task| stands(&task.unwrap().path())) {
+            sleep(Duration::from_millis(1));
+        }
+        stopped
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        let _ = kill(self.0, Signal::SIGCONT);
     }
 }
 
