@@ -37,10 +37,13 @@ node: lab-tools build
 	cargo run -q -p glrl-lab -- images
 	GLRL_BINARY=$(BINARY) cargo test --test main -- $(NODE) --test-threads=2 --nocapture
 
-# Backup and verification against a database server of this machine's, which they start for themselves.
+# Backup, verification and restore against real servers, which they start for themselves: MariaDB of this machine, and the releases
+# of MariaDB and MySQL that tests/servers.sh brings from Debian's mirror the first time. As root. Their data is in memory: on a disk the
+# tests wait for it twice as long as they compute.
 .PHONY: database
 database: tools
-	cargo test --lib -- --ignored
+	@tests/servers.sh
+	unshare --mount sh -c 'mount -t tmpfs -o size=6g,mode=1777 tests /tmp && exec cargo test --lib -- --ignored'
 
 .PHONY: deny
 deny:
@@ -68,7 +71,24 @@ demo: lab-tools build
 ## make bench         no-op and first converge against a floor measured in the same run
 .PHONY: bench
 bench: build
-	GLRL_BINARY=$(BINARY) cargo bench
+	GLRL_BINARY=$(BINARY) cargo bench --bench converge
+
+## make bench-backup  the archiver against tar, zstd and mariadb-backup; ROWS=, ROUNDS=
+.PHONY: bench-backup
+bench-backup: tools
+	@tests/install-packages.sh mariadb-backup mariadb-client-core sysbench zstd
+	cargo bench --bench backup
+
+## make bench-locks   on a real machine: how long writers wait for each tool; GLRL_ROUNDS=
+.PHONY: bench-locks
+bench-locks: lab-tools build
+	GLRL_BINARY=$(BINARY) cargo test --test main -- --ignored --nocapture node::backups::locks
+
+## make backups       on a real machine: COUNT backups in a row under load, each verified
+COUNT := 50
+.PHONY: backups
+backups: lab-tools build
+	GLRL_BACKUPS=$(COUNT) GLRL_BINARY=$(BINARY) cargo test --test main -- --nocapture node::backups::in_a_row
 
 # What the tests and the demo need from the distribution; does nothing when all is there.
 .PHONY: tools lab-tools

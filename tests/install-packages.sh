@@ -1,7 +1,8 @@
 #!/bin/sh
-# The programs that the tests on this machine's own devices, trees and database server start; at once done where all is there.
+# The programs that the tests on this machine's own devices, trees and database server start, and the packages that it is called with;
+# at once done where all is there.
 set -eu
-for package in btrfs-progs cron cryptsetup-bin dosfstools e2fsprogs fdisk gdisk mariadb-server-core mdadm passwd python3-venv strace util-linux xfsprogs; do
+for package in age btrfs-progs cron cryptsetup-bin dosfstools e2fsprogs fdisk gdisk mariadb-client mariadb-server-core mdadm passwd python3-venv strace util-linux xfsprogs "$@"; do
     dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing="${missing:-} $package"
 done
 [ -n "${missing:-}" ] || exit 0

@@ -2,16 +2,18 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::name::Instance;
-use crate::value::{AbsPath, Size};
+use super::{encryption::EncryptionSettings, name::Instance, notify::NotifySettings, retention::Keep};
+use crate::value::{self, AbsPath, Size};
 
 /// What the backup programs are told.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// Names this server's backups; unique in the target directory. The host's name, unless said otherwise.
+    #[schemars(with = "String")]
     pub instance: Instance,
     /// How to log in to the server.
     pub server: ServerSettings,
@@ -27,8 +29,16 @@ pub struct Settings {
     pub snapshot: SnapshotSettings,
     /// The archive.
     pub archive: ArchiveSettings,
+    /// Who can read the backups.
+    pub encryption: EncryptionSettings,
     /// The proof that a backup restores.
     pub verify: VerifySettings,
+    /// Which backups are kept; all of them, unless said otherwise.
+    pub keep: Keep,
+    /// Who is told of starts, successes, failures and staleness.
+    pub notify: NotifySettings,
+    /// The archive of binary logs.
+    pub binlogs: BinlogSettings,
     /// Where snapshots are mounted.
     pub run_directory: AbsPath,
     /// Where locks and verdicts are kept; a local directory.
@@ -36,7 +46,7 @@ pub struct Settings {
 }
 
 /// How to log in: by unix socket, as the user that the server takes by the uid of its peer, or as an option file says.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ServerSettings {
     /// The server's socket. The option file's, unless said otherwise.
@@ -48,7 +58,7 @@ pub struct ServerSettings {
 }
 
 /// Where backups go.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TargetSettings {
     /// The directory.
@@ -57,23 +67,30 @@ pub struct TargetSettings {
     pub mount_point: Option<AbsPath>,
     /// False for a target that is a plain directory on purpose.
     pub mounted: bool,
+    /// When nothing at all has gone forward for so long, a backup is given up, and others are told: an NFS server that is gone holds up
+    /// a hard mount without end. Writing out what the machine's memory holds for the target must take less.
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    #[schemars(with = "value::Duration")]
+    pub stall_timeout: Duration,
 }
 
 /// The lock is a budget.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LockSettings {
     /// So long the run waits for the lock at most, and so long it keeps it at most.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    #[schemars(with = "value::Duration")]
     pub budget: Duration,
     /// MySQL only: with a statement under way that has run longer than this, the lock is not even asked for, since all writers
     /// would queue up behind it.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    #[schemars(with = "value::Duration")]
     pub long_statement: Duration,
 }
 
 /// The snapshot.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SnapshotSettings {
     /// Room for what changes while the copy is made. 20 % of the volume, unless said otherwise, or what the volume group has.
@@ -81,7 +98,7 @@ pub struct SnapshotSettings {
 }
 
 /// The archive.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ArchiveSettings {
     /// zstd's level, 1 to 19.
@@ -91,15 +108,24 @@ pub struct ArchiveSettings {
 }
 
 /// The proof that a backup restores.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct VerifySettings {
+    /// Whether `glrl backup run` hands over to a verification, here on the database's node, when the backup is complete.
+    pub after_backup: bool,
     /// Where the archive is unpacked; needs the room of the whole data. It and what is above it may be root's alone: the server sees
     /// its data at the place of the original.
     pub scratch: AbsPath,
     /// A newest backup older than this is stale.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    #[schemars(with = "value::Duration")]
     pub max_age: Duration,
+    /// The newest backup that is known to restore may be this old, or `glrl backup status` calls it stale. Not asked, unless set.
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::optional")]
+    #[schemars(with = "Option<value::Duration>")]
+    pub max_proven_age: Option<Duration>,
+    /// A directory that the node that verifies can write and the node that makes backups can read, mounted: how verdicts come back.
+    pub verdicts: Option<AbsPath>,
     /// The server to start: `mariadbd` or `mysqld` of PATH, unless said otherwise.
     pub server: Option<AbsPath>,
     /// The account it runs as.
@@ -108,7 +134,27 @@ pub struct VerifySettings {
     pub memory: Size,
     /// How long it may take to recover and answer.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    #[schemars(with = "value::Duration")]
     pub start_timeout: Duration,
+}
+
+/// The archive of binary logs, from which a restore goes on to any later moment.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct BinlogSettings {
+    /// Whether a backup archives them too; `glrl backup binlogs` does it in any case.
+    pub archive: bool,
+    /// Whether the log that is being written is closed, so that all there is can be archived. Otherwise it waits for the server to close it.
+    pub flush: bool,
+}
+
+impl Default for BinlogSettings {
+    fn default() -> Self {
+        Self {
+            archive: false,
+            flush: true,
+        }
+    }
 }
 
 /// A path that is written in this file.
@@ -127,7 +173,11 @@ impl Default for Settings {
             lock: LockSettings::default(),
             snapshot: SnapshotSettings::default(),
             archive: ArchiveSettings::default(),
+            encryption: EncryptionSettings::default(),
             verify: VerifySettings::default(),
+            keep: Keep::default(),
+            notify: NotifySettings::default(),
+            binlogs: BinlogSettings::default(),
             run_directory: fixed("/run/glrl/backup"),
             state_directory: fixed("/var/lib/glrl"),
         }
@@ -140,6 +190,7 @@ impl Default for TargetSettings {
             directory: fixed("/backup"),
             mount_point: None,
             mounted: true,
+            stall_timeout: Duration::from_mins(15),
         }
     }
 }
@@ -173,8 +224,11 @@ impl Default for ArchiveSettings {
 impl Default for VerifySettings {
     fn default() -> Self {
         Self {
+            after_backup: false,
             scratch: fixed("/var/lib/glrl/scratch"),
             max_age: Duration::from_hours(26),
+            max_proven_age: None,
+            verdicts: None,
             server: None,
             user: "mysql".to_owned(),
             memory: Size::mib(256),

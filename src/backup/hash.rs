@@ -11,9 +11,38 @@ pub struct Digests {
     /// Its length.
     pub bytes: u64,
     /// BLAKE3, 256 bits.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub blake3: String,
     /// SHA-256.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub sha256: String,
+}
+
+impl Digests {
+    /// The length alone, where hashes would tell too much.
+    pub(super) fn length(self) -> Self {
+        Self {
+            bytes: self.bytes,
+            blake3: String::new(),
+            sha256: String::new(),
+        }
+    }
+
+    /// How these differ from what the manifest says, if they do.
+    pub(super) fn differs(&self, expected: &Self) -> Option<String> {
+        if self.bytes != expected.bytes {
+            return Some(format!(
+                "it has {} bytes, the manifest says {}",
+                self.bytes, expected.bytes
+            ));
+        }
+        (self != expected).then(|| {
+            format!(
+                "its contents have changed: BLAKE3 {}, the manifest says {}",
+                self.blake3, expected.blake3
+            )
+        })
+    }
 }
 
 /// A reader or writer that hashes what passes.
@@ -32,11 +61,6 @@ impl<T> Hashing<T> {
             blake3: blake3::Hasher::new(),
             sha256: Sha256::new(),
         }
-    }
-
-    /// Bytes that have passed so far.
-    pub(super) fn bytes(&self) -> u64 {
-        self.bytes
     }
 
     pub(super) fn finish(self) -> (T, Digests) {

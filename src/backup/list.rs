@@ -10,7 +10,8 @@ use super::{
     error::Result,
     manifest::{Manifest, SCHEMA},
     name::{BackupId, Instance},
-    target::{self, ARCHIVE, MANIFEST, VERDICT, path_of},
+    target::{self, MANIFEST, path_of},
+    verdicts,
     verify::Verdict,
 };
 use crate::system::clock;
@@ -24,10 +25,17 @@ pub struct Listed {
     pub age_seconds: i64,
     /// Why it cannot be restored, where that can be seen without reading it.
     pub broken: Option<String>,
-    /// The last verdict on it, the target's own or this node's, whichever is younger.
+    /// The last verdict on it, on whichever node it was given.
     pub verdict: Option<Verdict>,
     /// What its manifest says, where that can be read.
     pub manifest: Option<Manifest>,
+}
+
+impl Listed {
+    /// Its manifest, if it is complete.
+    pub(super) fn complete(self) -> Option<Manifest> {
+        self.manifest.filter(|_| self.broken.is_none())
+    }
 }
 
 /// All backups in the target directory, of all instances, the oldest first.
@@ -49,27 +57,15 @@ pub fn list(settings: &Settings) -> Result<Vec<Listed>> {
             Listed {
                 age_seconds: now.as_second() - id.at().as_second(),
                 broken,
-                verdict: verdict(settings, &id),
+                verdict: manifest
+                    .as_ref()
+                    .ok()
+                    .and_then(|manifest| verdicts::on(settings, manifest)),
                 manifest: manifest.ok(),
                 id,
             }
         })
         .collect())
-}
-
-/// The last verdict on a backup.
-pub(super) fn verdict(settings: &Settings, id: &BackupId) -> Option<Verdict> {
-    [
-        path_of(&settings.target.directory, id, VERDICT),
-        path_of(&Verdict::directory(settings), id, MANIFEST),
-    ]
-    .iter()
-    .filter_map(|path| {
-        read::<Verdict>(path)
-            .ok()
-            .filter(|verdict| verdict.id.as_ref() == Some(id))
-    })
-    .max_by_key(|verdict| verdict.at)
 }
 
 /// The backups in a directory, by their manifests' names, the oldest first. Whether they are any good is not asked.
@@ -100,7 +96,7 @@ pub(super) fn manifest(directory: &Path, id: &BackupId) -> anyhow::Result<Manife
 
 /// Whether a backup's archive is there, and as long as its manifest says.
 pub(super) fn check_length(directory: &Path, manifest: &Manifest) -> anyhow::Result<()> {
-    let path = path_of(directory, &manifest.id, ARCHIVE);
+    let path = manifest.archive_in(directory);
     let length = path
         .metadata()
         .with_context(|| format!("looking for {}", path.display()))?

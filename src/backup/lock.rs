@@ -82,7 +82,7 @@ impl Way {
     }
 }
 
-/// Locks, reads the coordinates, takes the snapshot, unlocks.
+/// Locks, takes the snapshot and reads the coordinates, unlocks.
 pub(super) fn freeze(
     mut session: Session,
     server: &Server,
@@ -113,9 +113,11 @@ pub(super) fn freeze(
             .map_err(|error| error.context("locking the server"))?;
     }
     let got = Instant::now();
-    let coordinates = coordinates(&mut session, server, interrupt, late(got))
-        .map_err(|error| error.context("reading the binary log's coordinates under the lock"))?;
-    let hold = take(&mut session, way, snapshot, late(got), got, interrupt)?;
+    let read = |session: &mut Session| {
+        coordinates(session, server, interrupt, late(got))
+            .map_err(|error| error.context("reading the binary log's coordinates under the lock"))
+    };
+    let (coordinates, hold, took) = take(&mut session, way, &read, snapshot, late(got), got, interrupt)?;
     let wait = got - asked;
     report(Step::Frozen { wait, hold });
     Ok(Frozen {
@@ -130,35 +132,46 @@ pub(super) fn freeze(
                 .join("; "),
             wait_ms: milliseconds::of(wait),
             hold_ms: milliseconds::of(hold),
+            snapshot_ms: Some(milliseconds::of(took)),
             budget_ms: milliseconds::of(settings.budget),
         },
     })
 }
 
-/// Takes the snapshot while the lock is held, and gives the lock back the moment it is taken, has failed, or takes too long.
-/// It is not killed then: lvcreate killed half-way can leave the volume suspended, which is worse than any lock.
+/// Takes the snapshot while the lock is held, reads the coordinates meanwhile, and gives the lock back the moment it is taken, has failed,
+/// or takes too long. It is not killed then: lvcreate killed half-way can leave the volume suspended, which is worse than any lock.
+/// Returns the coordinates, how long the lock was held, and how long the snapshot took of that.
 fn take(
     session: &mut Session,
     way: Way,
+    read: &dyn Fn(&mut Session) -> Result<Coordinates>,
     snapshot: &mut dyn Snapshot,
     deadline: Deadline,
     got: Instant,
     interrupt: &Interrupt,
-) -> Result<Duration> {
+) -> Result<(Coordinates, Duration, Duration)> {
     const LOOK: Duration = Duration::from_millis(20);
     std::thread::scope(|scope| {
         let (tell, told) = channel();
         scope.spawn(move || {
-            let _ = tell.send(snapshot.take());
+            let began = Instant::now();
+            let taken = snapshot.take();
+            let _ = tell.send(taken.map(|()| began.elapsed()));
         });
+        let coordinates = read(session);
         let taken = loop {
+            if coordinates.is_err() {
+                break Ok(Duration::ZERO);
+            }
             let left = deadline.at.saturating_duration_since(Instant::now());
             match told.recv_timeout(left.min(LOOK)) {
                 Ok(taken) => break taken,
                 Err(RecvTimeoutError::Disconnected) => {
                     break Err(Error::new(Kind::Failed, "taking the snapshot ended without an answer"));
                 }
-                Err(RecvTimeoutError::Timeout) if interrupt.is_set() => break interrupt.check(),
+                Err(RecvTimeoutError::Timeout) if interrupt.is_set() => {
+                    break interrupt.check().map(|()| Duration::ZERO);
+                }
                 Err(RecvTimeoutError::Timeout) if left.is_zero() => {
                     break Err(Error::new(
                         Kind::LockBudget,
@@ -176,7 +189,7 @@ fn take(
         };
         let released = session.within(unlock, &Interrupt::default(), Some(grace));
         let hold = got.elapsed();
-        taken?;
+        let (coordinates, took) = (coordinates?, taken?);
         released.map_err(|error| {
             error
                 .context("the lock was lost while the snapshot was made, so it may not be of one moment")
@@ -185,7 +198,7 @@ fn take(
         for sql in after {
             session.within(sql, &Interrupt::default(), Some(grace))?;
         }
-        Ok(hold)
+        Ok((coordinates, hold, took))
     })
 }
 

@@ -25,7 +25,10 @@ use super::{
     name::BackupId,
     volume::{Snapshot, Volume},
 };
-use crate::system::{Mount, programs::Program};
+use crate::system::{
+    Mount,
+    programs::{Missing, Program},
+};
 
 /// The tag of all of glrl's snapshots.
 const TAG: &str = "glrl_backup";
@@ -302,7 +305,8 @@ impl Snapshot for LvmSnapshot {
     fn grow(&self) -> Result<Option<u64>> {
         let Some(line) = self.line()? else { return Ok(None) };
         let (free, extent) = (Line::bytes(&line.vg_free)?, Line::bytes(&line.vg_extent_size)?.max(1));
-        let more = self.bytes.min(free) / extent * extent;
+        // Twice the room each time: what fills it may be getting faster.
+        let more = Line::bytes(&line.lv_size)?.min(free) / extent * extent;
         if more < LEAST {
             return Ok(None);
         }
@@ -362,6 +366,19 @@ fn fill(line: &Line) -> Anyhow<f64> {
     Ok(percent)
 }
 
+/// glrl's snapshots on this node whose owners are gone: they slow their volumes down until the next run removes them. Where LVM is not
+/// installed there are none.
+pub(super) fn leftovers() -> Anyhow<Vec<String>> {
+    let lines = match lvs(None) {
+        Ok(lines) => lines,
+        Err(error) if error.is::<Missing>() => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let left = |line: &Line| line.tags().any(|tag| tag == TAG) && !is_alive(line);
+    let lines = lines.into_iter().filter(left);
+    Ok(lines.map(|line| format!("{}/{}", line.vg_name, line.lv_name)).collect())
+}
+
 /// Whether the process that owns a snapshot is still there. What does not say who owns it is nobody's to remove.
 fn is_alive(line: &Line) -> bool {
     let (Some(boot_then), Some(owner)) = (line.tag(BOOT), line.tag(PROCESS)) else {
@@ -410,17 +427,22 @@ fn retry(mut what: impl FnMut() -> Anyhow<()>) -> Anyhow<()> {
 }
 
 /// Names this boot of the machine.
-fn boot() -> Anyhow<String> {
+pub(super) fn boot() -> Anyhow<String> {
     let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").context("reading the boot's id")?;
     Ok(id.trim().to_owned())
 }
 
-/// Names a process for as long as the machine runs: its number and when it began (field 22 of `proc_pid_stat(5)`).
-fn process(pid: &str) -> Option<String> {
+/// Names a process for as long as the machine runs: its number and when it began (field 22 of `proc_pid_stat(5)`). One that was killed is
+/// gone, though one of its threads may wait in the kernel for a disk.
+pub(super) fn process(pid: &str) -> Option<String> {
     let stat = fs::read_to_string(Path::new("/proc").join(pid).join("stat")).ok()?;
     let (front, back) = stat.rsplit_once(')')?;
     let number = front.split(' ').next()?;
-    let began = back.split_whitespace().nth(19)?;
+    let mut fields = back.split_whitespace();
+    if matches!(fields.next()?, "Z" | "X") {
+        return None;
+    }
+    let began = fields.nth(18)?;
     Some(format!("{number}-{began}"))
 }
 

@@ -1,12 +1,21 @@
 //! The manifest, `ID.json`: what a backup is, and the record that it is complete. Whoever restores needs nothing else to know how.
 //! Fields are added without a new `schema`; it grows when one changes or goes.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{hash::Digests, name::BackupId, server::Server};
+use super::{
+    encryption::Encryption,
+    hash::Digests,
+    name::BackupId,
+    server::Server,
+    target::{self, path_of},
+};
 
 /// The version of the format.
 pub const SCHEMA: u32 = 1;
@@ -39,10 +48,25 @@ pub struct Manifest {
     pub volume: Volume,
     /// The snapshot.
     pub snapshot: Snapshot,
-    /// The archive, `ID.tar.zst`.
+    /// To whom archive and list are encrypted; `None` where they are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<Encryption>,
+    /// The archive, `ID.tar.zst`, or `ID.tar.zst.age` where it is encrypted.
     pub archive: Archive,
-    /// The list of its files, `ID.files.zst`.
+    /// The list of its files, `ID.files.zst` or `ID.files.zst.age`.
     pub files: Files,
+}
+
+impl Manifest {
+    /// Where the archive is.
+    pub(super) fn archive_in(&self, directory: &Path) -> PathBuf {
+        path_of(directory, &self.id, target::archive(self.encryption.is_some()))
+    }
+
+    /// Where the list of its files is.
+    pub(super) fn list_in(&self, directory: &Path) -> PathBuf {
+        path_of(directory, &self.id, target::files(self.encryption.is_some()))
+    }
 }
 
 /// Where the server's binary log stood.
@@ -76,6 +100,9 @@ pub struct Lock {
     pub wait_ms: f64,
     /// From having it to having given it back, milliseconds.
     pub hold_ms: f64,
+    /// What of that the snapshot took, which is the least that it can be; unknown for backups of versions that did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot_ms: Option<f64>,
     /// The limit of either.
     pub budget_ms: f64,
 }
@@ -109,7 +136,7 @@ pub struct Snapshot {
 /// The archive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Archive {
-    /// Always `tar+zstd`.
+    /// Always `tar+zstd`, inside what encrypts it.
     pub format: String,
     /// zstd's level.
     pub level: i32,

@@ -1,5 +1,5 @@
-//! The backup programs, subcommands of the same binary: `run` (lock, LVM snapshot, unlock, archive), `list` and `verify`
-//! (start a server on what was archived, and read everything). MariaDB 10.6+ and MySQL 8.0+ alike.
+//! The backup programs, subcommands of the same binary: `run` (lock, LVM snapshot, unlock, archive), `list`, `verify`
+//! (start a server on what was archived, and read everything) and `restore`. MariaDB 10.6+ and MySQL 8.0+ alike.
 //!
 //! They stand beside the engine and share only `system` and `value` with it. Nothing is printed here: what happens goes to the
 //! caller as `Step`s, what came of it is returned, and `Kind` says the exit code of what went wrong.
@@ -10,47 +10,72 @@
 //! - `ID.files.zst`: path, size and BLAKE3 of each, one JSON object a line;
 //! - `ID.json`: the manifest. It is written last and is the commit record: without it there is no backup.
 //!
-//! While they are written they end in `.partial`. A verdict adds `ID.verified.json`.
+//! Where backups are encrypted the first two end in `.age` (`encryption`). While they are written they end in `.partial`. A verdict adds `ID.verified.json`. Archived binary logs lie in a directory beside them
+//! (`binlogs`).
 #![expect(
     clippy::disallowed_methods,
     reason = "an application of its own beside the engine: it touches the node directly, not through a provider"
 )]
 
 mod alone;
+mod apart;
 mod archive;
+#[doc(hidden)]
+pub mod bench;
+mod binlogs;
 pub mod config;
+mod encryption;
 mod error;
 mod files;
+mod gtid;
 mod hash;
+mod history;
 mod interrupt;
+mod job;
 mod list;
 mod lock;
 mod lvm;
+#[cfg(test)]
+mod made_up;
 pub mod manifest;
 mod milliseconds;
 mod mounts;
 mod name;
+mod notify;
 mod option_file;
 mod option_files;
 mod placement;
+mod restore;
+mod retention;
 mod run;
 mod server;
 mod session;
+mod status;
 mod step;
+mod supervise;
 mod target;
+mod verdicts;
 mod verify;
 mod volume;
 mod watch;
 
+pub use binlogs::{Archived, Entry as ArchivedLog, reap as reap_binlogs};
 pub use config::Settings;
+pub use encryption::{Encryption, EncryptionSettings, Recipient};
 pub use error::{Error, Kind};
+pub use history::{Attempt, History};
 pub use interrupt::Interrupt;
+pub use job::{archive_binlogs, prune, run, verify};
 pub use list::{Listed, list};
 pub use manifest::Manifest;
 pub use name::{BackupId, Instance};
-pub use run::run;
+pub use notify::NotifySettings;
+pub use restore::{Destination, Replayed, Request, Restored, Until, restore};
+pub use retention::{Judged, Keep, Pruned};
+pub use status::{Health, Status, status};
 pub use step::Step;
-pub use verify::{Check, Outcome, Verdict, Word, verify};
+pub use supervise::{Heartbeat, supervise};
+pub use verify::{Check, Outcome, Verdict, Word};
 
 #[cfg(test)]
 mod tests;

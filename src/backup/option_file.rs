@@ -1,7 +1,12 @@
 //! The login of an option file: `[client]` of what `mysql --defaults-file=` reads.
 //! Source: MySQL reference manual, "Using Option Files"; MariaDB knowledge base, "Configuring MariaDB with Option Files".
 
-use std::{fs::File, io::Read, os::unix::fs::MetadataExt, path::Path};
+use std::{
+    fs::File,
+    io::Read,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    path::Path,
+};
 
 use anyhow::{Context, Result, bail};
 
@@ -16,14 +21,27 @@ pub(super) struct Login {
     pub(super) socket: Option<String>,
 }
 
-/// Reads the file, which only its owner may read, the owner being root or who runs this.
+/// Reads the file.
 pub(super) fn read(path: &Path) -> Result<Login> {
-    let doing = || format!("reading the option file {}", path.display());
-    let mut file = File::open(path).with_context(doing)?;
+    private(path, "it holds a password").map(|text| parse(&text))
+}
+
+/// Reads a file which only its owner may read, the owner being root or who runs this, since `it_holds` what is nobody else's business.
+pub(super) fn private(path: &Path, it_holds: &str) -> Result<String> {
+    let doing = || format!("reading {}", path.display());
+    // A pipe that nobody writes to would hold up who opens it.
+    let file = File::options()
+        .read(true)
+        .custom_flags(nix::libc::O_NONBLOCK)
+        .open(path);
+    let mut file = file.with_context(doing)?;
     let meta = file.metadata().with_context(doing)?;
+    if !meta.is_file() {
+        bail!("{} is not a regular file", path.display());
+    }
     if meta.mode() & 0o077 != 0 {
         bail!(
-            "{} can be read by others than its owner: chmod 600 it, it holds a password",
+            "{} can be read by others than its owner: chmod 600 it, {it_holds}",
             path.display()
         );
     }
@@ -36,7 +54,7 @@ pub(super) fn read(path: &Path) -> Result<Login> {
     }
     let mut text = String::new();
     file.read_to_string(&mut text).with_context(doing)?;
-    Ok(parse(&text))
+    Ok(text)
 }
 
 fn parse(text: &str) -> Login {

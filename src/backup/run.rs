@@ -2,7 +2,6 @@
 //! back when it is dropped, so that an error, a signal or a panic anywhere leaves nothing.
 
 use std::{
-    fs::File,
     io::Write,
     path::{Path, PathBuf},
     sync::mpsc::channel,
@@ -13,21 +12,22 @@ use anyhow::Context;
 
 use super::{
     alone::alone,
+    apart::Apart,
     archive::{Packed, pack},
     config::Settings,
+    encryption::{Encryption, Recipient},
     error::{Kind, OfKind, Result},
     files,
     hash::Hashing,
     interrupt::Interrupt,
     lock,
-    lvm::LvmVolume,
     manifest::{Archive, Files, Manifest, SCHEMA},
     name::BackupId,
     option_files, placement,
     server::Server,
     session::Session,
     step::{Report, Step},
-    target::{self, ARCHIVE, Draft, FILES, MANIFEST},
+    target::{self, Draft, MANIFEST},
     volume::{Snapshot, Volume},
     watch::watch,
 };
@@ -36,13 +36,7 @@ use crate::system::clock;
 /// How often progress is told.
 const TELL: Duration = Duration::from_millis(500);
 
-/// Makes a backup of the server that the settings name.
-pub fn run(settings: &Settings, interrupt: &Interrupt, report: &mut dyn FnMut(Step)) -> Result<Manifest> {
-    let volume = |datadir: &Path| Ok(Box::new(LvmVolume::holding(datadir, settings)?) as Box<dyn Volume>);
-    run_on(settings, &volume, interrupt, report)
-}
-
-/// As `run`, on a volume of any kind.
+/// Makes a backup of the server that the settings name, on a volume of any kind.
 pub(super) fn run_on(
     settings: &Settings,
     volume: &dyn Fn(&Path) -> Result<Box<dyn Volume>>,
@@ -51,6 +45,8 @@ pub(super) fn run_on(
 ) -> Result<Manifest> {
     let began = Instant::now();
     let _alone = alone(settings, "backup")?;
+    let recipients = settings.encryption.recipients()?;
+    let encryption = Encryption::to(&recipients);
     let started = clock::now();
     let id = BackupId::new(&settings.instance, started);
     let mut session = Session::open(&settings.server)?;
@@ -75,21 +71,21 @@ pub(super) fn run_on(
 
     let root = snapshot.open()?;
     let mut draft = Draft::new(directory, &id)?;
-    let left_out = left_out(&datadir);
-    let (packed, fullest) = draft.write(ARCHIVE, |file| {
+    let left_out = left_out(&datadir, &server, volume.mount_point());
+    let (packed, fullest) = draft.write(target::archive(encryption.is_some()), |file| {
         copy(
             &root,
             &|path| left_out.iter().any(|out| path == out),
             file,
             &*snapshot,
-            settings,
+            (settings, &recipients),
             interrupt,
             report,
         )
     })?;
-    let list = draft.write(FILES, |file| {
+    let list = draft.write(target::files(encryption.is_some()), |file| {
         let mut hashing = Hashing::new(file);
-        files::write(&packed.files, &mut hashing).of_kind(Kind::Target)?;
+        files::write(&packed.files, &mut hashing, &recipients).of_kind(Kind::Target)?;
         Ok(hashing.finish().1)
     })?;
     // The last word on the snapshot, after the last byte was read from it.
@@ -112,6 +108,7 @@ pub(super) fn run_on(
             fill_percent,
             ..snapshot.record()
         },
+        encryption,
         archive: Archive {
             format: "tar+zstd".to_owned(),
             level: settings.archive.level,
@@ -150,21 +147,45 @@ pub(super) fn run_on(
 }
 
 /// What is not archived, by its path in the volume: what a server or mkfs makes anew. The datadir is relative to the volume's root.
-fn left_out(datadir: &Path) -> Vec<PathBuf> {
+///
+/// MySQL's lock of its socket, and the file with its number, name a process, which on another day is somebody else: a server that was
+/// restored would not start.
+fn left_out(datadir: &Path, server: &Server, mount_point: &Path) -> Vec<PathBuf> {
+    let socket_lock = server.variable("socket").map(|socket| format!("{socket}.lock"));
+    let of_process = socket_lock
+        .into_iter()
+        .chain(server.variable("pid_file").map(str::to_owned))
+        .filter_map(|path| {
+            Some(
+                mount_point
+                    .join(datadir)
+                    .join(path)
+                    .strip_prefix(mount_point)
+                    .ok()?
+                    .to_owned(),
+            )
+        });
     ["ibtmp1", "#innodb_temp"]
         .iter()
         .map(|name| datadir.join(name))
         .chain([PathBuf::from("lost+found")])
+        .chain(of_process)
         .collect()
+}
+
+/// Bytes in use on the filesystem, which is nearly what there is to copy.
+fn used(root: &Path) -> Option<u64> {
+    let status = nix::sys::statvfs::statvfs(root).ok()?;
+    Some(status.blocks().saturating_sub(status.blocks_free()) * status.fragment_size())
 }
 
 /// Copies the snapshot into the archive while its fill is watched. Returns the highest fill seen, in percent.
 fn copy(
     root: &Path,
     left_out: &dyn Fn(&Path) -> bool,
-    file: &mut File,
+    file: &mut Apart,
     snapshot: &dyn Snapshot,
-    settings: &Settings,
+    (settings, recipients): (&Settings, &[Recipient]),
     interrupt: &Interrupt,
     report: &mut Report<'_>,
 ) -> Result<(Packed, f64)> {
@@ -172,12 +193,15 @@ fn copy(
     let (tell, told) = channel();
     std::thread::scope(|scope| {
         let watch = scope.spawn(move || watch(snapshot, &until_done, &tell));
-        let mut last = Instant::now();
+        let began = Instant::now();
+        let mut last = began;
+        let total = used(root);
         let packed = pack(
             root,
             left_out,
             file,
             &settings.archive,
+            recipients,
             interrupt,
             &mut |files, bytes, archived| {
                 while let Ok(step) = told.try_recv() {
@@ -188,8 +212,9 @@ fn copy(
                     report(Step::Copying {
                         files,
                         bytes,
-                        total: None,
+                        total,
                         archived,
+                        elapsed: began.elapsed(),
                     });
                 }
                 Ok(())
@@ -197,9 +222,12 @@ fn copy(
         );
         drop(done);
         let fullest = watch.join().unwrap_or(100.0);
-        // A snapshot that ran out gives read errors: the cause is what the operator must know.
         while let Ok(step) = told.try_recv() {
             report(step?);
+        }
+        if packed.is_err() {
+            // A snapshot that ran out gives read errors: the cause is what the operator must know.
+            snapshot.fill()?;
         }
         Ok((packed?, fullest))
     })

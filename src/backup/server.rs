@@ -105,6 +105,8 @@ pub(super) const VARIABLES: &[(&str, Use)] = &[
     ("binlog_encryption", Use::Record),
     ("encrypt_binlog", Use::Record),
     ("relay_log_basename", Use::Record),
+    ("pid_file", Use::Record),
+    ("socket", Use::Record),
     ("innodb_directories", Use::Record),
     ("innodb_flush_log_at_trx_commit", Use::Record),
     ("sync_binlog", Use::Record),

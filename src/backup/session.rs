@@ -51,20 +51,21 @@ enum Cut {
 impl Session {
     /// Logs in as the settings say.
     pub(super) fn open(settings: &ServerSettings) -> Result<Self> {
-        let file = match &settings.option_file {
-            Some(path) => option_file::read(path).of_kind(Kind::Settings)?,
-            None => option_file::Login::default(),
-        };
-        let socket = settings
-            .socket
-            .as_ref()
-            .map(|path| path.as_str().to_owned())
-            .or(file.socket);
+        let file = login(settings)?;
+        let socket = Self::socket_of(settings)?;
         let user = settings.user.clone().or(file.user).unwrap_or_else(|| "root".to_owned());
         // Whatever it is asked in a backup, a server that is well has answered by then.
         let patience = Some(Duration::from_mins(2));
-        let socket = socket.unwrap_or_else(|| SOCKET.to_owned());
         Self::connect(&socket, &user, file.password.as_deref(), patience)
+    }
+
+    /// Where the server of these settings listens.
+    pub(super) fn socket_of(settings: &ServerSettings) -> Result<String> {
+        let named = settings.socket.as_ref().map(|path| path.as_str().to_owned());
+        Ok(match named {
+            Some(socket) => socket,
+            None => login(settings)?.socket.unwrap_or_else(|| SOCKET.to_owned()),
+        })
     }
 
     /// Logs in over this socket. A statement that is not answered within `patience` fails; without it, there is no limit.
@@ -183,6 +184,13 @@ impl Session {
         let own = [self.conn.connection_id(), self.guard.connection_id()];
         let rows = query(&mut self.guard, "SHOW FULL PROCESSLIST").context("asking what is running")?;
         Ok(statements(&rows, &own, time))
+    }
+}
+
+fn login(settings: &ServerSettings) -> Result<option_file::Login> {
+    match &settings.option_file {
+        Some(path) => option_file::read(path).of_kind(Kind::Settings),
+        None => Ok(option_file::Login::default()),
     }
 }
 

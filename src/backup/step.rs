@@ -1,6 +1,6 @@
 //! What a run tells its caller while it goes on.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use serde::Serialize;
 
@@ -53,6 +53,9 @@ pub enum Step {
         total: Option<u64>,
         /// Bytes of the archive so far.
         archived: u64,
+        /// Since the first of them.
+        #[serde(rename = "elapsed_ms", serialize_with = "milliseconds::serialize")]
+        elapsed: Duration,
     },
     /// A backup is complete: its manifest is on disk.
     Complete {
@@ -71,6 +74,39 @@ pub enum Step {
     },
     /// One of its checks is done.
     Checked(super::verify::Check),
+    /// What becomes of a backup by the policy for keeping them. One that goes is gone, unless this is a dry run.
+    Judged {
+        /// Nothing is deleted.
+        dry_run: bool,
+        /// The backup.
+        #[serde(flatten)]
+        judged: super::retention::Judged,
+    },
+    /// An archived binary log that no backup which is kept can be replayed with. It is gone, unless this is a dry run.
+    UselessLog {
+        /// Nothing is deleted.
+        dry_run: bool,
+        /// Its name in the archive.
+        name: String,
+    },
+    /// A restore begins.
+    Restoring {
+        /// The backup.
+        id: BackupId,
+        /// The directory that becomes what the volume's root was.
+        to: PathBuf,
+    },
+    /// Archived binary logs are being replayed.
+    Replaying {
+        /// Transactions.
+        transactions: u64,
+        /// The logs that they are in.
+        logs: usize,
+    },
+    /// A binary log is archived.
+    ArchivedLog(Box<super::binlogs::Entry>),
+    /// All files are there, and are being put to the disk.
+    Syncing,
     /// Something the operator should know, which did not stop the run.
     Warning {
         /// What it is.

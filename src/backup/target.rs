@@ -4,7 +4,7 @@
 use std::{
     fs::{self, File},
     io,
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -12,6 +12,7 @@ use anyhow::Context;
 use nix::sys::statvfs::statvfs;
 
 use super::{
+    apart::{self, Apart},
     config::TargetSettings,
     error::{Error, Kind, OfKind, Result},
     list, mounts,
@@ -20,13 +21,29 @@ use super::{
 use crate::system::Mount;
 
 /// What a file is called while it is written.
-const PARTIAL: &str = ".partial";
+pub(super) const PARTIAL: &str = ".partial";
 
 /// The files of a backup, in the order in which they get their names: the manifest makes it one.
 pub(super) const ARCHIVE: &str = ".tar.zst";
 pub(super) const FILES: &str = ".files.zst";
+/// They again, where they are encrypted.
+const SEALED_ARCHIVE: &str = ".tar.zst.age";
+const SEALED_FILES: &str = ".files.zst.age";
 pub(super) const MANIFEST: &str = ".json";
 pub(super) const VERDICT: &str = ".verified.json";
+
+/// All that a backup may have but its manifest.
+const BUT_MANIFEST: [&str; 5] = [ARCHIVE, SEALED_ARCHIVE, FILES, SEALED_FILES, VERDICT];
+
+/// What an archive's name ends in.
+pub(super) const fn archive(encrypted: bool) -> &'static str {
+    if encrypted { SEALED_ARCHIVE } else { ARCHIVE }
+}
+
+/// What its list's name ends in.
+pub(super) const fn files(encrypted: bool) -> &'static str {
+    if encrypted { SEALED_FILES } else { FILES }
+}
 
 /// The path of one of a backup's files.
 pub(super) fn path_of(directory: &Path, id: &BackupId, suffix: &str) -> PathBuf {
@@ -35,14 +52,8 @@ pub(super) fn path_of(directory: &Path, id: &BackupId, suffix: &str) -> PathBuf 
 
 /// Checks that the directory is the one that is meant, and has room for another backup of this instance.
 pub(super) fn check(settings: &TargetSettings, instance: &Instance) -> Result<()> {
-    check_mount(settings)?;
+    check_there(settings)?;
     let directory = &settings.directory;
-    if !directory.is_dir() {
-        return Err(Error::new(
-            Kind::Target,
-            format!("the target {directory} is not a directory"),
-        ));
-    }
     let ids = list::ids(directory, Some(instance))?;
     let Some(last) = ids.iter().rev().find_map(|id| list::manifest(directory, id).ok()) else {
         return Ok(());
@@ -62,13 +73,27 @@ pub(super) fn check(settings: &TargetSettings, instance: &Instance) -> Result<()
     Ok(())
 }
 
+/// Checks that the directory is the one that is meant.
+pub(super) fn check_there(settings: &TargetSettings) -> Result<()> {
+    check_mount(settings)?;
+    let directory = &settings.directory;
+    if !directory.is_dir() {
+        return Err(Error::new(
+            Kind::Target,
+            format!("the target {directory} is not a directory"),
+        ));
+    }
+    Ok(())
+}
+
 /// Bytes free for this process.
 pub(super) fn free(directory: &Path) -> anyhow::Result<u64> {
     let status = statvfs(directory).with_context(|| format!("asking how much room {} has", directory.display()))?;
     Ok(status.blocks_available() * status.fragment_size())
 }
 
-fn check_mount(settings: &TargetSettings) -> Result<()> {
+/// Checks that what must be mounted is.
+pub(super) fn check_mount(settings: &TargetSettings) -> Result<()> {
     let Some(mount_point) = settings.must_be_mounted() else {
         return Ok(());
     };
@@ -108,26 +133,51 @@ pub(super) fn reap(directory: &Path, instance: &Instance) -> Result<Vec<String>>
         else {
             continue;
         };
-        if !path_of(directory, &id, MANIFEST).exists() {
-            for suffix in [ARCHIVE, FILES] {
-                let path = path_of(directory, &id, suffix);
-                if path.exists() {
-                    remove(&path)?;
-                    removed.push(format!("{id}{suffix}"));
-                }
-            }
-        }
-        // Last: it is what tells whose the others are.
-        remove(&directory.join(&name))?;
-        removed.push(name);
+        removed.extend(clear(directory, &id, name)?);
     }
     Ok(removed)
 }
 
+/// Removes a file with `.partial` and, unless a manifest makes them a backup, the others of the same id.
+fn clear(directory: &Path, id: &BackupId, partial: String) -> Result<Vec<String>> {
+    let mut removed = Vec::new();
+    if !path_of(directory, id, MANIFEST).exists() {
+        for suffix in BUT_MANIFEST {
+            let path = path_of(directory, id, suffix);
+            if path.exists() {
+                remove(&path)?;
+                removed.push(format!("{id}{suffix}"));
+            }
+        }
+    }
+    // Last: it is what tells whose the others are.
+    remove(&directory.join(&partial))?;
+    removed.push(partial);
+    Ok(removed)
+}
+
+/// Deletes a backup. First its manifest loses its name, in one step: from then on it is no backup, and what is left of it is what a run
+/// has left unfinished, which the next one removes if this one is killed.
+pub(super) fn delete(directory: &Path, id: &BackupId) -> Result<()> {
+    let partial = format!("{id}{MANIFEST}{PARTIAL}");
+    rename(&path_of(directory, id, MANIFEST), &directory.join(&partial)).of_kind(Kind::Target)?;
+    sync(directory)?;
+    clear(directory, id, partial).map(drop)
+}
+
+/// Makes the names in a directory durable.
+fn sync(directory: &Path) -> Result<()> {
+    File::open(directory)
+        .and_then(|directory| directory.sync_all())
+        .with_context(|| format!("making the names in {} durable", directory.display()))
+        .of_kind(Kind::Target)
+}
+
 /// The backup that a file belongs to by its name.
 fn owner(name: &str) -> Option<BackupId> {
-    [ARCHIVE, FILES, VERDICT, MANIFEST]
+    BUT_MANIFEST
         .iter()
+        .chain([&MANIFEST])
         .find_map(|suffix| name.strip_suffix(suffix)?.parse().ok())
 }
 
@@ -147,6 +197,24 @@ pub(super) fn names(directory: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
+/// Writes one file that stands for itself: it has its name when all of it is on disk. A partial file of this name must not be there.
+pub(super) fn write<T>(directory: &Path, name: &str, fill: impl FnOnce(&mut Apart) -> Result<T>) -> Result<T> {
+    let partial = directory.join(format!("{name}{PARTIAL}"));
+    let path = directory.join(name);
+    let written = apart::write(&partial, fill).and_then(|value| {
+        if path.exists() {
+            return Err(Error::new(Kind::Target, format!("{} exists already", path.display())));
+        }
+        rename(&partial, &path).of_kind(Kind::Target)?;
+        sync(directory)?;
+        Ok(value)
+    });
+    if written.is_err() {
+        let _ = fs::remove_file(&partial);
+    }
+    written
+}
+
 /// A backup being written. Unless it is committed, dropping it removes all of it.
 pub(super) struct Draft {
     directory: PathBuf,
@@ -157,7 +225,7 @@ pub(super) struct Draft {
 
 impl Draft {
     pub(super) fn new(directory: &Path, id: &BackupId) -> Result<Self> {
-        for suffix in [ARCHIVE, FILES, MANIFEST] {
+        for suffix in [MANIFEST, ARCHIVE, SEALED_ARCHIVE, FILES, SEALED_FILES] {
             let path = path_of(directory, id, suffix);
             if path.exists() {
                 return Err(Error::new(Kind::Target, format!("{} exists already", path.display())));
@@ -172,33 +240,15 @@ impl Draft {
     }
 
     /// Writes one of the files under its partial name, to the disk.
-    pub(super) fn write<T>(&mut self, suffix: &'static str, fill: impl FnOnce(&mut File) -> Result<T>) -> Result<T> {
-        let path = self.partial(suffix);
-        let doing = || format!("writing {}", path.display());
-        let mut output = File::options()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)
-            .with_context(doing)
-            .of_kind(Kind::Target)?;
+    pub(super) fn write<T>(&mut self, suffix: &'static str, fill: impl FnOnce(&mut Apart) -> Result<T>) -> Result<T> {
         self.written.push(suffix);
-        let value = fill(&mut output)?;
-        // NFS reports a full disk here at the latest.
-        output.sync_all().with_context(doing).of_kind(Kind::Target)?;
-        Ok(value)
+        apart::write(&self.partial(suffix), fill)
     }
 
-    /// Gives all files their names, the manifest last.
+    /// Gives all files their names, in the order in which they were written: the manifest last.
     pub(super) fn commit(mut self) -> Result<()> {
-        let sync = |directory: &Path| {
-            File::open(directory)
-                .and_then(|directory| directory.sync_all())
-                .with_context(|| format!("making the names in {} durable", directory.display()))
-                .of_kind(Kind::Target)
-        };
-        for suffix in [ARCHIVE, FILES, MANIFEST] {
-            if suffix == MANIFEST {
+        for suffix in &self.written {
+            if *suffix == MANIFEST {
                 sync(&self.directory)?;
             }
             rename(&self.partial(suffix), &path_of(&self.directory, &self.id, suffix)).of_kind(Kind::Target)?;
@@ -284,9 +334,12 @@ mod tests {
             "mysql-main-20261101T031500Z.json.partial",
             "mysql-main-20261101T031500Z.tar.zst",
             "mysql-main-20261102T031500Z.tar.zst.partial",
+            "mysql-main-20261104T031500Z.files.zst.age.partial",
+            "mysql-main-20261104T031500Z.tar.zst.age",
         ];
         let others = [
             "mysql-main-20261103T031500Z.tar.zst",
+            "mysql-main-20261105T031500Z.tar.zst.age",
             "mysql-other-20261101T031500Z.tar.zst.partial",
             "mysql-main-2-20261101T031500Z.tar.zst.partial",
             "letter.partial",
@@ -299,6 +352,32 @@ mod tests {
         assert_eq!(removed, mine);
         for name in others {
             assert!(directory.path().join(name).exists(), "{name}");
+        }
+    }
+
+    /// Killed after any step of it, a deletion leaves a backup or what the next run removes.
+    #[test]
+    fn a_deletion_that_is_cut_short_is_ended_by_the_next_run() {
+        let directory = tempfile::tempdir().unwrap();
+        let whole = || {
+            let mut draft = Draft::new(directory.path(), &id()).unwrap();
+            write_all(&mut draft);
+            draft.commit().unwrap();
+            fs::write(path_of(directory.path(), &id(), VERDICT), "x").unwrap();
+        };
+        whole();
+        delete(directory.path(), &id()).unwrap();
+        assert_eq!(names(directory.path()).unwrap(), Vec::<String>::new());
+        for steps in 1..=4 {
+            whole();
+            let path = |suffix| path_of(directory.path(), &id(), suffix);
+            fs::rename(path(MANIFEST), path(".json.partial")).unwrap();
+            for suffix in [ARCHIVE, FILES, VERDICT].iter().take(steps - 1) {
+                fs::remove_file(path(suffix)).unwrap();
+            }
+            assert!(list::ids(directory.path(), None).unwrap().is_empty());
+            assert_eq!(reap(directory.path(), id().instance()).unwrap().len(), 5 - steps);
+            assert_eq!(names(directory.path()).unwrap(), Vec::<String>::new());
         }
     }
 

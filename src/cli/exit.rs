@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use super::error::Error;
 use crate::{
-    backup::{self, Verdict, Word},
+    backup::{self, Health, Verdict, Word},
     engine::Stopped,
     report::event::Summary,
     system::{Refused, state::Locked},
@@ -67,8 +67,8 @@ impl Exit {
             Self::LockBudget => (12, "backup: the database's lock was not had within its budget"),
             Self::Snapshot => (13, "backup: the snapshot cannot be trusted"),
             Self::Target => (14, "backup: the target is not mounted, too small, or failed"),
-            Self::Stale => (15, "verify: no backup is young enough"),
-            Self::Corrupt => (16, "verify: a backup is damaged"),
+            Self::Stale => (15, "backup status, verify: no backup is young enough"),
+            Self::Corrupt => (16, "backup status, verify: a backup is damaged"),
             Self::Usage => (64, "the command line is wrong"),
             Self::Role => (65, "a role, or a value for it, is wrong"),
             Self::Signal => (130, "stopped by a signal"),
@@ -83,6 +83,14 @@ impl Exit {
     /// What it means.
     pub(super) const fn meaning(self) -> &'static str {
         self.row().1
+    }
+
+    /// Of another glrl's exit status.
+    pub(super) fn of_code(code: u8) -> Self {
+        Self::ALL
+            .into_iter()
+            .find(|exit| exit.code() == code)
+            .unwrap_or(Self::Failed)
     }
 
     /// Of an error.
@@ -120,6 +128,17 @@ impl Exit {
             Word::Unverified => Self::Failed,
             Word::Stale => Self::Stale,
             Word::Corrupt => Self::Corrupt,
+        }
+    }
+
+    /// Of a look at the backups.
+    pub(super) fn of_health(health: Health) -> Self {
+        match health {
+            Health::Ok => Self::Done,
+            Health::Failed => Self::Failed,
+            Health::Stale => Self::Stale,
+            Health::Corrupt => Self::Corrupt,
+            Health::Target => Self::Target,
         }
     }
 

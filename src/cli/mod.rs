@@ -19,6 +19,7 @@ mod node;
 mod options;
 mod plan;
 mod reference;
+mod restore;
 mod roles;
 mod schema;
 mod stop;
@@ -60,6 +61,7 @@ enum Command {
     Schema(schema::Args),
     Backup(backup::Args),
     Verify(verify::Args),
+    Restore(restore::Args),
     Completions(completions::Args),
     Man(man::Args),
     Reference(reference::Args),
@@ -109,6 +111,7 @@ impl Command {
             Self::Graph(args) => graph::run(&args, context),
             Self::Backup(args) => backup::run(&args, context),
             Self::Verify(args) => verify::run(&args, context),
+            Self::Restore(args) => restore::run(&args, context),
             Self::Schema(args) => schema::run(&args, context),
             Self::Completions(args) => Ok(completions::run(&args, context)),
             Self::Man(args) => man::run(&args, context),

@@ -1,8 +1,8 @@
 //! `glrl verify`: does a backup restore?
 
-use super::{Context, Error, Exit, backup::Common, examples};
+use super::{Context, Error, Exit, backup::Common, examples, restore::backup_id};
 use crate::{
-    backup::{self, BackupId, Interrupt},
+    backup::{self, BackupId, Interrupt, Settings},
     report::{Steps, object},
 };
 
@@ -18,29 +18,60 @@ use crate::{
 pub(super) struct Args {
     /// A backup, as 'glrl backup list' names it; the newest where none is named
     id: Option<String>,
+    #[arg(
+        long,
+        value_name = "TIME",
+        help_heading = "Settings",
+        help = "A newest backup older than this is stale [verify.max_age]"
+    )]
+    max_age: Option<String>,
+    /// Where the archive is unpacked [verify.scratch]
+    #[arg(long, value_name = "DIR", help_heading = "Settings")]
+    scratch: Option<String>,
+    #[arg(
+        long,
+        value_name = "FILE",
+        help_heading = "Settings",
+        help = "The secret key of an encrypted backup, as age-keygen writes it [encryption.identity_file]"
+    )]
+    identity: Option<String>,
     #[command(flatten)]
     common: Common,
 }
 
 pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
-    let settings = args.common.settings()?;
-    let id: Option<BackupId> = match &args.id {
-        Some(text) => Some(text.parse().map_err(|message| Error::Usage {
-            message,
-            hint: Some("'glrl backup list' names them".to_owned()),
-        })?),
-        None => None,
-    };
-    let interrupt = Interrupt::on_signals()?;
+    let settings = args.common.settings(&[
+        ("--max-age", "verify.max_age", args.max_age.as_deref()),
+        ("--scratch", "verify.scratch", args.scratch.as_deref()),
+        ("--identity", "encryption.identity_file", args.identity.as_deref()),
+    ])?;
+    let id = args.id.as_deref().map(backup_id).transpose()?;
+    prove(
+        &settings,
+        id.as_ref(),
+        args.common.json,
+        &Interrupt::on_signals()?,
+        context,
+    )
+}
+
+/// Verifies a backup, the newest unless one is named, and says what came of it.
+pub(super) fn prove(
+    settings: &Settings,
+    id: Option<&BackupId>,
+    json: bool,
+    interrupt: &Interrupt,
+    context: &mut Context,
+) -> Result<Exit, Error> {
     let steps = Steps::new(context.output.verbosity());
-    let verdict = backup::verify(&settings, id.as_ref(), &interrupt, &mut |step| {
-        if args.common.json {
+    let verdict = backup::verify(settings, id, interrupt, &mut |step| {
+        if json {
             context.terminal.out(&(object(&step) + "\n"));
         } else {
             context.terminal.say(&steps.step(&step));
         }
     })?;
-    let last = if args.common.json {
+    let last = if json {
         object(&verdict) + "\n"
     } else {
         steps.verdict(&verdict)

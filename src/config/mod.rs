@@ -40,7 +40,7 @@ use crate::{
 pub use crate::system::facts::{Facts, NodeFacts, SampleFacts};
 pub use input::type_names;
 pub use merge::{Explained, Layer, Origin};
-pub use settings::settings;
+pub use settings::{Setting, settings};
 
 /// What to load.
 #[derive(Clone)]

@@ -16,6 +16,9 @@ use crate::{
     value::secret::redact,
 };
 
+/// How the hint begins for what is text only in quotes.
+pub(super) const QUOTE: &str = "quote it";
+
 /// A piece of text that is shared with the file it stands in, as most scalars are word for word what the file says.
 #[derive(Debug, Clone)]
 pub(super) struct Text {
@@ -189,7 +192,7 @@ impl Node {
             Data::Number(number) => Ok(Cow::Owned(number.to_string())),
             Data::Plain(text) => match scalar::resolve(text) {
                 Plain::Text => Ok(Cow::Borrowed(text)),
-                _ => Err(self.is_not("text").hint(format!("quote it: \"{}\"", &**text))),
+                _ => Err(self.is_not("text").hint(format!("{QUOTE}: \"{}\"", &**text))),
             },
             _ => Err(self.is_not("text")),
         }

@@ -9,7 +9,7 @@ use super::{
     style::{CREATE, DIM, ERROR, REMOVE, RUN, STRONG, WARNING, paint},
     text::{bytes, count, duration, line},
 };
-use crate::backup::{Check, Listed, Manifest, Outcome, Step, Verdict, Word};
+use crate::backup::{Archived, Check, Listed, Manifest, Outcome, Pruned, Restored, Step, Verdict, Word};
 
 /// Renders the steps of a backup or a verification.
 #[derive(Debug)]
@@ -54,17 +54,43 @@ impl Steps {
                 files,
                 bytes: read,
                 total,
+                elapsed,
                 ..
             } => {
-                let of = total.map(|total| format!(" of {}", bytes(total))).unwrap_or_default();
                 let files = count(usize::try_from(*files).unwrap_or(usize::MAX), "file");
-                progress(format!("{files}, {}{of}", bytes(*read)), "copying");
+                progress(format!("{files}, {}", far(*read, *total, *elapsed)), "copying");
             }
             Step::Complete { bytes: size, .. } => {
                 said.out = entry('+', "archived", CREATE, &bytes(*size), "complete and on disk");
             }
             Step::Verifying { id } => said.out = heading(&format!("Verify {id}"), ""),
+            Step::Restoring { id, to } => {
+                said.out = heading(&format!("Restore {id}"), &format!("to {}", to.display()));
+            }
+            Step::Replaying { transactions, logs } => {
+                let transactions = count(usize::try_from(*transactions).unwrap_or(usize::MAX), "transaction");
+                progress(transactions, &format!("replaying {}", count(*logs, "binary log")));
+            }
+            Step::ArchivedLog(log) => {
+                let transactions = count(usize::try_from(log.transactions).unwrap_or(usize::MAX), "transaction");
+                said.out = entry('+', "archived", CREATE, &line(&log.name), &transactions);
+            }
+            Step::Syncing => progress(String::new(), "putting it to the disk"),
             Step::Checked(check) => said.out = checked(check),
+            Step::Judged { dry_run, judged } => {
+                let (sign, verb, style) = match (judged.keep, dry_run) {
+                    (true, _) => (' ', "keep", DIM),
+                    (false, true) => ('-', "delete", REMOVE),
+                    (false, false) => ('-', "deleted", REMOVE),
+                };
+                let why = line(&judged.reasons.join(", "));
+                said.out = entry(sign, verb, style, &judged.id.to_string(), &why);
+            }
+            Step::UselessLog { dry_run, name } => {
+                let verb = if *dry_run { "delete" } else { "deleted" };
+                let why = "older than every backup that is kept";
+                said.out = entry('-', verb, REMOVE, &line(name), why);
+            }
             Step::Warning { message } => said.err = format!("{} {}\n", paint(WARNING, "warning:"), line(message)),
         }
         if self.verbosity == Verbosity::Quiet {
@@ -88,6 +114,66 @@ impl Steps {
         )
     }
 
+    /// The closing line of what was kept and deleted.
+    pub fn pruned(&self, pruned: &Pruned, dry_run: bool) -> String {
+        if self.verbosity == Verbosity::Quiet {
+            return String::new();
+        }
+        let verb = if dry_run { "to be deleted" } else { "deleted" };
+        format!("\n{} {verb}, {} kept\n", paint(STRONG, pruned.gone()), pruned.kept())
+    }
+
+    /// The closing lines of a restore.
+    pub fn restored(&self, restored: &Restored) -> String {
+        if self.verbosity == Verbosity::Quiet {
+            return String::new();
+        }
+        let files = count(usize::try_from(restored.files).unwrap_or(usize::MAX), "file");
+        let mut text = format!(
+            "\n{} of {files} restored to {} in {} ({})\n",
+            paint(STRONG, bytes(restored.bytes)),
+            line(&restored.to.display().to_string()),
+            milliseconds(restored.took),
+            rate(restored.bytes, restored.took),
+        );
+        if let Some(replayed) = &restored.replayed {
+            let last = replayed
+                .last
+                .map(|at| format!(", the last of {at}"))
+                .unwrap_or_default();
+            let _ = writeln!(
+                text,
+                "  replayed: {} from {} in {}{last}",
+                count(
+                    usize::try_from(replayed.transactions).unwrap_or(usize::MAX),
+                    "transaction"
+                ),
+                count(replayed.logs, "binary log"),
+                milliseconds(replayed.took),
+            );
+        }
+        if let Some(gtid) = &restored.gtid {
+            let _ = writeln!(text, "  gtid: {}", line(gtid));
+        }
+        let _ = writeln!(text, "  next: {}", line(&restored.next));
+        text
+    }
+
+    /// The closing line of an archiving of binary logs.
+    pub fn archived(&self, archived: &Archived) -> String {
+        if self.verbosity == Verbosity::Quiet {
+            return String::new();
+        }
+        let last = archived.last.as_ref().map(|gtid| format!(", up to {}", line(gtid)));
+        format!(
+            "\n{} archived in {}, {} were there{}\n",
+            count(archived.logs.len(), "binary log"),
+            milliseconds(archived.took),
+            archived.before,
+            last.unwrap_or_default(),
+        )
+    }
+
     /// The closing line of a verification; said even quietly if it is not good.
     pub fn verdict(&self, verdict: &Verdict) -> String {
         if self.verbosity == Verbosity::Quiet && verdict.verdict == Word::Ok {
@@ -102,11 +188,16 @@ impl Steps {
             .map(|check| format!("{}: {}", line(&check.name), line(&check.detail)))
             .collect();
         let mut text = format!(
-            "\n{} {}, {id} ({} on {})\n",
+            "\n{} {}, {id} ({} on {}{})\n",
             paint(STRONG, "verdict:"),
             paint(style(verdict.verdict), said(verdict.verdict)),
             milliseconds(verdict.took),
-            line(&verdict.host)
+            line(&verdict.host),
+            if verdict.on_database_node {
+                ", the database's own node"
+            } else {
+                ""
+            }
         );
         for why in why {
             let _ = writeln!(text, "  {why}");
@@ -155,6 +246,11 @@ fn row(backup: &Listed) -> (Style, [String; 5]) {
         ),
         (None, None) => (DIM, "not verified".to_owned()),
     };
+    let encrypted = backup
+        .manifest
+        .as_ref()
+        .is_some_and(|manifest| manifest.encryption.is_some());
+    let verdict = verdict + if encrypted { ", encrypted" } else { "" };
     let cells = [
         backup.id.to_string(),
         age(backup.age_seconds),
@@ -180,7 +276,7 @@ fn checked(check: &Check) -> String {
     )
 }
 
-fn said(word: Word) -> &'static str {
+pub(super) fn said(word: Word) -> &'static str {
     match word {
         Word::Ok => "ok",
         Word::Unverified => "not verified",
@@ -189,7 +285,7 @@ fn said(word: Word) -> &'static str {
     }
 }
 
-fn style(word: Word) -> Style {
+pub(super) fn style(word: Word) -> Style {
     match word {
         Word::Ok => CREATE.bold(),
         Word::Unverified => WARNING,
@@ -215,12 +311,40 @@ fn entry(sign: char, verb: &str, style: Style, what: &str, detail: &str) -> Stri
     )
 }
 
+/// `1.2 GiB of 3 GiB, 320 MiB/s, 6 s left`.
+fn far(done: u64, total: Option<u64>, elapsed: Duration) -> String {
+    let rate = rate(done, elapsed);
+    let Some(total) = total.filter(|total| *total >= done) else {
+        return format!("{}, {rate}", bytes(done));
+    };
+    let left = elapsed.as_secs_f64() * ratio(total - done, done);
+    let left = Duration::try_from_secs_f64(left).map(|left| left.as_secs());
+    // What is left is a guess before there is something to guess from.
+    let left = match left {
+        Ok(seconds) if elapsed >= Duration::from_secs(1) => format!(", {} left", duration(seconds * 1000)),
+        _ => String::new(),
+    };
+    format!("{} of {}, {rate}{left}", bytes(done), bytes(total))
+}
+
+/// `320 MiB/s`.
+fn rate(done: u64, elapsed: Duration) -> String {
+    let milliseconds = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).max(1);
+    let rate = u128::from(done) * 1000 / u128::from(milliseconds);
+    format!("{}/s", bytes(u64::try_from(rate).unwrap_or(u64::MAX)))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "two digits are shown")]
+fn ratio(of: u64, to: u64) -> f64 {
+    of as f64 / to as f64
+}
+
 fn milliseconds(time: Duration) -> String {
     duration(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// In the largest unit: `5 min`, `7 h`, `12 d`.
-fn age(seconds: i64) -> String {
+pub(super) fn age(seconds: i64) -> String {
     match seconds {
         ..60 => format!("{} s", seconds.max(0)),
         60..3_600 => format!("{} min", seconds / 60),
@@ -234,6 +358,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::backup::Replayed;
 
     fn told(steps: &[Step], verbosity: Verbosity) -> String {
         let renderer = Steps::new(verbosity);
@@ -286,6 +411,7 @@ mod tests {
                 bytes: 1 << 30,
                 total: None,
                 archived: 1 << 28,
+                elapsed: Duration::from_secs(4),
             },
             Step::Warning {
                 message: "the snapshot did not go".to_owned(),
@@ -301,6 +427,60 @@ mod tests {
         let steps: Vec<Step> = steps.into_iter().chain(checked).collect();
         insta::assert_snapshot!(told(&steps, Verbosity::Normal));
         insta::assert_snapshot!(told(&steps, Verbosity::Quiet), @"warning: the snapshot did not go");
+    }
+
+    #[test]
+    fn how_far_it_is_is_a_rate_and_a_guess() {
+        let (gib, seconds) = (1 << 30, Duration::from_secs);
+        for (done, total, elapsed, text) in [
+            (
+                gib,
+                Some(3 * gib),
+                seconds(4),
+                "1.0 GiB of 3.0 GiB, 256 MiB/s, 8.0 s left",
+            ),
+            (gib, None, seconds(4), "1.0 GiB, 256 MiB/s"),
+            // A guess from nothing is none, and what has become more has no end.
+            (
+                gib,
+                Some(3 * gib),
+                Duration::from_millis(500),
+                "1.0 GiB of 3.0 GiB, 2.0 GiB/s",
+            ),
+            (0, Some(gib), seconds(60), "0 B of 1.0 GiB, 0 B/s"),
+            (2 * gib, Some(gib), seconds(2), "2.0 GiB, 1.0 GiB/s"),
+        ] {
+            assert_eq!(far(done, total, elapsed), text);
+        }
+    }
+
+    #[test]
+    fn a_restore_says_what_it_did_and_what_is_next() {
+        let restored: Restored = Restored {
+            id: "mysql-db1-20261101T031500Z".parse().unwrap(),
+            to: "/var/lib/mysql".into(),
+            datadir: "/var/lib/mysql".into(),
+            files: 1204,
+            bytes: 3 << 30,
+            gtid: Some("0-1-4711".to_owned()),
+            replayed: Some(Replayed {
+                until: "0-1-4711".to_owned(),
+                transactions: 500,
+                logs: 2,
+                last: Some("2026-11-01T04:00:00Z".parse().unwrap()),
+                took: Duration::from_secs(3),
+            }),
+            took: Duration::from_secs(24),
+            next: "systemctl start mariadb".to_owned(),
+        };
+        let text = Steps::new(Verbosity::Normal).restored(&restored);
+        insta::assert_snapshot!(anstream::adapter::strip_str(&text).to_string(), @r"
+        3.0 GiB of 1204 files restored to /var/lib/mysql in 24.0 s (128 MiB/s)
+          replayed: 500 transactions from 2 binary logs in 3.0 s, the last of 2026-11-01T04:00:00Z
+          gtid: 0-1-4711
+          next: systemctl start mariadb
+        ");
+        assert_eq!(Steps::new(Verbosity::Quiet).restored(&restored), "");
     }
 
     #[test]

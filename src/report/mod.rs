@@ -2,6 +2,7 @@
 //! nothing of streams; `Terminal` puts the text where it belongs.
 
 mod backup;
+mod backup_status;
 pub mod diagnostic;
 pub mod diff;
 pub mod event;
@@ -12,6 +13,7 @@ mod terminal;
 pub mod text;
 
 pub use backup::{Steps, list};
+pub use backup_status::status;
 pub use human::Human;
 pub use json::{Json, object};
 pub use terminal::Terminal;

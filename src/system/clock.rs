@@ -15,5 +15,10 @@ pub fn stamp(time: Timestamp) -> String {
 
 /// Now, in the node's time zone (localtime(5)).
 pub fn local() -> Zoned {
-    now().to_zoned(TimeZone::system())
+    now().to_zoned(zone())
+}
+
+/// The node's time zone.
+pub fn zone() -> TimeZone {
+    TimeZone::system()
 }

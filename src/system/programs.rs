@@ -2,7 +2,7 @@
 
 use std::{
     ffi::OsString,
-    io,
+    io::{self, PipeReader, PipeWriter},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::Output,
@@ -111,8 +111,13 @@ impl Program {
 
     /// Starts it and does not wait: for a program that is to run while something else happens. Its timeout does not apply.
     pub fn start(&self) -> Result<Running> {
+        self.start_between(None, None)
+    }
+
+    /// The same with a pipe that it reads instead of its bytes, or one that it writes to instead of what is kept of its output.
+    pub fn start_between(&self, from: Option<PipeReader>, to: Option<PipeWriter>) -> Result<Running> {
         let path = find(&self.name)?;
-        let handle = duct::cmd(&path, &self.args)
+        let mut command = duct::cmd(&path, &self.args)
             .dir(&self.cwd)
             .full_env(
                 [
@@ -124,10 +129,17 @@ impl Program {
                 .into_iter()
                 .chain(self.env.iter().map(|(name, value)| (name.as_str(), value.as_str()))),
             )
-            .stdin_bytes(self.stdin.clone())
-            .stdout_capture()
             .stderr_capture()
-            .unchecked()
+            .unchecked();
+        command = match from {
+            Some(pipe) => command.stdin_file(pipe),
+            None => command.stdin_bytes(self.stdin.clone()),
+        };
+        command = match to {
+            Some(pipe) => command.stdout_file(pipe),
+            None => command.stdout_capture(),
+        };
+        let handle = command
             .before_spawn({
                 let confine = self.confine;
                 move |command| {

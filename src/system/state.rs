@@ -136,6 +136,15 @@ impl StateDir {
         self.tree.write(&self.path.join(name), contents, &numbers, None)
     }
 
+    /// The same, for everybody to read: what another program collects.
+    pub fn publish(&self, name: &str, contents: &[u8]) -> Result<()> {
+        let numbers = Numbers {
+            mode: Some(Mode::FILE),
+            ..Numbers::default()
+        };
+        self.tree.write(&self.path.join(name), contents, &numbers, None)
+    }
+
     /// Removes a small file that is there.
     pub fn remove(&self, name: &str) -> Result<()> {
         self.tree.remove(&self.path.join(name))

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+mod backup;
 mod costs;
 mod secrets;
 mod state;

@@ -1,5 +1,6 @@
 //! Real machines: disks, LVM, XFS, NFS, systemd, apt and MariaDB as they are. `lab/` starts them.
 
+mod backups;
 mod glrl;
 mod killed;
 mod matrix;

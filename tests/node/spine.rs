@@ -1,11 +1,14 @@
 //! The two machines of the mission: a backup server and a MySQL server from YAML, a backup taken under writes, a verdict; then the node is
 //! broken, and then runs are killed.
 
+mod verdicts;
+
 use std::thread;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use glrl_lab::{Disk, Lab, Node, NodeSpec};
 
+use self::verdicts::verdicts_change_and_are_told;
 use super::{
     glrl::{BACKUP, MYSQL, glrl, install, nothing_left, plan_is_what_happened, said},
     killed::{Point, converge_cut_short, same, state},
@@ -32,7 +35,8 @@ fn backup_and_mysql_converge_and_restore() -> Result<()> {
     converged.into_iter().collect::<Result<()>>()?;
     let undisturbed = state(mysql)?;
     back_up_under_writes(backup, mysql)?;
-    another_machine_verifies(verify)?;
+    another_machine_verifies(mysql, verify)?;
+    verdicts_change_and_are_told(backup, mysql, verify)?;
     verdicts_name_the_cause(backup, mysql)?;
     what_is_broken_is_repaired(mysql)?;
     mysql.rollback(&untouched)?;
@@ -87,7 +91,7 @@ fn back_up_under_writes(backup: &Node, mysql: &Node) -> Result<()> {
 }
 
 /// The third machine: it may read the backups, has no server that runs, and says what it thinks of the newest one.
-fn another_machine_verifies(verify: &Node) -> Result<()> {
+fn another_machine_verifies(mysql: &Node, verify: &Node) -> Result<()> {
     ensure!(
         !verify.ssh("touch /backup/mine")?.success(),
         "it can write to the backups"
@@ -104,6 +108,17 @@ fn another_machine_verifies(verify: &Node) -> Result<()> {
         verdict.stdout
     );
     ensure!(!verify.ssh("pidof mariadbd")?.success(), "its server is left");
+    // The node that makes backups is told, and can tell nobody itself.
+    ensure!(
+        !mysql.ssh("touch /verdicts/mine")?.success(),
+        "it can write verdicts where it is to read them"
+    );
+    let list = glrl(mysql, "backup list")?;
+    ensure!(
+        list.stdout.contains("ok, on verify"),
+        "its verdict is not seen: {}",
+        list.stdout
+    );
     Ok(())
 }
 
@@ -135,7 +150,13 @@ fn verdicts_name_the_cause(backup: &Node, mysql: &Node) -> Result<()> {
          systemctl start mariadb",
     )?;
     let run = glrl(mysql, "backup run")?;
-    ensure!(run.success(), "the backup of damaged data ended with {}", run.status);
+    // It is verified where it was made, at once.
+    ensure!(
+        run.status == 16 && run.stdout.contains("shop.sale"),
+        "the backup of damaged data ended with {}: {}",
+        run.status,
+        run.stdout
+    );
     corrupt("a damaged table", &["shop"])?;
     mysql.run("mysql -e 'DROP DATABASE shop' || true")?;
     Ok(())

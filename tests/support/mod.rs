@@ -28,7 +28,7 @@ pub(crate) fn load_with(role: &Path, set: &[&str]) -> Result<Loaded, String> {
 
 /// Reads a file of YAML.
 pub(crate) fn read<T: serde::de::DeserializeOwned + Default>(path: &Path) -> Result<T, String> {
-    config::settings(path)
+    config::settings(path, &[])
         .map_err(|failure| failed(&failure))?
         .ok_or_else(|| format!("there is no file {}", path.display()))
 }

@@ -1,14 +1,18 @@
-//! The archive, `ID.tar.zst`: tar (GNU format, numeric owners, sparse files as such) → zstd (all cores, checksummed) → hashes.
+//! The archive, `ID.tar.zst`: tar (GNU format, numeric owners, sparse files as such) → zstd (all cores, checksummed) → age, where there are
+//! recipients (`ID.tar.zst.age`) → hashes.
 //! One process and no pipe, so that an error anywhere is an error of the whole. Entries come sorted by path.
 
+mod ahead;
 mod extents;
 mod pack;
+mod read;
 #[cfg(test)]
 mod tests;
 mod unpack;
 
 pub(super) use pack::{Packed, pack};
-pub(super) use unpack::{Owner, unpack};
+pub(super) use read::{hash, read};
+pub(super) use unpack::Owner;
 
 /// Bytes read at a time.
 const CHUNK: usize = 1 << 20;

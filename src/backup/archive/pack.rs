@@ -13,6 +13,7 @@ use tar::{Builder, EntryType, Header};
 use super::{BLOCK, CHUNK, extents};
 use crate::backup::{
     config::ArchiveSettings,
+    encryption::{Recipient, Sealing, seal},
     error::{Error, Kind, Result},
     files::Entry,
     hash::{Digests, Hashing},
@@ -55,17 +56,19 @@ impl<W: Write> Write for Target<W> {
 #[error("writing the archive")]
 struct TargetFailed(#[source] io::Error);
 
-/// Archives everything below `root`, but not what `left_out` says (paths relative to it).
+/// Archives everything below `root`, but not what `left_out` says (paths relative to it), for these recipients alone, if there are any.
 pub(in crate::backup) fn pack(
     root: &Path,
     left_out: impl Fn(&Path) -> bool,
-    to: &mut File,
+    to: impl Write,
     settings: &ArchiveSettings,
+    recipients: &[Recipient],
     interrupt: &Interrupt,
     progress: &mut Progress<'_>,
 ) -> Result<Packed> {
     let result = (|| {
-        let mut encoder = zstd::Encoder::new(Hashing::new(Target(to)), settings.level).context("starting zstd")?;
+        let sealing = seal(Hashing::new(Target(to)), recipients).context("beginning the archive")?;
+        let mut encoder = zstd::Encoder::new(sealing, settings.level).context("starting zstd")?;
         encoder.include_checksum(true).context("starting zstd")?;
         let threads = settings
             .threads
@@ -87,7 +90,8 @@ pub(in crate::backup) fn pack(
         };
         packer.directory(root, Path::new(""), &left_out)?;
         let encoder = packer.builder.into_inner().context("ending the archive")?;
-        let (_, digests) = encoder.finish().context("ending the archive")?.finish();
+        let sealing = encoder.finish().context("ending the archive")?;
+        let (_, digests) = sealing.finish().context("ending the archive")?.finish();
         Ok(Packed {
             digests,
             files: packer.files,
@@ -105,7 +109,7 @@ pub(in crate::backup) fn pack(
 }
 
 struct Packer<'a, W: Write> {
-    builder: Builder<zstd::Encoder<'static, Hashing<W>>>,
+    builder: Builder<zstd::Encoder<'static, Sealing<Hashing<W>>>>,
     files: Vec<Entry>,
     bytes: u64,
     left_out: Vec<String>,

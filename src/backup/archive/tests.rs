@@ -6,9 +6,9 @@ use std::{
     path::Path,
 };
 
-use super::{Owner, pack, unpack};
+use super::{Owner, pack, unpack::unpack};
 use crate::{
-    backup::{config::ArchiveSettings, files::List, interrupt::Interrupt},
+    backup::{Recipient, config::ArchiveSettings, files::List, interrupt::Interrupt, made_up},
     system::programs::Program,
 };
 
@@ -33,6 +33,10 @@ fn tree(root: &Path) {
 }
 
 fn packed(root: &Path, to: &Path) -> super::Packed {
+    packed_for(root, to, &[])
+}
+
+fn packed_for(root: &Path, to: &Path, recipients: &[Recipient]) -> super::Packed {
     let mut file = File::create(to).unwrap();
     let settings = ArchiveSettings {
         level: 1,
@@ -44,10 +48,39 @@ fn packed(root: &Path, to: &Path) -> super::Packed {
         left_out,
         &mut file,
         &settings,
+        recipients,
         &Interrupt::default(),
         &mut |_, _, _| Ok(()),
     )
     .unwrap()
+}
+
+/// Those who know the format, and not glrl, get at it.
+#[test]
+fn age_decrypts_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let (root, archive, opened) = (
+        directory.path().join("root"),
+        directory.path().join("archive"),
+        directory.path().join("opened"),
+    );
+    tree(&root);
+    let (key, other) = (
+        made_up::key(directory.path(), "key"),
+        made_up::key(directory.path(), "other"),
+    );
+    let recipients = [key.recipients.clone(), other.recipients].concat();
+    let sealed = packed_for(&root, &archive, &recipients);
+    assert_eq!(sealed.digests.bytes, fs::metadata(&archive).unwrap().len());
+    Program::new("age")
+        .args(["-d", "-i"])
+        .args([&**key.identity_file.as_ref().unwrap()])
+        .args(["-o"])
+        .args([&opened, &archive])
+        .stdout()
+        .unwrap();
+    packed(&root, &archive);
+    assert!(same(&opened, &archive));
 }
 
 fn list(packed: &super::Packed) -> List {

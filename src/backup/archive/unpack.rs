@@ -4,9 +4,9 @@
 
 use std::{
     collections::BTreeSet,
-    fs::{self, File},
+    fs::{self, File, Permissions},
     io::{self, Read, Seek, SeekFrom, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Component, Path, PathBuf},
 };
 
@@ -29,6 +29,18 @@ pub(in crate::backup) struct Found {
     pub(in crate::backup) intact: u64,
     /// What is wrong, one sentence each; empty if nothing is.
     pub(in crate::backup) wrong: Vec<String>,
+    /// The mode that the volume's root directory had.
+    pub(in crate::backup) root_mode: Option<u32>,
+}
+
+impl Found {
+    /// Of an archive that cannot be read at all.
+    pub(super) fn nothing(why: String) -> Self {
+        Self {
+            wrong: vec![why],
+            ..Self::default()
+        }
+    }
 }
 
 /// What is told after each chunk: files, their bytes. An error from it ends the unpacking.
@@ -60,6 +72,7 @@ pub(in crate::backup) fn unpack(
         mount_point,
         seen: BTreeSet::new(),
         directories: BTreeSet::from([PathBuf::new()]),
+        root_mode: None,
         links: Vec::new(),
         buffer: vec![0; CHUNK],
         bytes: 0,
@@ -84,6 +97,7 @@ pub(in crate::backup) fn unpack(
             Err(Bad::Here(error)) => return Err(error.into()),
         }
     }
+    found.root_mode = unpacker.root_mode;
     if !ended {
         let missing: Vec<&str> = list
             .keys()
@@ -109,6 +123,7 @@ struct Unpacker<'a> {
     mount_point: &'a Path,
     seen: BTreeSet<String>,
     directories: BTreeSet<PathBuf>,
+    root_mode: Option<u32>,
     links: Vec<(PathBuf, PathBuf)>,
     buffer: Vec<u8>,
     bytes: u64,
@@ -144,7 +159,7 @@ impl Unpacker<'_> {
             return end(format!("the archive names {shown} below what is no directory"));
         }
         match kind {
-            EntryType::Directory => Ok(self.directory(&path).map(|()| 0)),
+            EntryType::Directory => Ok(self.directory(&path, mode).map(|()| 0)),
             EntryType::Regular | EntryType::GNUSparse => self.file(entry, &path),
             EntryType::Symlink => {
                 let target = entry.link_name().ok().flatten().unwrap_or_default().into_owned();
@@ -163,13 +178,17 @@ impl Unpacker<'_> {
         }
     }
 
-    fn directory(&mut self, path: &Path) -> Result<(), Bad> {
+    fn directory(&mut self, path: &Path, mode: u32) -> Result<(), Bad> {
         let parent = path.parent().unwrap_or(Path::new(""));
         if !self.directories.contains(parent) {
             return Err(Bad::End(format!(
                 "the archive names {} below what is no directory",
                 path.display()
             )));
+        }
+        let mode = mode & 0o777 | 0o700;
+        if path.as_os_str().is_empty() {
+            self.root_mode = Some(mode);
         }
         if !self.directories.insert(path.to_owned()) {
             return Ok(());
@@ -180,11 +199,13 @@ impl Unpacker<'_> {
             .mode(0o700)
             .create(&at)
             .and_then(|()| std::os::unix::fs::lchown(&at, Some(owner.uid), Some(owner.gid)))
+            .and_then(|()| fs::set_permissions(&at, Permissions::from_mode(mode)))
             .map_err(|error| here(&at, error))
     }
 
     fn file(&mut self, entry: &mut tar::Entry<'_, impl Read>, path: &Path) -> Result<Result<u64, Bad>> {
         let shown = path.display().to_string();
+        let mode = entry.header().mode().unwrap_or_default() & 0o777 | 0o600;
         let end = |what: String| Ok(Err(Bad::End(what)));
         let Some(expected) = self.list.get(&shown) else {
             return end(format!("the archive holds {shown}, which the list of files does not"));
@@ -222,7 +243,7 @@ impl Unpacker<'_> {
             (self.progress)(self.seen.len() as u64, self.bytes)?;
         }
         if let Some(output) = output
-            && let Err(error) = output.finish(expected.size)
+            && let Err(error) = output.finish(expected.size, mode)
         {
             return Ok(Err(error));
         }
@@ -280,8 +301,11 @@ impl Output {
         written.map_err(|error| here(&self.path, error))
     }
 
-    fn finish(self, size: u64) -> Result<(), Bad> {
-        self.file.set_len(size).map_err(|error| here(&self.path, error))
+    fn finish(self, size: u64, mode: u32) -> Result<(), Bad> {
+        self.file
+            .set_len(size)
+            .and_then(|()| self.file.set_permissions(Permissions::from_mode(mode)))
+            .map_err(|error| here(&self.path, error))
     }
 }
 

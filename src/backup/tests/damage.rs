@@ -9,8 +9,20 @@ use std::{
     time::Duration,
 };
 
-use super::support::{Behaviour, Server, names};
+use super::support::{Behaviour, Programs, Server, names, on_both_flavours};
 use crate::backup::{BackupId, Interrupt, Outcome, Settings, Verdict, Word, hash::Hashing, manifest::Manifest, verify};
+
+on_both_flavours!(
+    a_changed_archive_is_corrupt,
+    the_newest_backup_counts_even_if_an_older_one_is_good,
+    an_old_backup_is_stale,
+    a_page_that_was_broken_before_the_archive_was_made_is_corrupt,
+    a_page_of_a_blob_that_no_index_leads_to_is_corrupt,
+    a_damaged_myisam_table_is_corrupt,
+    data_of_another_moment_than_the_lock_is_corrupt,
+    what_cannot_be_verified_here_is_not_called_good,
+    an_archive_without_its_files_is_corrupt,
+);
 
 /// A server with one backup.
 struct Backed {
@@ -20,8 +32,8 @@ struct Backed {
 }
 
 impl Backed {
-    fn new(behaviour: &Behaviour) -> Self {
-        let mut server = Server::start();
+    fn new(on: &Programs, behaviour: &Behaviour) -> Self {
+        let mut server = Server::start(on);
         server.fill();
         // Pages are damaged in the files: they must be there, not in the redo log alone.
         server.restart();
@@ -63,10 +75,8 @@ impl Backed {
     }
 }
 
-#[test]
-#[ignore = "starts a real server as root"]
-fn a_changed_archive_is_corrupt() {
-    let backed = Backed::new(&Behaviour::default());
+fn a_changed_archive_is_corrupt(on: &Programs) {
+    let backed = Backed::new(on, &Behaviour::default());
     assert_eq!(backed.verify().verdict, Word::Ok);
     let archive = backed.path(".tar.zst");
     let good = fs::read(&archive).unwrap();
@@ -90,10 +100,8 @@ fn a_changed_archive_is_corrupt() {
     backed.expect(Word::Corrupt, "manifest", "reading");
 }
 
-#[test]
-#[ignore = "starts a real server as root"]
-fn the_newest_backup_counts_even_if_an_older_one_is_good() {
-    let backed = Backed::new(&Behaviour::default());
+fn the_newest_backup_counts_even_if_an_older_one_is_good(on: &Programs) {
+    let backed = Backed::new(on, &Behaviour::default());
     std::thread::sleep(Duration::from_millis(1100));
     let newer = backed
         .server
@@ -106,10 +114,8 @@ fn the_newest_backup_counts_even_if_an_older_one_is_good() {
     assert_eq!(older.verdict, Word::Ok, "{older:#?}");
 }
 
-#[test]
-#[ignore = "starts a real server as root"]
-fn an_old_backup_is_stale() {
-    let mut backed = Backed::new(&Behaviour::default());
+fn an_old_backup_is_stale(on: &Programs) {
+    let mut backed = Backed::new(on, &Behaviour::default());
     backed.change_manifest(|manifest| manifest.started -= jiff::SignedDuration::from_hours(27));
     backed.expect(Word::Stale, "fresh", "27 h old");
     assert_eq!(backed.verify().exit_code(), 15);
@@ -118,19 +124,20 @@ fn an_old_backup_is_stale() {
     assert_eq!((none.verdict, none.id.is_none()), (Word::Stale, true), "{none:#?}");
 }
 
-#[test]
-#[ignore = "starts a real server as root"]
-fn a_page_that_was_broken_before_the_archive_was_made_is_corrupt() {
+fn a_page_that_was_broken_before_the_archive_was_made_is_corrupt(on: &Programs) {
     // The snapshot's copy of a table is damaged in its middle, as a disk does it; all hashes are right.
-    let backed = Backed::new(&Behaviour {
-        opened: Arc::new(|snapshot| {
-            let table = File::options().write(true).open(snapshot.join("shop/t.ibd")).unwrap();
-            let length = table.metadata().unwrap().len();
-            let page = length / (16 << 10) / 2;
-            table.write_all_at(&[0xa5; 3000], page * (16 << 10) + 5000).unwrap();
-        }),
-        ..Behaviour::default()
-    });
+    let backed = Backed::new(
+        on,
+        &Behaviour {
+            opened: Arc::new(|snapshot| {
+                let table = File::options().write(true).open(snapshot.join("shop/t.ibd")).unwrap();
+                let length = table.metadata().unwrap().len();
+                let page = length / (16 << 10) / 2;
+                table.write_all_at(&[0xa5; 3000], page * (16 << 10) + 5000).unwrap();
+            }),
+            ..Behaviour::default()
+        },
+    );
     let verdict = backed.verify();
     assert_eq!(verdict.verdict, Word::Corrupt, "{verdict:#?}");
     let named = verdict
@@ -148,23 +155,24 @@ fn a_page_that_was_broken_before_the_archive_was_made_is_corrupt() {
     );
 }
 
-#[test]
-#[ignore = "starts a real server as root"]
-fn a_page_of_a_blob_that_no_index_leads_to_is_corrupt() {
-    let backed = Backed::new(&Behaviour {
-        opened: Arc::new(|snapshot| {
-            let path = snapshot.join("shop/blobs.ibd");
-            let bytes = fs::read(&path).unwrap();
-            let table = File::options().write(true).open(&path).unwrap();
-            // The last page that is full of the blob.
-            let page = bytes
-                .chunks(16 << 10)
-                .rposition(|page| page[1000..9000].iter().all(|byte| *byte == b'y'))
-                .unwrap();
-            table.write_all_at(b"n", page as u64 * (16 << 10) + 5000).unwrap();
-        }),
-        ..Behaviour::default()
-    });
+fn a_page_of_a_blob_that_no_index_leads_to_is_corrupt(on: &Programs) {
+    let backed = Backed::new(
+        on,
+        &Behaviour {
+            opened: Arc::new(|snapshot| {
+                let path = snapshot.join("shop/blobs.ibd");
+                let bytes = fs::read(&path).unwrap();
+                let table = File::options().write(true).open(&path).unwrap();
+                // The last page that is full of the blob.
+                let page = bytes
+                    .chunks(16 << 10)
+                    .rposition(|page| page[1000..9000].iter().all(|byte| *byte == b'y'))
+                    .unwrap();
+                table.write_all_at(b"n", page as u64 * (16 << 10) + 5000).unwrap();
+            }),
+            ..Behaviour::default()
+        },
+    );
     let verdict = backed.verify();
     assert_eq!(verdict.verdict, Word::Corrupt, "{verdict:#?}");
     // MariaDB answers the statement with a checksum, and complains in its log.
@@ -175,36 +183,30 @@ fn a_page_of_a_blob_that_no_index_leads_to_is_corrupt() {
     assert!(noticed, "{verdict:#?}");
 }
 
-#[test]
-#[ignore = "starts a real server as root"]
-fn a_damaged_myisam_table_is_corrupt() {
-    let backed = Backed::new(&Behaviour {
-        opened: Arc::new(|snapshot| {
-            let data = File::options().write(true).open(snapshot.join("shop/my.MYD")).unwrap();
-            data.set_len(data.metadata().unwrap().len() / 2).unwrap();
-        }),
-        ..Behaviour::default()
-    });
+fn a_damaged_myisam_table_is_corrupt(on: &Programs) {
+    let backed = Backed::new(
+        on,
+        &Behaviour {
+            opened: Arc::new(|snapshot| {
+                let data = File::options().write(true).open(snapshot.join("shop/my.MYD")).unwrap();
+                data.set_len(data.metadata().unwrap().len() / 2).unwrap();
+            }),
+            ..Behaviour::default()
+        },
+    );
     backed.expect(Word::Corrupt, "check table", "shop.my");
 }
 
-#[test]
-#[ignore = "starts a real server as root"]
-fn data_of_another_moment_than_the_lock_is_corrupt() {
-    let backed = Backed::new(&Behaviour::default());
+fn data_of_another_moment_than_the_lock_is_corrupt(on: &Programs) {
+    let backed = Backed::new(on, &Behaviour::default());
     let manifest = backed.manifest();
-    let Some(gtid) = manifest.coordinates.gtid else {
-        // MySQL without GTIDs: there is nothing to compare.
-        return;
-    };
+    let gtid = manifest.coordinates.gtid.unwrap();
     backed.change_manifest(|manifest| manifest.coordinates.gtid = Some(format!("{gtid}9")));
     backed.expect(Word::Corrupt, "gtid", "the manifest says");
 }
 
-#[test]
-#[ignore = "starts a real server as root"]
-fn what_cannot_be_verified_here_is_not_called_good() {
-    let mut backed = Backed::new(&Behaviour::default());
+fn what_cannot_be_verified_here_is_not_called_good(on: &Programs) {
+    let mut backed = Backed::new(on, &Behaviour::default());
     backed.change_manifest(|manifest| manifest.server.version.1 += 1);
     backed.expect(Word::Unverified, "server", "a server of its release series");
     backed.change_manifest(|manifest| manifest.server.version.1 -= 1);
@@ -231,10 +233,8 @@ fn replace_archive(backed: &Backed, build: impl FnOnce(&mut tar::Builder<zstd::E
     backed.change_manifest(|manifest| manifest.archive.digests = digests);
 }
 
-#[test]
-#[ignore = "starts a real server as root"]
-fn an_archive_without_its_files_is_corrupt() {
-    let backed = Backed::new(&Behaviour::default());
+fn an_archive_without_its_files_is_corrupt(on: &Programs) {
+    let backed = Backed::new(on, &Behaviour::default());
     replace_archive(&backed, |_| ());
     backed.expect(Word::Corrupt, "files", "are missing from the archive");
 }

@@ -1,12 +1,12 @@
 //! A backup under load, and its verification.
 
-use super::support::{Behaviour, Server, Writer, names};
+use super::support::{Behaviour, Programs, Server, Writer, names, on_every_server};
 use crate::backup::{Interrupt, Outcome, Word, list, verify};
 
-#[test]
-#[ignore = "starts a real server as root"]
-fn a_backup_under_load_verifies() {
-    let server = Server::start();
+on_every_server!(a_backup_under_load_verifies,);
+
+fn a_backup_under_load_verifies(on: &Programs) {
+    let server = Server::start(on);
     server.fill();
     let settings = server.settings();
     let writer = Writer::start(&server);
@@ -38,15 +38,13 @@ fn a_backup_under_load_verifies() {
         "archive",
         "files",
         "server",
+        "gtid",
         "check table",
         "rows",
         "shutdown",
         "innochecksum",
     ] {
         assert!(passed(name), "{name}: {verdict:#?}");
-    }
-    if server.mariadb {
-        assert!(passed("gtid"), "{verdict:#?}");
     }
     assert_eq!(names(&settings.verify.scratch), Vec::<String>::new());
 

@@ -14,15 +14,25 @@ use std::{
 
 use mysql::prelude::Queryable;
 
-use super::support::{Behaviour, Server, Writer, names};
+use super::support::{Behaviour, Programs, Server, Writer, names, on_both_flavours};
 use crate::{
     backup::{Interrupt, Kind, Settings, Step, error::Error},
     system::programs::Program,
 };
 
+on_both_flavours!(
+    a_signal_ends_every_phase,
+    a_panic_leaves_nothing,
+    two_runs_at_once_are_one,
+    a_snapshot_that_fills_up_is_no_backup,
+    what_cannot_be_read_fails_the_backup,
+    a_full_target_is_the_targets_fault,
+    files_outside_the_volume_are_refused,
+);
+
 /// A server that can be backed up on a machine with other work to do.
-fn server() -> (Server, Settings) {
-    let server = Server::start();
+fn server(on: &Programs) -> (Server, Settings) {
+    let server = Server::start(on);
     server.fill();
     let mut settings = server.settings();
     settings.lock.budget = Duration::from_secs(20);
@@ -39,10 +49,8 @@ fn nothing_is_left(server: &Server, settings: &Settings) {
     assert_eq!(snapshots, 0);
 }
 
-#[test]
-#[ignore = "starts a real server as root"]
-fn a_signal_ends_every_phase() {
-    let (server, settings) = server();
+fn a_signal_ends_every_phase(on: &Programs) {
+    let (server, settings) = server(on);
     let writer = Writer::start(&server);
     for phase in ["lock", "snapshot", "open", "copy", "end"] {
         let interrupt = Interrupt::default();
@@ -110,10 +118,8 @@ fn a_signal_ends_every_phase() {
     server.backup(&settings, &Behaviour::default()).unwrap();
 }
 
-#[test]
-#[ignore = "starts a real server as root"]
-fn a_panic_leaves_nothing() {
-    let (server, settings) = server();
+fn a_panic_leaves_nothing(on: &Programs) {
+    let (server, settings) = server(on);
     let writer = Writer::start(&server);
     for phase in ["snapshot", "open"] {
         let panics = |wanted| move || assert_ne!(phase, wanted, "on purpose");
@@ -134,10 +140,8 @@ fn a_panic_leaves_nothing() {
     server.backup(&settings, &Behaviour::default()).unwrap();
 }
 
-#[test]
-#[ignore = "starts a real server as root"]
-fn two_runs_at_once_are_one() {
-    let (server, settings) = server();
+fn two_runs_at_once_are_one(on: &Programs) {
+    let (server, settings) = server(on);
     let other = settings.clone();
     let began = Instant::now();
     std::thread::scope(|scope| {
@@ -159,10 +163,8 @@ fn two_runs_at_once_are_one() {
     assert!(began.elapsed() > Duration::from_secs(2));
 }
 
-#[test]
-#[ignore = "starts a real server as root"]
-fn a_snapshot_that_fills_up_is_no_backup() {
-    let (server, settings) = server();
+fn a_snapshot_that_fills_up_is_no_backup(on: &Programs) {
+    let (server, settings) = server(on);
     // Full when it is looked at for the last time, as LVM says it.
     let lost = Behaviour {
         fill: Arc::new(|| Err(Error::new(Kind::Snapshot, "the snapshot has lost contents"))),
@@ -172,10 +174,8 @@ fn a_snapshot_that_fills_up_is_no_backup() {
     nothing_is_left(&server, &settings);
 }
 
-#[test]
-#[ignore = "starts a real server as root"]
-fn what_cannot_be_read_fails_the_backup() {
-    let (server, settings) = server();
+fn what_cannot_be_read_fails_the_backup(on: &Programs) {
+    let (server, settings) = server(on);
     // A directory in the place of a file, once that has been looked at, cannot be read; as root little else cannot.
     let broken = Behaviour {
         opened: Arc::new(|snapshot| {
@@ -193,10 +193,8 @@ fn what_cannot_be_read_fails_the_backup() {
     nothing_is_left(&server, &settings);
 }
 
-#[test]
-#[ignore = "starts a real server as root"]
-fn a_full_target_is_the_targets_fault() {
-    let (server, mut settings) = server();
+fn a_full_target_is_the_targets_fault(on: &Programs) {
+    let (server, mut settings) = server(on);
     let image = server.directory.path().join("image");
     fs::File::create(&image).unwrap().set_len(1 << 20).unwrap();
     Program::new("mkfs.ext4")
@@ -223,20 +221,18 @@ fn a_full_target_is_the_targets_fault() {
     nothing_is_left(&server, &settings);
 }
 
-#[test]
-#[ignore = "starts a real server as root"]
-fn files_outside_the_volume_are_refused() {
+fn files_outside_the_volume_are_refused(on: &Programs) {
     let outside = tempfile::tempdir().unwrap();
     fs::set_permissions(outside.path(), PermissionsExt::from_mode(0o777)).unwrap();
     let log = format!("--log-bin={}/binlog", outside.path().display());
-    let server = Server::start_with(&[&log, "--server-id=7"]);
+    let server = Server::start_with(on, &[&log, "--server-id=7"]);
     let settings = server.settings();
     let error = server.backup(&settings, &Behaviour::default()).unwrap_err();
     assert_eq!((error.kind, error.kind.exit_code()), (Kind::Refused, 3), "{error:?}");
     assert!(error.to_string().contains("log_bin_basename"), "{error}");
     nothing_is_left(&server, &settings);
 
-    let (server, settings) = self::server();
+    let (server, settings) = self::server(on);
     symlink(outside.path(), server.data().join("moved")).unwrap();
     let error = server.backup(&settings, &Behaviour::default()).unwrap_err();
     assert!(error.to_string().contains("a link"), "{error}");

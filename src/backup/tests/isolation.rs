@@ -4,8 +4,13 @@ use std::{fs, os::unix::fs::MetadataExt, path::Path, time::Duration};
 
 use mysql::{Conn, OptsBuilder, Row, prelude::Queryable};
 
-use super::support::{Behaviour, Server, names};
+use super::support::{Behaviour, Programs, Server, names, on_both_flavours};
 use crate::backup::{Interrupt, Kind, Settings, Step, Word, verify};
+
+on_both_flavours!(
+    a_throw_away_server_opens_no_port_and_runs_nothing,
+    a_signal_ends_every_phase_of_a_verification,
+);
 
 /// The processes that have this directory as their working directory, as servers have their datadir.
 fn processes_in(directory: &Path) -> Vec<String> {
@@ -75,10 +80,8 @@ fn look(server: &Server, datadir: &Path) {
     }
 }
 
-#[test]
-#[ignore = "starts a real server as root"]
-fn a_throw_away_server_opens_no_port_and_runs_nothing() {
-    let server = Server::start_with(&["--log-bin=binlog", "--server-id=7", "--event-scheduler=ON"]);
+fn a_throw_away_server_opens_no_port_and_runs_nothing(on: &Programs) {
+    let server = Server::start_with(on, &["--log-bin=binlog", "--server-id=7", "--event-scheduler=ON"]);
     server.fill();
     server.execute(if server.mariadb {
         &[
@@ -106,10 +109,8 @@ fn a_throw_away_server_opens_no_port_and_runs_nothing() {
     server.execute(&["SELECT 1"]);
 }
 
-#[test]
-#[ignore = "starts a real server as root"]
-fn a_signal_ends_every_phase_of_a_verification() {
-    let server = Server::start();
+fn a_signal_ends_every_phase_of_a_verification(on: &Programs) {
+    let server = Server::start(on);
     server.fill();
     let settings = backed_up(&server);
     let datadir = settings.verify.scratch.join("test/volume");

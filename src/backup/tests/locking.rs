@@ -8,13 +8,18 @@ use std::{
 
 use mysql::prelude::Queryable;
 
-use super::support::{Behaviour, Server, Writer, names};
+use super::support::{Behaviour, Programs, Server, Writer, names, on_both_flavours};
 use crate::backup::{Kind, error::Error};
 
-#[test]
-#[ignore = "starts a real server as root"]
-fn a_statement_in_the_way_costs_the_budget_and_no_more() {
-    let server = Server::start();
+on_both_flavours!(
+    a_statement_in_the_way_costs_the_budget_and_no_more,
+    a_snapshot_that_hangs_does_not_hold_the_lock,
+    a_snapshot_that_fails_frees_the_lock_at_once,
+    a_lock_that_is_lost_fails_the_run,
+);
+
+fn a_statement_in_the_way_costs_the_budget_and_no_more(on: &Programs) {
+    let server = Server::start(on);
     server.fill();
     let mut settings = server.settings();
     settings.lock.budget = Duration::from_secs(1);
@@ -44,10 +49,8 @@ fn a_statement_in_the_way_costs_the_budget_and_no_more() {
     server.backup(&settings, &Behaviour::default()).unwrap();
 }
 
-#[test]
-#[ignore = "starts a real server as root"]
-fn a_snapshot_that_hangs_does_not_hold_the_lock() {
-    let server = Server::start();
+fn a_snapshot_that_hangs_does_not_hold_the_lock(on: &Programs) {
+    let server = Server::start(on);
     server.fill();
     let mut settings = server.settings();
     settings.lock.budget = Duration::from_secs(1);
@@ -70,10 +73,8 @@ fn a_snapshot_that_hangs_does_not_hold_the_lock() {
     writer.stop();
 }
 
-#[test]
-#[ignore = "starts a real server as root"]
-fn a_snapshot_that_fails_frees_the_lock_at_once() {
-    let server = Server::start();
+fn a_snapshot_that_fails_frees_the_lock_at_once(on: &Programs) {
+    let server = Server::start(on);
     server.fill();
     let settings = server.settings();
     let writer = Writer::start(&server);
@@ -92,16 +93,15 @@ fn a_snapshot_that_fails_frees_the_lock_at_once() {
     assert_eq!(names(&settings.target.directory), Vec::<String>::new());
 }
 
-#[test]
-#[ignore = "starts a real server as root"]
-fn a_lock_that_is_lost_fails_the_run() {
-    let server = Server::start();
+fn a_lock_that_is_lost_fails_the_run(on: &Programs) {
+    let server = Server::start(on);
     server.fill();
     let settings = server.settings();
     let killer = std::sync::Mutex::new(server.connect());
     let lost = Behaviour {
         take: Arc::new(move || {
-            // All others: the lock's connection among them.
+            // When the coordinates have been read. All others: the lock's connection among them.
+            sleep(Duration::from_millis(500));
             let mut killer = killer.lock().unwrap();
             let ids: Vec<u64> = killer
                 .query("SELECT ID FROM information_schema.PROCESSLIST WHERE ID <> CONNECTION_ID() AND USER = 'root'")

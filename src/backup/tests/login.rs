@@ -2,12 +2,12 @@
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
-use super::support::{Behaviour, Server};
+use super::support::{Behaviour, Programs, Server, on_both_flavours};
 
-#[test]
-#[ignore = "starts a real server as root"]
-fn root_logs_in_without_and_with_a_password() {
-    let server = Server::start();
+on_both_flavours!(root_logs_in_without_and_with_a_password,);
+
+fn root_logs_in_without_and_with_a_password(on: &Programs) {
+    let server = Server::start(on);
     server.fill();
     let mut settings = server.settings();
     settings.lock.budget = std::time::Duration::from_secs(20);

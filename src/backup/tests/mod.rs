@@ -1,12 +1,19 @@
-//! The programs on a real server, MariaDB's or MySQL's, whichever is installed here, on a datadir and a socket of its own. All but LVM:
-//! the volume is a directory, and its snapshot a copy of it made while the lock is held.
+//! The programs on real servers, on a datadir and a socket of their own: MariaDB of this machine, MariaDB and MySQL of other releases
+//! that `tests/servers.sh` brings (`servers.rs`). All but LVM: the volume is a directory, and its snapshot a copy of it made while the
+//! lock is held.
 //!
-//! They need root, and are left out unless asked for: `cargo test --lib backup:: -- --ignored`.
+//! They need root, and are left out unless asked for: `make database`, or `cargo test --lib backup:: -- --ignored` behind it.
 
 mod damage;
+mod encrypted;
 mod end_to_end;
 mod endings;
 mod isolation;
+mod keeping;
 mod locking;
 mod login;
+mod restore;
+mod servers;
 mod support;
+mod telling;
+mod until;

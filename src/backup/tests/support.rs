@@ -23,55 +23,51 @@ use crate::{
     backup::{
         Interrupt, Settings, Step,
         error::Result,
+        job::back_up,
         manifest::{self, Manifest},
         name::BackupId,
-        run::run_on,
         volume::{Snapshot, Volume},
     },
-    system::programs::{Program, Running, find},
+    system::programs::{Program, Running},
 };
+
+pub(super) use super::servers::{Programs, on_both_flavours, on_every_server};
 
 /// A running server on a temporary datadir.
 pub(super) struct Server {
     pub(super) directory: TempDir,
+    pub(super) programs: Programs,
     pub(super) mariadb: bool,
     options: Vec<String>,
     running: Option<Running>,
 }
 
 impl Server {
-    /// A server with a binary log, as a production one has it.
-    pub(super) fn start() -> Self {
-        Self::start_with(&["--log-bin=binlog", "--server-id=7"])
+    /// A server with a binary log and GTIDs, as a production one has it.
+    pub(super) fn start(on: &Programs) -> Self {
+        Self::start_with(on, &["--log-bin=binlog", "--server-id=7"])
     }
 
-    pub(super) fn start_with(options: &[&str]) -> Self {
+    pub(super) fn start_with(on: &Programs, options: &[&str]) -> Self {
         let directory = tempfile::Builder::new().prefix("glrl-db-").tempdir().unwrap();
         fs::set_permissions(directory.path(), PermissionsExt::from_mode(0o755)).unwrap();
         let mut server = Self {
             directory,
-            mariadb: find("mariadbd").is_ok(),
-            options: options.iter().map(|option| (*option).to_owned()).collect(),
+            mariadb: on.mariadb,
+            options: on
+                .options
+                .iter()
+                .chain(options)
+                .map(|option| (*option).to_owned())
+                .collect(),
+            programs: on.clone(),
             running: None,
         };
         // Servers clean up what they take for their own in a shared /tmp.
         let temporary = server.directory.path().join("tmp");
         fs::create_dir(&temporary).unwrap();
         fs::set_permissions(&temporary, PermissionsExt::from_mode(0o777)).unwrap();
-        let initialize = if server.mariadb {
-            Program::new("mariadb-install-db").args([
-                "--no-defaults",
-                "--skip-test-db",
-                "--auth-root-authentication-method=normal",
-            ])
-        } else {
-            Program::new("mysqld").args(["--no-defaults", "--initialize-insecure"])
-        };
-        initialize
-            .args(server.places())
-            .timeout(Duration::from_mins(5))
-            .stdout()
-            .unwrap();
+        on.initialize(&server.data());
         server.launch();
         server
     }
@@ -85,9 +81,10 @@ impl Server {
         ]
     }
 
-    fn launch(&mut self) {
+    /// Starts it on its datadir.
+    pub(super) fn launch(&mut self) {
         let log = self.data().with_file_name("tmp").join("error.log");
-        let running = Program::new(if self.mariadb { "mariadbd" } else { "mysqld" })
+        let running = Program::new(self.programs.server.to_string_lossy())
             .args(["--no-defaults", "--skip-networking"])
             .args(self.places())
             .args([
@@ -95,7 +92,6 @@ impl Server {
                 format!("--pid-file={}", self.data().join("pid").display()),
                 format!("--log-error={}", log.display()),
             ])
-            .args(if self.mariadb { None } else { Some("--mysqlx=OFF") })
             .args(&self.options)
             .start()
             .unwrap();
@@ -109,12 +105,66 @@ impl Server {
         self.running = Some(running);
     }
 
-    /// Shuts it down, so that everything is in its files, and starts it again.
-    pub(super) fn restart(&mut self) {
+    /// Shuts it down, so that everything is in its files.
+    pub(super) fn stop(&mut self) {
         let running = self.running.take().unwrap();
         running.signal(Signal::SIGTERM);
         assert!(running.wait(Duration::from_mins(1)).unwrap().is_some());
+    }
+
+    /// Shuts it down and starts it again.
+    pub(super) fn restart(&mut self) {
+        self.stop();
         self.launch();
+    }
+
+    /// Empties its datadir, as a new volume is.
+    pub(super) fn clear(&self) {
+        for name in names(&self.data()) {
+            let path = self.data().join(name);
+            if path.is_dir() {
+                fs::remove_dir_all(path).unwrap();
+            } else {
+                fs::remove_file(path).unwrap();
+            }
+        }
+    }
+
+    /// Another server with the same options, on a datadir that was restored.
+    pub(super) fn start_copy(&self, datadir: &Path) -> Self {
+        let directory = tempfile::Builder::new().prefix("glrl-db-").tempdir().unwrap();
+        fs::set_permissions(directory.path(), PermissionsExt::from_mode(0o755)).unwrap();
+        fs::create_dir(directory.path().join("tmp")).unwrap();
+        fs::set_permissions(directory.path().join("tmp"), PermissionsExt::from_mode(0o777)).unwrap();
+        std::os::unix::fs::symlink(datadir, directory.path().join("data")).unwrap();
+        let mut server = Self {
+            directory,
+            programs: self.programs.clone(),
+            mariadb: self.mariadb,
+            options: self.options.clone(),
+            running: None,
+        };
+        server.launch();
+        server
+    }
+
+    /// How many rows a table has.
+    pub(super) fn count(&self, table: &str) -> u64 {
+        let sql = format!("SELECT COUNT(*) FROM {table}");
+        self.connect().query_first(sql).unwrap().unwrap()
+    }
+
+    /// Where its binary log stands.
+    pub(super) fn gtid(&self) -> Option<String> {
+        let name = if self.mariadb {
+            "gtid_binlog_pos"
+        } else {
+            "gtid_executed"
+        };
+        let value: Option<String> = self.connect().query_first(format!("SELECT @@GLOBAL.{name}")).unwrap();
+        value
+            .map(|text| text.split_whitespace().collect())
+            .filter(|text: &String| !text.is_empty())
     }
 
     pub(super) fn data(&self) -> PathBuf {
@@ -182,6 +232,7 @@ impl Server {
         // As on a node: below what is root's alone.
         fs::set_permissions(&*settings.state_directory, PermissionsExt::from_mode(0o700)).unwrap();
         settings.verify.scratch = path("state/scratch");
+        settings.verify.server = Some(self.programs.server.to_str().unwrap().parse().unwrap());
         settings.verify.memory = crate::value::Size::mib(64);
         settings
     }
@@ -204,7 +255,7 @@ impl Server {
                 behaviour: behaviour.clone(),
             }) as Box<dyn Volume>)
         };
-        run_on(settings, &volume, interrupt, report)
+        back_up(settings, &volume, interrupt, report)
     }
 }
 

@@ -4,43 +4,46 @@
 //! says where it ran. Nothing of the running server is touched: see `scratch_server`.
 
 mod scratch;
-mod scratch_server;
+pub(super) mod scratch_server;
 mod tables;
 mod verdict;
 
 use std::{
     fs::{self, File},
-    io::{self, Read},
+    io,
     path::Path,
     time::Instant,
 };
 
 use anyhow::Context;
-use nix::errno::Errno;
 
 pub use verdict::{Check, Outcome, Verdict, Word};
 
-use self::{scratch::Scratch, scratch_server::ScratchServer};
+use self::{
+    scratch::Scratch,
+    scratch_server::{Place, ScratchServer},
+};
 use super::{
     alone::alone,
-    archive::unpack,
+    archive,
     config::Settings,
+    encryption::Key,
     error::{Error, Kind, OfKind, Result},
     files,
-    hash::{Digests, Hashing},
+    hash::Digests,
     interrupt::Interrupt,
     list,
     manifest::Manifest,
     name::BackupId,
     server::{Flavour, scalar},
     step::{Report, Step},
-    target::{ARCHIVE, FILES, MANIFEST, VERDICT, path_of},
+    verdicts,
 };
-use crate::system::{clock, state::StateDir};
+use crate::system::clock;
 
 /// Verifies a backup, the newest of this instance unless one is named. What is wrong with it, and what kept the program from finding out,
 /// is in the verdict; an error is a signal, or another verification under way.
-pub fn verify(
+pub(super) fn verify(
     settings: &Settings,
     id: Option<&BackupId>,
     interrupt: &Interrupt,
@@ -62,39 +65,10 @@ pub fn verify(
     }
     let mut verdict = inquest.verdict;
     verdict.took = began.elapsed();
-    if let Some(message) = keep(settings, &verdict)? {
+    for message in verdicts::keep(settings, &verdict)? {
         report(Step::Warning { message });
     }
     Ok(verdict)
-}
-
-/// Writes the verdict to this node's state, and beside the manifest where that can be written. A good verdict stays when a later
-/// verification could not be made.
-fn keep(settings: &Settings, verdict: &Verdict) -> Result<Option<String>> {
-    let Some(id) = &verdict.id else { return Ok(None) };
-    let earlier = list::verdict(settings, id).map(|verdict| verdict.verdict);
-    if verdict.verdict == Word::Unverified && earlier == Some(Word::Ok) {
-        return Ok(None);
-    }
-    let text = serde_json::to_vec_pretty(verdict).context("writing the verdict")?;
-    StateDir::open(&Verdict::directory(settings))?.write(&format!("{id}{MANIFEST}"), &text)?;
-    let beside =
-        StateDir::open(&settings.target.directory).and_then(|target| target.write(&format!("{id}{VERDICT}"), &text));
-    Ok(match beside {
-        Ok(()) => None,
-        Err(error) if is_read_only(&error) => None,
-        Err(error) => Some(format!("the verdict is kept on this node only: {error:#}")),
-    })
-}
-
-fn is_read_only(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| {
-        let errno = cause.downcast_ref::<Errno>().copied().or_else(|| {
-            let number = cause.downcast_ref::<io::Error>()?.raw_os_error()?;
-            Some(Errno::from_raw(number))
-        });
-        matches!(errno, Some(Errno::EROFS | Errno::EACCES | Errno::EPERM))
-    })
 }
 
 struct Inquest<'a> {
@@ -137,16 +111,25 @@ impl Inquest<'_> {
                 return Ok(());
             }
         };
+        self.verdict.archive = Some(manifest.archive.digests.blake3.clone());
+        self.verdict.on_database_node = self.verdict.host == manifest.host;
         self.add(Check::ok(
             "manifest",
             format!("{} on {}", manifest.server, manifest.host),
         ));
         self.fresh(&manifest, newest.as_ref() == Some(&id));
-        let Some(list) = self.file_list(&manifest) else {
+        let key = match self.settings.encryption.key(manifest.encryption.as_ref()) {
+            Ok(key) => key,
+            Err(why) => {
+                self.add(Check::failed("key", Word::Unverified, format!("{why:#}")));
+                return self.without_key(&manifest);
+            }
+        };
+        let Some(list) = self.file_list(files::load(directory, &manifest, key.as_ref())) else {
             return Ok(());
         };
         let scratch = self.scratch(&manifest);
-        if !self.archive(&manifest, &list, scratch.as_ref())? {
+        if !self.archive(&manifest, key.as_ref(), &list, scratch.as_ref())? {
             return Ok(());
         }
         self.binlog(&manifest, &list);
@@ -177,19 +160,22 @@ impl Inquest<'_> {
         });
     }
 
-    fn file_list(&mut self, manifest: &Manifest) -> Option<files::List> {
-        let path = path_of(&self.settings.target.directory, &manifest.id, FILES);
-        let read = (|| {
-            let doing = || format!("reading {}", path.display());
-            let bytes = fs::read(&path).with_context(doing)?;
-            let mut hashing = Hashing::new(bytes.as_slice());
-            io::copy(&mut hashing, &mut io::sink()).with_context(doing)?;
-            let digests = hashing.finish().1;
-            differs(&digests, &manifest.files.list)
-                .map_or(Ok(()), |how| Err(anyhow::Error::msg(how)).with_context(doing))?;
-            files::read(bytes.as_slice(), manifest.files.count)
-        })();
-        match read {
+    /// What can be known of an encrypted backup without its key: whether it is what was written.
+    fn without_key(&mut self, manifest: &Manifest) -> Result<()> {
+        let list = files::bytes(&self.settings.target.directory, manifest);
+        self.add(match list {
+            Ok(_) => Check::ok("list of files", "encrypted, hashes match"),
+            Err(error) => Check::failed("list of files", Word::Corrupt, format!("{error:#}")),
+        });
+        if let Some(file) = self.open(manifest)? {
+            let digests = archive::hash(file, self.interrupt)?;
+            self.hashes(manifest, &digests);
+        }
+        Ok(())
+    }
+
+    fn file_list(&mut self, list: anyhow::Result<files::List>) -> Option<files::List> {
+        match list {
             Ok(list) => {
                 self.add(Check::ok("list of files", format!("{} files", list.len())));
                 Some(list)
@@ -213,71 +199,58 @@ impl Inquest<'_> {
         }
     }
 
-    /// Reads the archive once: its own hashes, and those of every file in it, are checked on the way.
-    fn archive(&mut self, manifest: &Manifest, list: &files::List, scratch: Option<&Scratch>) -> Result<bool> {
-        let path = path_of(&self.settings.target.directory, &manifest.id, ARCHIVE);
-        let file = match File::open(&path) {
-            Ok(file) => file,
+    /// The archive; `None` where it is missing.
+    fn open(&mut self, manifest: &Manifest) -> Result<Option<File>> {
+        let path = manifest.archive_in(&self.settings.target.directory);
+        match File::open(&path) {
+            Ok(file) => Ok(Some(file)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.add(Check::failed(
                     "archive",
                     Word::Corrupt,
                     format!("{} is missing", path.display()),
                 ));
-                return Ok(false);
+                Ok(None)
             }
-            Err(error) => {
-                return Err(error)
-                    .with_context(|| format!("opening {}", path.display()))
-                    .of_kind(Kind::Target);
-            }
-        };
-        let mut raw = Hashing::new(io::BufReader::with_capacity(1 << 20, file));
-        let found = {
-            let decoder = zstd::Decoder::new(&mut raw).context("starting zstd")?;
-            let mut told = Instant::now();
-            let (interrupt, report) = (self.interrupt, &mut *self.report);
-            let mut progress = |files, bytes| {
-                interrupt.check()?;
-                if told.elapsed().as_millis() > 500 {
-                    told = Instant::now();
-                    report(Step::Copying {
-                        files,
-                        bytes,
-                        total: Some(manifest.files.bytes),
-                        archived: 0,
-                    });
-                }
-                Ok(())
-            };
-            unpack(
-                decoder,
-                list,
-                scratch.map(Scratch::destination),
-                &manifest.volume.mount_point,
-                &mut progress,
-            )?
-        };
-        // To the end, whatever was found: the hash says whether the archive has changed, the rest says where.
-        let mut buffer = vec![0; 1 << 20];
-        loop {
-            self.interrupt.check()?;
-            if raw
-                .read(&mut buffer)
-                .context("reading the archive")
-                .of_kind(Kind::Target)?
-                == 0
-            {
-                break;
-            }
+            Err(error) => Err(error)
+                .with_context(|| format!("opening {}", path.display()))
+                .of_kind(Kind::Target),
         }
-        let digests = raw.finish().1;
-        let changed = differs(&digests, &manifest.archive.digests);
-        let intact = changed.is_none() && found.wrong.is_empty();
+    }
+
+    /// Whether the archive is the one that was written.
+    fn hashes(&mut self, manifest: &Manifest, found: &Digests) -> bool {
+        let changed = found.differs(&manifest.archive.digests);
+        let intact = changed.is_none();
         self.add(match changed {
-            None => Check::ok("archive", format!("{} MiB, hashes match", digests.bytes >> 20)),
+            None => Check::ok("archive", format!("{} MiB, hashes match", found.bytes >> 20)),
             Some(how) => Check::failed("archive", Word::Corrupt, how),
         });
+        intact
+    }
+
+    /// Reads the archive once: its own hashes, and those of every file in it, are checked on the way.
+    fn archive(
+        &mut self,
+        manifest: &Manifest,
+        key: Option<&Key>,
+        list: &files::List,
+        scratch: Option<&Scratch>,
+    ) -> Result<bool> {
+        let Some(file) = self.open(manifest)? else {
+            return Ok(false);
+        };
+        let into = scratch.map(Scratch::destination);
+        let (digests, found) = archive::read(
+            (file, key),
+            manifest.files.bytes,
+            &manifest.volume.mount_point,
+            list,
+            into,
+            self.interrupt,
+            self.report,
+        )?;
+        let intact = self.hashes(manifest, &digests) && found.wrong.is_empty();
         self.add(if found.wrong.is_empty() {
             Check::ok(
                 "files",
@@ -347,8 +320,16 @@ impl Inquest<'_> {
             }
         };
         let began = Instant::now();
+        let (volume, owner) = scratch.destination();
+        let place = Place {
+            volume: volume.to_owned(),
+            datadir: scratch.datadir().to_owned(),
+            owner,
+        };
+        // Two servers with one identity must never meet; MySQL makes a new one.
+        let _ = fs::remove_file(place.datadir.join("auto.cnf"));
         let (server, mut session) =
-            match ScratchServer::start(&program, &self.settings.verify, manifest, scratch, self.interrupt)? {
+            match ScratchServer::start(&program, &self.settings.verify, manifest, &place, &[], self.interrupt)? {
                 Ok(started) => started,
                 Err(refused) => {
                     self.add(Check::failed("server", refused.word, refused.why));
@@ -414,20 +395,4 @@ impl Inquest<'_> {
         });
         Ok(())
     }
-}
-
-/// How two digests differ, if they do.
-fn differs(found: &Digests, expected: &Digests) -> Option<String> {
-    if found.bytes != expected.bytes {
-        return Some(format!(
-            "it has {} bytes, the manifest says {}",
-            found.bytes, expected.bytes
-        ));
-    }
-    (found != expected).then(|| {
-        format!(
-            "its contents have changed: BLAKE3 {}, the manifest says {}",
-            found.blake3, expected.blake3
-        )
-    })
 }

@@ -23,9 +23,10 @@ use nix::{
     sys::signal::Signal,
 };
 
-use super::{scratch::Scratch, tables::needs_what_is_not_here, verdict::Word};
+use super::{tables::needs_what_is_not_here, verdict::Word};
 use crate::{
     backup::{
+        archive::Owner,
         config::VerifySettings,
         error::Result,
         interrupt::Interrupt,
@@ -41,13 +42,35 @@ const PID: &str = "glrl-verify.pid";
 const LOG: &str = "glrl-verify.log";
 
 /// Why there is no server.
-pub(super) struct Refused {
-    pub(super) word: Word,
-    pub(super) why: String,
+pub(in crate::backup) struct Refused {
+    pub(in crate::backup) word: Word,
+    pub(in crate::backup) why: String,
+}
+
+/// Where a server finds the data: the volume's root directory, the datadir in it, and whom both belong to.
+#[derive(Debug)]
+pub(in crate::backup) struct Place {
+    pub(in crate::backup) volume: PathBuf,
+    pub(in crate::backup) datadir: PathBuf,
+    pub(in crate::backup) owner: Owner,
+}
+
+impl Place {
+    /// The socket of a server that runs here.
+    pub(in crate::backup) fn socket(&self) -> PathBuf {
+        self.datadir.join(SOCKET)
+    }
+
+    /// Removes what a server that has run here has left and no server needs.
+    pub(in crate::backup) fn tidy(&self) {
+        for name in [SOCKET, PID, LOG] {
+            let _ = fs::remove_file(self.datadir.join(name));
+        }
+    }
 }
 
 /// The server, until it is stopped. Dropping it kills it.
-pub(super) struct ScratchServer {
+pub(in crate::backup) struct ScratchServer {
     running: Running,
     log: PathBuf,
     /// Mount points that were missing here, to be removed.
@@ -56,7 +79,7 @@ pub(super) struct ScratchServer {
 
 /// The program to start: of the flavour, of the release series, and not older than the server that was backed up. Others may refuse the
 /// data, or change it first, and neither says anything about the backup.
-pub(super) fn find(settings: &VerifySettings, wanted: &Server) -> Anyhow<PathBuf> {
+pub(in crate::backup) fn find(settings: &VerifySettings, wanted: &Server) -> Anyhow<PathBuf> {
     let names: &[&str] = match (&settings.server, wanted.flavour) {
         (Some(path), _) => &[path.as_str()],
         (None, Flavour::MariaDb) => &["mariadbd", "mysqld"],
@@ -88,12 +111,13 @@ pub(super) fn find(settings: &VerifySettings, wanted: &Server) -> Anyhow<PathBuf
 }
 
 impl ScratchServer {
-    /// Starts the server and waits until it has recovered and answers.
-    pub(super) fn start(
+    /// Starts the server and waits until it has recovered and answers. `more` are options beside those that the manifest asks for.
+    pub(in crate::backup) fn start(
         program: &Path,
         settings: &VerifySettings,
         manifest: &Manifest,
-        scratch: &Scratch,
+        at: &Place,
+        more: &[String],
         interrupt: &Interrupt,
     ) -> Result<Result<(Self, Session), Refused>> {
         let unverified = |why: String| {
@@ -110,16 +134,14 @@ impl ScratchServer {
             Ok(arguments) => arguments,
             Err(error) => return unverified(format!("{error:#}")),
         };
-        // Two servers with one identity must never meet; MySQL makes a new one.
-        let _ = fs::remove_file(scratch.datadir().join("auto.cnf"));
         let made = make_place(place)?;
-        let (volume, owner) = scratch.destination();
         let command = Program::new("setpriv")
-            .args([format!("--reuid={}", owner.uid), format!("--regid={}", owner.gid)])
+            .args([format!("--reuid={}", at.owner.uid), format!("--regid={}", at.owner.gid)])
             .args(["--clear-groups", "--no-new-privs", "--inh-caps=-all", "--"])
             .args([program])
-            .args(arguments);
-        let running = match isolated(volume, place, || command.start()) {
+            .args(arguments)
+            .args(more);
+        let running = match isolated(&at.volume, place, || command.start()) {
             Ok(running) => running,
             Err(error) => {
                 remove_place(&made);
@@ -128,10 +150,10 @@ impl ScratchServer {
         };
         let server = Self {
             running,
-            log: scratch.datadir().join(LOG),
+            log: at.datadir.join(LOG),
             made,
         };
-        let socket = scratch.datadir().join(SOCKET);
+        let socket = at.socket();
         let deadline = Instant::now() + settings.start_timeout;
         loop {
             interrupt.check()?;
@@ -152,7 +174,7 @@ impl ScratchServer {
     }
 
     /// Shuts the server down and waits. Returns what was wrong with that.
-    pub(super) fn stop(&self, interrupt: &Interrupt) -> Result<Option<String>> {
+    pub(in crate::backup) fn stop(&self, interrupt: &Interrupt) -> Result<Option<String>> {
         const LONGEST: Duration = Duration::from_mins(15);
         self.running.signal(Signal::SIGTERM);
         let deadline = Instant::now() + LONGEST;
@@ -167,7 +189,7 @@ impl ScratchServer {
 
     /// What the server wrote into its log about damage to the data. A statement may succeed all the same: MariaDB reads a column whose
     /// pages are broken as a shorter one (seen with 10.11).
-    pub(super) fn complaints(&self) -> Vec<String> {
+    pub(in crate::backup) fn complaints(&self) -> Vec<String> {
         const WORDS: [&str; 4] = ["corrupt", "checksum", "failed read", "cannot read"];
         let log = fs::read(&self.log).unwrap_or_default();
         String::from_utf8_lossy(&log)
@@ -215,7 +237,11 @@ impl Drop for ScratchServer {
 
 /// Starts something in namespaces of its own, with `volume` mounted at `place`, and no network. A namespace belongs to a thread, and is
 /// handed down to what it starts.
-fn isolated<T: Send>(volume: &Path, place: &Path, start: impl FnOnce() -> Anyhow<T> + Send) -> Anyhow<T> {
+pub(in crate::backup) fn isolated<T: Send>(
+    volume: &Path,
+    place: &Path,
+    start: impl FnOnce() -> Anyhow<T> + Send,
+) -> Anyhow<T> {
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
             unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWNET).context("making namespaces")?;
@@ -234,7 +260,7 @@ fn isolated<T: Send>(volume: &Path, place: &Path, start: impl FnOnce() -> Anyhow
 
 /// Whether data may stand at this place for the server. The manifest says where, and a manifest may be hostile: the places of programs,
 /// libraries and devices are not for data.
-fn may_be_covered(place: &Path) -> Anyhow<()> {
+pub(in crate::backup) fn may_be_covered(place: &Path) -> Anyhow<()> {
     const NEVER: [&str; 12] = [
         "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/dev", "/proc", "/sys", "/boot", "/root",
     ];
@@ -299,12 +325,16 @@ fn arguments(settings: &VerifySettings, manifest: &Manifest) -> Anyhow<Vec<Strin
         "--event-scheduler=OFF".to_owned(),
         "--performance-schema=OFF".to_owned(),
     ];
-    match server.flavour {
-        Flavour::MySql if server.version >= Version(8, 0, 26) => {
-            arguments.extend(["--mysqlx=OFF".to_owned(), "--skip-replica-start".to_owned()]);
+    arguments.push(
+        match server.flavour {
+            Flavour::MySql if server.version >= Version(8, 0, 26) => "--skip-replica-start",
+            Flavour::MySql | Flavour::MariaDb => "--skip-slave-start",
         }
-        Flavour::MySql => arguments.extend(["--mysqlx=OFF".to_owned(), "--skip-slave-start".to_owned()]),
-        Flavour::MariaDb => arguments.push("--skip-slave-start".to_owned()),
+        .to_owned(),
+    );
+    if server.flavour == Flavour::MySql {
+        // Debian's MySQL does not start without /var/lib/mysql-files, which a node with its programs alone does not have.
+        arguments.extend(["--mysqlx=OFF".to_owned(), "--secure-file-priv=NULL".to_owned()]);
     }
     if !server.logs() {
         arguments.push("--skip-log-bin".to_owned());

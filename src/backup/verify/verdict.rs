@@ -79,6 +79,9 @@ pub struct Verdict {
     pub verdict: Word,
     /// The backup; `None` where there is none.
     pub id: Option<BackupId>,
+    /// The BLAKE3 hash of its archive, as its manifest has it: a verdict is on these bytes and on no others.
+    #[serde(default)]
+    pub archive: Option<String>,
     /// When the verification began.
     pub at: Timestamp,
     /// How long it took.
@@ -86,6 +89,9 @@ pub struct Verdict {
     pub took: Duration,
     /// The node it ran on.
     pub host: String,
+    /// Whether that is the node that the backup was made on, which shares its fate.
+    #[serde(default)]
+    pub on_database_node: bool,
     /// What was checked, in order.
     pub checks: Vec<Check>,
 }
@@ -95,12 +101,14 @@ impl Verdict {
         Self {
             verdict: Word::Ok,
             id: None,
+            archive: None,
             at: clock::now(),
             took: Duration::ZERO,
             host: nix::unistd::gethostname()
                 .unwrap_or_default()
                 .to_string_lossy()
                 .into_owned(),
+            on_database_node: false,
             checks: Vec::new(),
         }
     }
@@ -108,6 +116,26 @@ impl Verdict {
     pub(super) fn add(&mut self, check: Check) {
         self.verdict = self.verdict.max(check.word);
         self.checks.push(check);
+    }
+
+    /// Whether the backup restores: that it is old does not keep it from that.
+    pub fn restores(&self) -> bool {
+        let passes = |check: &Check| matches!(check.word, Word::Ok | Word::Stale);
+        self.archive.is_some() && !self.checks.is_empty() && self.checks.iter().all(passes)
+    }
+
+    /// What failed, on one line.
+    pub fn why(&self) -> Option<String> {
+        let failed = self.checks.iter().filter(|check| check.outcome == Outcome::Failed);
+        let failed: Vec<_> = failed
+            .map(|check| format!("{}: {}", check.name, check.detail))
+            .collect();
+        (!failed.is_empty()).then(|| failed.join("; "))
+    }
+
+    /// Whether the one word is what the checks say.
+    pub(in crate::backup) fn is_consistent(&self) -> bool {
+        self.checks.iter().map(|check| check.word).max() == Some(self.verdict)
     }
 
     /// Where a node keeps its verdicts, one file a backup.

@@ -6,7 +6,10 @@ use serde_json::{Map, Value};
 
 use super::{MADE, types};
 use crate::{
-    cli::schema::{kind::properties, role},
+    cli::schema::{
+        kind::{properties, whole},
+        role,
+    },
     resource::{KINDS, Kind},
 };
 
@@ -51,6 +54,24 @@ fn description(schema: &Value) -> &str {
     schema["description"].as_str().unwrap_or_default()
 }
 
+/// All settings of the backup programs.
+pub(super) fn settings() -> String {
+    let mut schema = whole(&schemars::schema_for!(crate::backup::Settings));
+    // This host's name is the default on this host.
+    schema["properties"]["instance"]["default"] = Value::Null;
+    let mut text = format!(
+        "{MADE}# Settings of the backup programs\n\n`/etc/glrl/backup.yml`, YAML; without it, or with an empty one, the defaults hold. Each \
+         key can be given on the command line too, as in `glrl backup run --set lock.budget=2s`, with the value as in the file.\n\n\
+         | key | type | default | |\n|---|---|---|---|\n"
+    );
+    let mut rows_of = String::new();
+    rows(&mut rows_of, "", &schema);
+    // A map that has keys of its own is said by them.
+    let is_leaf = |line: &&str| !line.contains("| object |") && !line.contains("| map |");
+    text.extend(rows_of.lines().filter(is_leaf).map(|line| format!("{line}\n")));
+    text
+}
+
 /// The properties of an object, and below each that is an object itself, its own.
 fn rows(text: &mut String, prefix: &str, schema: &Value) {
     let Some(properties) = schema["properties"].as_object() else {
@@ -73,9 +94,9 @@ fn rows(text: &mut String, prefix: &str, schema: &Value) {
 fn row(text: &mut String, name: &str, property: &Map<String, Value>, required: bool) {
     let default = match property.get("default") {
         _ if required => "required".to_owned(),
+        Some(Value::Null) | None => String::new(),
         Some(Value::String(default)) => format!("`{default}`"),
         Some(default) => format!("`{default}`"),
-        None => String::new(),
     };
     let description = property.get("description").and_then(Value::as_str).unwrap_or_default();
     let _ = writeln!(

@@ -51,6 +51,7 @@ fn write(directory: &Path) -> anyhow::Result<()> {
 fn pages() -> BTreeMap<String, String> {
     let mut pages = BTreeMap::from([
         ("README.md".to_owned(), index()),
+        ("backup-settings.md".to_owned(), kind::settings()),
         ("cli.md".to_owned(), command_line()),
         ("exit-codes.md".to_owned(), exit_codes()),
         ("kinds/README.md".to_owned(), kind::index()),
@@ -69,6 +70,7 @@ fn index() -> String {
         "{MADE}# Reference\n\n\
          - [Kinds](kinds/README.md): what a role can declare, and with which properties\n\
          - [Command line](cli.md)\n\
+         - [Settings of the backup programs](backup-settings.md)\n\
          - [Exit codes](exit-codes.md)\n\n\
          For editors: `glrl schema > glrl.schema.json` writes JSON Schema of role files.\n"
     )

@@ -7,9 +7,13 @@ use crate::resource::Kind;
 /// Written out whole, without `null`: a property that has no value is not written. (schemars gives every `Option` a null, and
 /// shares types by names that are only unique within one kind.)
 pub(in crate::cli) fn properties(kind: &Kind) -> Value {
+    whole((kind.schema)())
+}
+
+/// Any schema, written out so.
+pub(in crate::cli) fn whole(schema: &schemars::Schema) -> Value {
     // Not `to_value` of the schema itself, which loses the usual order of keywords.
-    let mut schema =
-        serde_json::to_value((kind.schema)()).unwrap_or_else(|error| unreachable!("a schema is JSON: {error}"));
+    let mut schema = serde_json::to_value(schema).unwrap_or_else(|error| unreachable!("a schema is JSON: {error}"));
     let definitions = match schema.get_mut("$defs").map(Value::take) {
         Some(Value::Object(definitions)) => definitions,
         _ => Map::new(),

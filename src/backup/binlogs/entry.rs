@@ -1,0 +1,147 @@
+//! An archived binary log: two files in the directory `mysql-INSTANCE.binlogs` of the target, `NAME` being `binlog.000042-20261101T031500Z`,
+//! the log's name and when it was begun, so that a log that has the name of an older one after RESET MASTER stands beside it:
+//!
+//! - `NAME.zst`, or `NAME.zst.age` where it is encrypted: the log;
+//! - `NAME.json`: what it is. It is written last and is the commit record.
+
+use std::{
+    fs::{self, File},
+    io::{BufReader, Read},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::backup::{
+    config::Settings,
+    encryption::{Encryption, EncryptionSettings, unseal},
+    error::{self, Kind, OfKind},
+    hash::Digests,
+    name::Instance,
+};
+
+/// The version of the format.
+pub(super) const SCHEMA: u32 = 1;
+pub(super) const LOG: &str = ".zst";
+pub(super) const SEALED_LOG: &str = ".zst.age";
+pub(super) const RECORD: &str = ".json";
+
+/// What `NAME.json` says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// See `SCHEMA`.
+    pub schema: u32,
+    /// `NAME`: the entry's own, unique in the directory.
+    pub name: String,
+    /// The log's name on the server.
+    pub file: String,
+    /// When it was begun.
+    pub begun: Timestamp,
+    /// When its last event was written.
+    pub ended: Timestamp,
+    /// The entry of the log before it, of the same series; `None` where that was not archived.
+    pub previous: Option<String>,
+    /// MySQL's `server_uuid`, MariaDB's `server_uid`.
+    pub server: Option<String>,
+    /// Transactions in it.
+    pub transactions: u64,
+    /// The first one's GTID, where it has one.
+    pub first: Option<String>,
+    /// The last one's.
+    pub last: Option<String>,
+    /// The log's own length, and its hashes, unless it is encrypted: see `tail`.
+    pub log: Digests,
+    /// BLAKE3 of its last 64 KiB, keyed where it is encrypted: tells it from another log of the same name, time and length.
+    pub tail: String,
+    /// To whom it is encrypted; `None` where it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<Encryption>,
+    /// Length and hashes of `NAME.zst` or `NAME.zst.age`.
+    pub archive: Digests,
+    /// When it was archived.
+    pub archived: Timestamp,
+}
+
+/// What a log's name ends in.
+pub(super) const fn log(encrypted: bool) -> &'static str {
+    if encrypted { SEALED_LOG } else { LOG }
+}
+
+/// Where an instance's logs are.
+pub(in crate::backup) fn directory(settings: &Settings) -> PathBuf {
+    of_instance(&settings.target.directory, &settings.instance)
+}
+
+fn of_instance(target: &Path, instance: &Instance) -> PathBuf {
+    target.join(format!("mysql-{instance}.binlogs"))
+}
+
+/// All entries of a directory, by when their logs were begun; none where it is not there.
+pub(in crate::backup) fn all(directory: &Path) -> Result<Vec<Entry>> {
+    if !directory.exists() {
+        return Ok(Vec::new());
+    }
+    let doing = || format!("listing {}", directory.display());
+    let mut entries = Vec::new();
+    for file in fs::read_dir(directory).with_context(doing)? {
+        let name = file.with_context(doing)?.file_name();
+        if let Some(name) = name.to_str().and_then(|name| name.strip_suffix(RECORD)) {
+            entries.push(read(directory, name)?);
+        }
+    }
+    entries.sort_by(|a, b| (a.begun, &a.name).cmp(&(b.begun, &b.name)));
+    Ok(entries)
+}
+
+fn read(directory: &Path, name: &str) -> Result<Entry> {
+    let path = directory.join(format!("{name}{RECORD}"));
+    let doing = || format!("reading {}", path.display());
+    let entry: Entry = serde_json::from_slice(&fs::read(&path).with_context(doing)?).with_context(doing)?;
+    if entry.schema != SCHEMA {
+        bail!(
+            "{} has format {}, this glrl reads {SCHEMA}",
+            path.display(),
+            entry.schema
+        );
+    }
+    // The names become paths.
+    if entry.name != name || !plain(&entry.file) {
+        bail!("{} is the record of another log", path.display());
+    }
+    Ok(entry)
+}
+
+/// Whether a text is a file's name and no path.
+pub(super) fn plain(name: &str) -> bool {
+    !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\0'])
+}
+
+impl Entry {
+    /// What a record may say of a log's contents. What is encrypted has age's own codes in place of hashes.
+    pub(in crate::backup) fn content(found: Digests, encryption: Option<&Encryption>) -> Digests {
+        if encryption.is_some() { found.length() } else { found }
+    }
+
+    /// Where the log is.
+    pub(super) fn path(&self, directory: &Path) -> PathBuf {
+        directory.join(format!("{}{}", self.name, log(self.encryption.is_some())))
+    }
+
+    /// Opens the log, decrypted and decompressed. Its hash is to be compared with `log` when it has been read.
+    pub(in crate::backup) fn open(
+        &self,
+        directory: &Path,
+        settings: &EncryptionSettings,
+    ) -> error::Result<impl Read + use<>> {
+        let path = self.path(directory);
+        let doing = || format!("reading {}", path.display());
+        let key = settings.key(self.encryption.as_ref());
+        let key = key.map_err(|error| error.context(doing()))?;
+        let file = File::open(&path).with_context(doing).of_kind(Kind::Target)?;
+        let file = unseal(BufReader::with_capacity(1 << 20, file), key.as_ref());
+        let file = file.with_context(doing).of_kind(Kind::Corrupt)?;
+        Ok(zstd::Decoder::new(file).with_context(doing)?)
+    }
+}

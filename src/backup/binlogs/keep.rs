@@ -1,0 +1,89 @@
+//! Which archived logs are still of use: those from the oldest backup that is kept on.
+
+use std::{fs, path::Path};
+
+use anyhow::Context;
+use jiff::Timestamp;
+
+use super::{
+    all, directory,
+    entry::{Entry, RECORD},
+};
+use crate::backup::{
+    alone::alone,
+    config::Settings,
+    error::{Kind, OfKind, Result},
+    list::{Listed, list},
+    manifest::Manifest,
+};
+
+/// Removes the logs that no backup can be replayed with: those that had ended before the oldest of `kept` was begun. Without a backup
+/// that is kept, none goes. Returns the names of what was removed; with `dry_run`, of what would be.
+pub fn reap(settings: &Settings, kept: &[Manifest], dry_run: bool) -> Result<Vec<String>> {
+    let directory = directory(settings);
+    let Some(need) = Need::of(kept).filter(|_| directory.exists()) else {
+        return Ok(Vec::new());
+    };
+    // What is just being archived has no record yet, and what is removed has none any more: not both at once.
+    let _alone = if dry_run {
+        None
+    } else {
+        Some(alone(settings, "binlogs")?)
+    };
+    let mut entries = all(&directory).of_kind(Kind::Target)?;
+    entries.retain(|entry| !need.has(&entry.file, entry.ended));
+    if !dry_run {
+        for entry in &entries {
+            remove(&directory, entry).of_kind(Kind::Target)?;
+        }
+    }
+    Ok(entries.into_iter().map(|entry| entry.name).collect())
+}
+
+/// What backups need of the binary logs.
+pub(super) struct Need {
+    /// When the oldest of them was begun.
+    oldest: Timestamp,
+    /// The logs that they begin in, as the server names them.
+    begins: Vec<String>,
+}
+
+impl Need {
+    /// `None` where there is no backup.
+    fn of(backups: &[Manifest]) -> Option<Self> {
+        let begins = |backup: &Manifest| Some(backup.coordinates.binlog.as_ref()?.file.clone());
+        Some(Self {
+            oldest: backups.iter().map(|backup| backup.started).min()?,
+            begins: backups.iter().filter_map(begins).collect(),
+        })
+    }
+
+    /// What the backups that are there need, where there is a policy for keeping them: a log that it would delete is not archived anew,
+    /// for as long as the server still has it.
+    pub(super) fn by_policy(settings: &Settings) -> Result<Option<Self>> {
+        if settings.keep.is_empty() {
+            return Ok(None);
+        }
+        let backups = list(settings)?.into_iter();
+        let backups: Vec<_> = backups
+            .filter(|backup| backup.id.instance() == &settings.instance)
+            .filter_map(Listed::complete)
+            .collect();
+        Ok(Self::of(&backups))
+    }
+
+    /// A log that a backup begins in stays in any case: a server that was killed has not written the end of it.
+    pub(super) fn has(&self, file: &str, ended: Timestamp) -> bool {
+        // Events are of whole seconds, backups are not: one of the same second may have been written behind it.
+        ended.as_second() >= self.oldest.as_second() || self.begins.iter().any(|begin| begin == file)
+    }
+}
+
+/// The record goes first: without it there is no entry.
+fn remove(directory: &Path, entry: &Entry) -> anyhow::Result<()> {
+    let record = directory.join(format!("{}{RECORD}", entry.name));
+    for path in [record, entry.path(directory)] {
+        fs::remove_file(&path).with_context(|| format!("removing {}", path.display()))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,325 @@
+//! Archiving the binary logs, from which a restore goes on to any later moment. Logs that are closed are copied to the target, next to the
+//! backups (`entry.rs` says how they lie there); the one that is open is closed first, unless the settings say otherwise.
+//!
+//! A log is archived once, and never again: its entry says by its hash, length and time what it is. What is archived is never
+//! overwritten, whatever the server calls its logs after RESET MASTER or a restore.
+
+mod entry;
+pub(super) mod event;
+mod keep;
+mod tail;
+
+use std::{
+    fs::{self, DirBuilder, File},
+    io::{self, BufReader, Read, Seek, SeekFrom},
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, anyhow};
+use jiff::Timestamp;
+use serde::Serialize;
+
+pub use entry::Entry;
+pub(super) use entry::{all, directory};
+pub use keep::reap;
+
+use self::{
+    entry::{LOG, RECORD, SCHEMA, SEALED_LOG, plain},
+    event::What,
+    tail::Tails,
+};
+use super::{
+    alone::alone,
+    config::Settings,
+    encryption::{Encryption, Recipient, Sealing, seal},
+    error::{Error, Kind, OfKind, Result},
+    hash::{Digests, Hashing},
+    interrupt::Interrupt,
+    milliseconds, placement,
+    server::Server,
+    session::Session,
+    step::{Report, Step},
+    target,
+};
+use crate::system::{clock, state::StateDir};
+
+/// What a run has done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Archived {
+    /// Logs that were copied, the oldest first.
+    pub logs: Vec<String>,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Logs of the server that were archived before.
+    pub before: usize,
+    /// The last transaction that is archived, where it has a GTID.
+    pub last: Option<String>,
+    /// How long it took.
+    #[serde(rename = "took_ms", serialize_with = "milliseconds::serialize")]
+    pub took: Duration,
+}
+
+/// Archives the server's binary logs.
+pub(super) fn archive(settings: &Settings, interrupt: &Interrupt, report: &mut dyn FnMut(Step)) -> Result<Archived> {
+    let began = Instant::now();
+    let _alone = alone(settings, "binlogs")?;
+    let mut session = Session::open(&settings.server)?;
+    let server = Server::of(&mut session)?;
+    if !server.logs() {
+        let message = format!("{server} writes no binary log: set log_bin, and restart it");
+        return Err(Error::new(Kind::Refused, message));
+    }
+    target::check_mount(&settings.target)?;
+    let directory = directory(settings);
+    if !directory.exists() {
+        let doing = || format!("making {}", directory.display());
+        let made = DirBuilder::new().mode(0o700).create(&directory).with_context(doing);
+        made.of_kind(Kind::Target)?;
+    }
+    sweep(&directory).of_kind(Kind::Target)?;
+    let recipients = settings.encryption.recipients()?;
+    let mut archiver = Archiver {
+        settings,
+        interrupt,
+        report,
+        known: all(&directory).of_kind(Kind::Target)?,
+        need: keep::Need::by_policy(settings)?,
+        tails: Tails::open(settings, !recipients.is_empty())?,
+        recipients,
+        directory,
+        uuid: server.uuid.clone(),
+        done: Archived {
+            logs: Vec::new(),
+            bytes: 0,
+            before: 0,
+            last: None,
+            took: Duration::ZERO,
+        },
+    };
+    archiver.run(&mut session, &server)?;
+    archiver.done.took = began.elapsed();
+    Ok(archiver.done)
+}
+
+struct Archiver<'a> {
+    settings: &'a Settings,
+    interrupt: &'a Interrupt,
+    report: &'a mut Report<'a>,
+    directory: PathBuf,
+    known: Vec<Entry>,
+    /// What is archived; all, where this is `None`.
+    need: Option<keep::Need>,
+    recipients: Vec<Recipient>,
+    tails: Tails,
+    uuid: Option<String>,
+    done: Archived,
+}
+
+impl Archiver<'_> {
+    fn run(&mut self, session: &mut Session, server: &Server) -> Result<()> {
+        let base = placement::datadir(server)?.join(server.variable("log_bin_basename").unwrap_or_default());
+        let of = |name: &str| base.with_file_name(name);
+        let mut logs = names(session)?;
+        if self.settings.binlogs.flush
+            && let Some(open) = logs.last()
+            && Look::at(&of(open))?.transactions > 0
+        {
+            // Not written into the log itself, where it would be a transaction of this server's own.
+            session.rows("FLUSH NO_WRITE_TO_BINLOG BINARY LOGS")?;
+            logs = names(session)?;
+        }
+        // The open one is the last.
+        logs.pop();
+        let mut previous = None;
+        for name in logs {
+            self.interrupt.check()?;
+            let path = of(&name);
+            previous = match Look::at(&path) {
+                Ok(look) => self.log(&name, &path, &look, previous)?,
+                Err(error) if !path.exists() => {
+                    (self.report)(Step::Warning {
+                        message: format!("{name} was purged before it was archived: {error:#}"),
+                    });
+                    None
+                }
+                Err(error) => return Err(error.into()),
+            };
+        }
+        Ok(())
+    }
+
+    /// Archives a log, if it is not, and if it is of use. Returns its entry's name.
+    fn log(&mut self, file: &str, path: &Path, look: &Look, previous: Option<String>) -> Result<Option<String>> {
+        let tail = |encrypted| self.tails.of(&look.end, encrypted);
+        let same = |entry: &&Entry| {
+            entry.file == file
+                && entry.begun == look.begun
+                && entry.log.bytes == look.bytes
+                && tail(entry.encryption.is_some()).as_ref() == Some(&entry.tail)
+        };
+        if let Some(entry) = self.known.iter().find(same) {
+            self.done.before += 1;
+            self.done.last = entry.last.clone().or(self.done.last.take());
+            return Ok(Some(entry.name.clone()));
+        }
+        if self.need.as_ref().is_some_and(|need| !need.has(file, look.ended)) {
+            return Ok(None);
+        }
+        let stem = format!("{file}-{}", look.begun.strftime("%Y%m%dT%H%M%SZ"));
+        let taken = |name: &String| self.known.iter().any(|entry| entry.name == *name);
+        let name = std::iter::once(stem.clone())
+            .chain((2..u32::MAX).map(|number| format!("{stem}-{number}")))
+            .find(|name| !taken(name))
+            .ok_or_else(|| anyhow!("there is no name for {file}"))?;
+        let encryption = Encryption::to(&self.recipients);
+        let tail = tail(encryption.is_some()).context("there is no key for the hash of a log's end")?;
+        let (log, archive) = self.copy(&name, path, look)?;
+        let entry = Entry {
+            schema: SCHEMA,
+            name: name.clone(),
+            file: file.to_owned(),
+            begun: look.begun,
+            ended: look.ended,
+            previous,
+            server: self.uuid.clone(),
+            transactions: look.transactions,
+            first: look.first.clone(),
+            last: look.last.clone(),
+            log: Entry::content(log, encryption.as_ref()),
+            tail,
+            encryption,
+            archive,
+            archived: clock::now(),
+        };
+        let record = serde_json::to_vec_pretty(&entry).context("writing a binary log's record")?;
+        StateDir::open(&self.directory)
+            .and_then(|directory| directory.write(&format!("{name}{RECORD}"), &record))
+            .of_kind(Kind::Target)?;
+        self.done.bytes += entry.log.bytes;
+        self.done.last = entry.last.clone().or(self.done.last.take());
+        self.done.logs.push(name.clone());
+        self.known.push(entry.clone());
+        (self.report)(Step::ArchivedLog(Box::new(entry)));
+        Ok(Some(name))
+    }
+
+    /// Copies a log to the target. It has its name when all of it is on disk.
+    fn copy(&mut self, name: &str, path: &Path, look: &Look) -> Result<(Digests, Digests)> {
+        let doing = || format!("archiving {}", path.display());
+        let mut log = Hashing::new(File::open(path).with_context(doing)?);
+        let level = self.settings.archive.level;
+        let interrupt = self.interrupt;
+        let recipients = self.recipients.as_slice();
+        let name = format!("{name}{}", entry::log(!recipients.is_empty()));
+        let archive = target::write(&self.directory, &name, |file| {
+            let sealing = seal(Hashing::new(file), recipients)
+                .with_context(doing)
+                .of_kind(Kind::Target)?;
+            let mut encoder = zstd::Encoder::new(sealing, level).context("starting zstd")?;
+            encoder.include_checksum(true).context("starting zstd")?;
+            let mut buffer = vec![0; 1 << 20];
+            loop {
+                interrupt.check()?;
+                let read = log.read(&mut buffer).with_context(doing)?;
+                if read == 0 {
+                    break;
+                }
+                io::Write::write_all(&mut encoder, &buffer[..read])
+                    .with_context(doing)
+                    .of_kind(Kind::Target)?;
+            }
+            let hashing = encoder.finish().and_then(Sealing::finish);
+            Ok(hashing.with_context(doing).of_kind(Kind::Target)?.finish().1)
+        })?;
+        let log = log.finish().1;
+        if log.bytes != look.bytes {
+            return Err(Error::new(
+                Kind::Failed,
+                format!(
+                    "{} has changed while it was archived, which a closed log does not",
+                    path.display()
+                ),
+            ));
+        }
+        Ok((log, archive))
+    }
+}
+
+/// The server's logs, the oldest first.
+fn names(session: &mut Session) -> Result<Vec<String>> {
+    let rows = session.rows("SHOW BINARY LOGS")?;
+    let names: Vec<String> = rows
+        .into_iter()
+        .filter_map(|mut row| row.remove("Log_name").flatten())
+        .collect();
+    match names.iter().find(|name| !plain(name)) {
+        Some(odd) => Err(Error::new(
+            Kind::Failed,
+            format!("the server names a binary log '{odd}'"),
+        )),
+        None => Ok(names),
+    }
+}
+
+/// What is in a log of the server's.
+struct Look {
+    begun: Timestamp,
+    ended: Timestamp,
+    bytes: u64,
+    /// Its last bytes.
+    end: Vec<u8>,
+    transactions: u64,
+    first: Option<String>,
+    last: Option<String>,
+}
+
+impl Look {
+    fn at(path: &Path) -> anyhow::Result<Self> {
+        let doing = || format!("reading {}", path.display());
+        let mut file = File::open(path).with_context(doing)?;
+        let bytes = file.metadata().with_context(doing)?.len();
+        let (mut begun, mut ended, mut transactions) = (None, 0, 0);
+        let (mut first, mut last) = (None, None);
+        event::walk(BufReader::with_capacity(1 << 20, (&file).take(bytes)), |event| {
+            begun.get_or_insert(event.at);
+            ended = ended.max(event.at);
+            if let What::Begin(gtid) = &event.what {
+                transactions += 1;
+                first = first.take().or(*gtid);
+                last = gtid.or(last);
+            }
+            Ok(true)
+        })
+        .with_context(doing)?;
+        file.seek(SeekFrom::Start(bytes.saturating_sub(tail::LENGTH)))
+            .with_context(doing)?;
+        let mut end = Vec::new();
+        (&file).take(tail::LENGTH).read_to_end(&mut end).with_context(doing)?;
+        let second = |at: i64| Timestamp::from_second(at).with_context(doing);
+        Ok(Self {
+            begun: second(begun.with_context(|| format!("{} is empty", path.display()))?)?,
+            ended: second(ended)?,
+            bytes,
+            end,
+            transactions,
+            first: first.map(|gtid| gtid.to_string()),
+            last: last.map(|gtid| gtid.to_string()),
+        })
+    }
+}
+
+/// Removes what a run that died has left: a file without its name, or without its record. The caller holds the lock.
+fn sweep(directory: &Path) -> anyhow::Result<()> {
+    let names = target::names(directory)?;
+    for name in &names {
+        let log = name.strip_suffix(LOG).or_else(|| name.strip_suffix(SEALED_LOG));
+        let unrecorded = log.is_some_and(|stem| !names.contains(&format!("{stem}{RECORD}")));
+        if name.ends_with(target::PARTIAL) || unrecorded {
+            let path = directory.join(name);
+            fs::remove_file(&path).with_context(|| format!("removing {}", path.display()))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,90 @@
+//! Which backup is restored, when none is named: the newest, unless it is known to be no good.
+
+use super::{plan::stands, until::Until};
+use crate::backup::{
+    config::Settings,
+    error::{Error, Kind, OfKind, Result},
+    gtid::Stands,
+    list,
+    manifest::Manifest,
+    name::BackupId,
+    verdicts,
+    verify::Word,
+};
+
+/// The manifest of the backup that is meant, and what there is to be said about it. One that is named is taken, whatever is known of it:
+/// it may be the last one, and every hash is checked again.
+pub(super) fn choose(
+    settings: &Settings,
+    id: Option<&BackupId>,
+    until: Option<&Until>,
+) -> Result<(Manifest, Option<String>)> {
+    let directory = &settings.target.directory;
+    let named = id.is_some();
+    let id = match id {
+        Some(id) => id.clone(),
+        None => newest(settings, until)?,
+    };
+    let manifest = list::manifest(directory, &id).of_kind(Kind::Corrupt)?;
+    let known = verdicts::on(settings, &manifest).map(|verdict| verdict.verdict);
+    let warning = match known {
+        Some(Word::Corrupt) if !named => return Err(corrupt(settings, &id)?),
+        Some(Word::Corrupt) => Some(format!("a verification has found {id} to be corrupt")),
+        Some(Word::Ok | Word::Stale) => None,
+        Some(Word::Unverified) | None => Some(format!("{id} was never verified: its hashes are checked, no more")),
+    };
+    Ok((manifest, warning))
+}
+
+/// The newest backup, of those that are older than the moment that is wanted.
+fn newest(settings: &Settings, until: Option<&Until>) -> Result<BackupId> {
+    let directory = &settings.target.directory;
+    let ids = list::ids(directory, Some(&settings.instance))?;
+    let Some(last) = ids.last() else {
+        return Err(Error::new(
+            Kind::Stale,
+            format!("there is no backup of {} in {directory}", settings.instance),
+        ));
+    };
+    let Some(until) = until else { return Ok(last.clone()) };
+    for id in ids.iter().rev() {
+        // One whose manifest cannot be read is no candidate.
+        let Ok(manifest) = list::manifest(directory, id) else {
+            continue;
+        };
+        let older = match until {
+            Until::End => true,
+            // The moment that was frozen lies before the end of the run.
+            Until::Time(time) => manifest.ended <= *time,
+            Until::Gtid(_) => matches!(stands(&manifest, until), Ok(Some(Stands::Before | Stands::There))),
+        };
+        if older {
+            return Ok(id.clone());
+        }
+    }
+    Err(Error::new(
+        Kind::Stale,
+        format!(
+            "no backup of {} in {directory} is older than {until}: the oldest is {}",
+            settings.instance, ids[0]
+        ),
+    ))
+}
+
+/// Refuses the newest backup, and names the one to take.
+fn corrupt(settings: &Settings, id: &BackupId) -> Result<Error> {
+    let ids = list::ids(&settings.target.directory, Some(&settings.instance))?;
+    let restores = |id: &BackupId| {
+        let manifest = list::manifest(&settings.target.directory, id).ok()?;
+        Some(verdicts::on(settings, &manifest)?.restores())
+    };
+    let good = ids.into_iter().rev().find(|id| restores(id) == Some(true));
+    let instead = good.map_or_else(
+        || "none of the others was verified: name one with --backup".to_owned(),
+        |good| format!("the newest that restores is {good}: name one with --backup"),
+    );
+    Ok(Error::new(
+        Kind::Corrupt,
+        format!("a verification has found the newest backup, {id}, to be corrupt; {instead}"),
+    ))
+}

@@ -1,0 +1,327 @@
+//! What is replayed: the archived binary logs behind a backup, one after another without a gap, from where the backup's own log stood to
+//! the moment that is wanted. They are copied out of the archive here, their hashes checked on the way.
+
+use std::{
+    fs::{self, DirBuilder, File},
+    io::{self, BufReader, BufWriter, Read, Write},
+    os::unix::fs::{DirBuilderExt, chown},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result as Anyhow};
+use jiff::Timestamp;
+
+use super::until::{Gtids, Until};
+use crate::backup::{
+    archive::Owner,
+    binlogs::{
+        self, Entry,
+        event::{self, FIRST, What},
+    },
+    config::Settings,
+    error::{Error, Kind, OfKind, Result},
+    gtid::{Gtid, Stands},
+    hash::Hashing,
+    interrupt::Interrupt,
+    manifest::{Manifest, Position},
+    target,
+};
+
+/// What is replayed.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// The logs, in their order; none where the backup stands at the moment already.
+    pub(super) logs: Vec<PathBuf>,
+    /// Where the first one is begun, bytes from its beginning.
+    pub(super) start: u64,
+    /// Where the last one ends, if before its end.
+    pub(super) stop: Option<u64>,
+    /// How many transactions that are.
+    pub(super) transactions: u64,
+    /// The last one's GTID, where it has one, and when it was committed.
+    pub(super) last: Option<(Option<Gtid>, Timestamp)>,
+    /// What the operator should know about where it ends.
+    pub(super) warning: Option<String>,
+}
+
+/// Plans a replay. The logs are copied to `into`, a directory that is made; `volume` is the backup's data.
+pub(super) fn plan(
+    settings: &Settings,
+    manifest: &Manifest,
+    until: &Until,
+    volume: &Path,
+    into: &Path,
+    owner: Owner,
+    interrupt: &Interrupt,
+) -> Result<Plan> {
+    let none = |message: String| Err(Error::new(Kind::Refused, message));
+    let Some(stood) = &manifest.coordinates.binlog else {
+        return none(format!(
+            "{} was made of a server without a binary log: there is nothing to go on with",
+            manifest.id
+        ));
+    };
+    let mut plan = Plan {
+        logs: Vec::new(),
+        start: stood.position,
+        stop: None,
+        transactions: 0,
+        last: None,
+        warning: None,
+    };
+    match until {
+        Until::Time(time) if *time < manifest.started => {
+            return none(format!(
+                "{time} is before {}, which was begun at {}: name an older backup",
+                manifest.id, manifest.started
+            ));
+        }
+        Until::Gtid(Gtids(wanted)) => match stands(manifest, until)? {
+            Some(Stands::Beyond) => {
+                return none(format!(
+                    "{} has {wanted} already, and more: name an older backup",
+                    manifest.id
+                ));
+            }
+            Some(Stands::There) => return Ok(plan),
+            Some(Stands::Before) => {}
+            None => {
+                return none(format!("the server of {} wrote no GTIDs: name a time", manifest.id));
+            }
+        },
+        Until::Time(_) | Until::End => {}
+    }
+    let directory = binlogs::directory(settings);
+    let entries = binlogs::all(&directory).of_kind(Kind::Target)?;
+    let own = own_log(manifest, stood, volume);
+    let Some(mut entry) = first(settings, &entries, stood, &own)? else {
+        return none(missing_first(manifest, stood, &entries));
+    };
+    DirBuilder::new()
+        .mode(0o700)
+        .create(into)
+        .and_then(|()| chown(into, Some(owner.uid), Some(owner.gid)))
+        .with_context(|| format!("making {}", into.display()))?;
+    let mut search = Search::new(until);
+    loop {
+        interrupt.check()?;
+        let from = if plan.logs.is_empty() { stood.position } else { FIRST };
+        let path = into.join(&entry.file);
+        copy(settings, entry, &path, owner)?;
+        let found = search.look(&path, from)?;
+        plan.logs.push(path);
+        if let Some(stop) = found {
+            plan.stop = Some(stop);
+            break;
+        }
+        let next = entries.iter().find(|next| next.previous.as_ref() == Some(&entry.name));
+        let Some(next) = next else {
+            plan.warning = ended(until, entry, &entries, &search)?;
+            break;
+        };
+        entry = next;
+    }
+    plan.transactions = search.transactions;
+    plan.last = search.last;
+    Ok(plan)
+}
+
+/// Where a backup stands, seen from a GTID that is wanted; `None` where its server wrote none.
+pub(super) fn stands(manifest: &Manifest, until: &Until) -> Result<Option<Stands>> {
+    let (Until::Gtid(Gtids(wanted)), Some(gtid)) = (until, &manifest.coordinates.gtid) else {
+        return Ok(None);
+    };
+    let stands = wanted.seen_from(gtid).map_err(|error| {
+        Error::new(
+            Kind::Refused,
+            format!(
+                "{wanted} is no GTID of the server of {}, which stood at {gtid}: {error}",
+                manifest.id
+            ),
+        )
+    })?;
+    Ok(Some(stands))
+}
+
+/// The binary log that the backup's data ends in.
+fn own_log(manifest: &Manifest, stood: &Position, volume: &Path) -> PathBuf {
+    let basename = manifest.server.variable("log_bin_basename").unwrap_or_default();
+    let within = Path::new(basename)
+        .strip_prefix(&manifest.volume.mount_point)
+        .map_or_else(|_| manifest.volume.datadir.join(basename), Path::to_owned);
+    volume.join(within).with_file_name(&stood.file)
+}
+
+/// The archived log that goes on where the backup's own ends: it has that one's name, and begins with its bytes.
+fn first<'a>(settings: &Settings, entries: &'a [Entry], stood: &Position, own: &Path) -> Result<Option<&'a Entry>> {
+    let directory = binlogs::directory(settings);
+    for entry in entries
+        .iter()
+        .filter(|entry| entry.file == stood.file && entry.log.bytes >= stood.position)
+    {
+        let own = File::open(own).with_context(|| format!("opening {}", own.display()))?;
+        let same = same(own, entry.open(&directory, &settings.encryption)?, stood.position);
+        let damaged = || format!("reading the archived binary log {}", entry.name);
+        if same.with_context(damaged).of_kind(Kind::Corrupt)? {
+            return Ok(Some(entry));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether two logs are the same up to here. Not compared is a flag in the header of the first event, which says that the log is open.
+fn same(one: impl Read, other: impl Read, length: u64) -> Anyhow<bool> {
+    const FLAGS: std::ops::Range<u64> = FIRST + 17..FIRST + 19;
+    let (one, other) = (BufReader::new(one).bytes(), BufReader::new(other).bytes());
+    for (at, (one, other)) in (0..length).zip(one.zip(other)) {
+        if one.context("comparing binary logs")? != other.context("comparing binary logs")? && !FLAGS.contains(&at) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Why there is no beginning.
+fn missing_first(manifest: &Manifest, stood: &Position, entries: &[Entry]) -> String {
+    let later = entries.iter().find(|entry| entry.begun >= manifest.started);
+    let there = match later {
+        _ if entries.is_empty() => "no binary log is archived".to_owned(),
+        Some(entry) => format!("the first one archived behind it is {}", entry.name),
+        None => "all that are archived are older".to_owned(),
+    };
+    format!(
+        "the binary log that {} ends in, {} from {}, is not archived: {there}; 'glrl backup binlogs' archives them",
+        manifest.id, stood.file, stood.position
+    )
+}
+
+/// What is to be said when the logs have ended before the moment was found.
+fn ended(until: &Until, last: &Entry, entries: &[Entry], search: &Search<'_>) -> Result<Option<String>> {
+    let there = |name: &String| entries.iter().any(|entry| entry.name == *name);
+    let later = entries.iter().find(|entry| {
+        entry.begun >= last.ended && entry.name != last.name && !entry.previous.as_ref().is_some_and(there)
+    });
+    let gap = later.map_or_else(String::new, |entry| {
+        format!(
+            "; behind it {} is archived, and what is between them is not",
+            entry.name
+        )
+    });
+    let reached = match &search.last {
+        Some((Some(gtid), at)) => format!("{gtid}, committed at {at}"),
+        Some((None, at)) => format!("a transaction of {at}"),
+        None => "where the backup stands".to_owned(),
+    };
+    match until {
+        Until::Gtid(Gtids(wanted)) => Err(Error::new(
+            Kind::Refused,
+            format!(
+                "{wanted} is not in the archived binary logs: they end with {}, at {reached}{gap}",
+                last.name
+            ),
+        )),
+        // Later transactions of before that time may have been, and nobody knows.
+        Until::Time(time) if last.ended < *time => Ok(Some(format!(
+            "the archived binary logs end with {} at {}, before {time}: what was committed later is not restored{gap}",
+            last.name, last.ended
+        ))),
+        Until::Time(_) | Until::End => {
+            Ok(later.map(|_| format!("the archived binary logs end with {}{gap}", last.name)))
+        }
+    }
+}
+
+/// Copies a log out of the archive.
+fn copy(settings: &Settings, entry: &Entry, to: &Path, owner: Owner) -> Result<()> {
+    let doing = || format!("unpacking the binary log {}", entry.name);
+    let room = target::free(to.parent().unwrap_or(to))?;
+    if room < entry.log.bytes.saturating_mul(3) {
+        return Err(Error::new(
+            Kind::Refused,
+            format!(
+                "{} MiB are left, and replaying {} takes three times its {} MiB",
+                room >> 20,
+                entry.name,
+                entry.log.bytes >> 20
+            ),
+        ));
+    }
+    let opened = entry.open(&binlogs::directory(settings), &settings.encryption)?;
+    let mut log = Hashing::new(opened.take(entry.log.bytes + 1));
+    let mut file = BufWriter::new(File::create_new(to).with_context(doing)?);
+    io::copy(&mut log, &mut file)
+        .with_context(doing)
+        .of_kind(Kind::Corrupt)?;
+    file.flush().with_context(doing)?;
+    chown(to, Some(owner.uid), Some(owner.gid)).with_context(doing)?;
+    fs::set_permissions(to, std::os::unix::fs::PermissionsExt::from_mode(0o600)).with_context(doing)?;
+    match Entry::content(log.finish().1, entry.encryption.as_ref()).differs(&entry.log) {
+        None => Ok(()),
+        Some(how) => Err(Error::new(
+            Kind::Corrupt,
+            format!("the archived binary log {} is damaged: {how}", entry.name),
+        )),
+    }
+}
+
+/// The search for the moment, through one log after another.
+struct Search<'a> {
+    until: &'a Until,
+    /// Transactions that are still to come.
+    wanted: Vec<Gtid>,
+    transactions: u64,
+    last: Option<(Option<Gtid>, Timestamp)>,
+}
+
+impl<'a> Search<'a> {
+    fn new(until: &'a Until) -> Self {
+        let wanted = match until {
+            Until::Gtid(Gtids(wanted)) => wanted.last.clone(),
+            Until::Time(_) | Until::End => Vec::new(),
+        };
+        Self {
+            until,
+            wanted,
+            transactions: 0,
+            last: None,
+        }
+    }
+
+    /// Looks through a log from this position. Returns where in it the replay ends, if it does.
+    fn look(&mut self, log: &Path, from: u64) -> Result<Option<u64>> {
+        let doing = || format!("reading {}", log.display());
+        let file = BufReader::with_capacity(1 << 20, File::open(log).with_context(doing)?);
+        let (mut stop, mut last_one) = (None, false);
+        event::walk(file, |event| {
+            // Between transactions a log may hold what belongs to none.
+            let between = matches!(event.what, What::Begin(_) | What::Rotate);
+            if event.begin < from || (!between && !last_one) {
+                return Ok(true);
+            }
+            if last_one {
+                if between {
+                    return Ok(false);
+                }
+                stop = Some(event.end);
+                return Ok(true);
+            }
+            let What::Begin(gtid) = event.what else { return Ok(true) };
+            if matches!(self.until, Until::Time(time) if event.at >= time.as_second()) {
+                stop = Some(event.begin);
+                return Ok(false);
+            }
+            self.transactions += 1;
+            self.last = Some((gtid, Timestamp::from_second(event.at)?));
+            if let Some(gtid) = gtid {
+                let before = self.wanted.len();
+                self.wanted.retain(|wanted| *wanted != gtid);
+                last_one = before > 0 && self.wanted.is_empty();
+                stop = last_one.then_some(event.end);
+            }
+            Ok(true)
+        })
+        .with_context(doing)
+        .of_kind(Kind::Corrupt)?;
+        Ok(stop)
+    }
+}

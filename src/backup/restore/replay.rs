@@ -1,0 +1,272 @@
+//! Going on from a backup: a server is started on the restored data, shut off as for a verification, and the archived binary logs are
+//! replayed into it by its own tools, mariadb-binlog or mysqlbinlog.
+//!
+//! Transactions keep their GTIDs, for the tools say them before each one, and the server writes its binary log as the original did: what
+//! is restored can be replicated from as the original could at that moment.
+//!
+//! The server does not check accounts (`scratch_server`), and would refuse to replay CREATE USER and GRANT for that. So the session that
+//! replays, once it is logged in, has the accounts loaded.
+
+use std::{
+    fs,
+    io::{Write, pipe},
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result as Anyhow, anyhow, bail};
+use serde::Serialize;
+
+use super::{
+    plan::{Plan, plan, stands},
+    until::{Gtids, Until},
+};
+use crate::{
+    backup::{
+        archive::Owner,
+        config::Settings,
+        error::{Error, Kind, Result},
+        gtid::Stands,
+        interrupt::Interrupt,
+        manifest::Manifest,
+        milliseconds,
+        server::{Flavour, scalar},
+        step::{Report, Step},
+        verify::scratch_server::{self, Place, ScratchServer, isolated},
+    },
+    system::programs::{Program, find},
+};
+
+/// Where the logs lie meanwhile, in the volume.
+const LOGS: &str = ".glrl-binlogs";
+
+/// What was replayed.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Replayed {
+    /// The moment that was asked for.
+    pub until: String,
+    /// Transactions.
+    pub transactions: u64,
+    /// Binary logs that they came from.
+    pub logs: usize,
+    /// When the last one was committed.
+    pub last: Option<jiff::Timestamp>,
+    /// How long it took, with the server's start and shutdown.
+    #[serde(rename = "took_ms", serialize_with = "milliseconds::serialize")]
+    pub took: Duration,
+}
+
+/// Takes restored data on to a later moment. Returns what was done, and the GTID where the server stands.
+pub(super) fn replay(
+    settings: &Settings,
+    manifest: &Manifest,
+    until: &Until,
+    volume: &Path,
+    owner: Owner,
+    interrupt: &Interrupt,
+    report: &mut Report<'_>,
+) -> Result<(Replayed, Option<String>)> {
+    let began = Instant::now();
+    let logs = volume.join(LOGS);
+    let plan = plan(settings, manifest, until, volume, &logs, owner, interrupt)?;
+    if let Some(message) = &plan.warning {
+        report(Step::Warning {
+            message: message.clone(),
+        });
+    }
+    let mut gtid = manifest.coordinates.gtid.clone();
+    if plan.transactions > 0 {
+        report(Step::Replaying {
+            transactions: plan.transactions,
+            logs: plan.logs.len(),
+        });
+        let place = Place {
+            volume: volume.to_owned(),
+            datadir: volume.join(&manifest.volume.datadir),
+            owner,
+        };
+        gtid = run(settings, manifest, &plan, &place, interrupt)?;
+        place.tidy();
+        reached(manifest, until, gtid.as_deref())?;
+    }
+    if logs.exists() {
+        fs::remove_dir_all(&logs).with_context(|| format!("removing {}", logs.display()))?;
+    }
+    let replayed = Replayed {
+        until: until.to_string(),
+        transactions: plan.transactions,
+        logs: plan.logs.len(),
+        last: plan.last.map(|(_, at)| at),
+        took: began.elapsed(),
+    };
+    Ok((replayed, gtid))
+}
+
+fn run(
+    settings: &Settings,
+    manifest: &Manifest,
+    plan: &Plan,
+    place: &Place,
+    interrupt: &Interrupt,
+) -> Result<Option<String>> {
+    let program = scratch_server::find(&settings.verify, &manifest.server)?;
+    let tools = Tools::beside(&program, manifest.server.flavour)?;
+    // What is lost when this machine goes down now is begun anew.
+    let more = [
+        "--innodb-flush-log-at-trx-commit=0",
+        "--sync-binlog=0",
+        "--max-allowed-packet=1G",
+    ]
+    .map(str::to_owned);
+    let started = ScratchServer::start(&program, &settings.verify, manifest, place, &more, interrupt)?;
+    let (server, mut session) = started.map_err(|refused| Error::new(Kind::Failed, refused.why))?;
+    feed(&tools, manifest, plan, place, interrupt)?;
+    let sql = match manifest.server.flavour {
+        Flavour::MariaDb => "SELECT @@GLOBAL.gtid_binlog_pos AS value",
+        Flavour::MySql => "SELECT @@GLOBAL.gtid_executed AS value",
+    };
+    let gtid = scalar(&session.rows(sql)?)
+        .map(|text| text.split_whitespace().collect::<String>())
+        .filter(|text| !text.is_empty());
+    drop(session);
+    if let Some(why) = server.stop(interrupt)? {
+        return Err(Error::new(Kind::Failed, why));
+    }
+    match server.complaints().first() {
+        Some(first) => Err(Error::new(
+            Kind::Corrupt,
+            format!("the server complains about the data: {first}"),
+        )),
+        None => Ok(gtid),
+    }
+}
+
+/// Whether the server stands where it was to go.
+fn reached(manifest: &Manifest, until: &Until, gtid: Option<&str>) -> Result<()> {
+    let (Until::Gtid(Gtids(wanted)), Some(gtid)) = (until, gtid) else {
+        return Ok(());
+    };
+    let mut now = manifest.clone();
+    now.coordinates.gtid = Some(gtid.to_owned());
+    if stands(&now, until)? == Some(Stands::Before) {
+        let message = format!("{wanted} was to be reached, and the server stands at {gtid}");
+        return Err(Error::new(Kind::Failed, message));
+    }
+    Ok(())
+}
+
+/// The server's own tools.
+struct Tools {
+    reader: PathBuf,
+    client: PathBuf,
+}
+
+impl Tools {
+    fn beside(server: &Path, flavour: Flavour) -> Anyhow<Self> {
+        let (readers, clients, package): (&[&str], &[&str], _) = match flavour {
+            Flavour::MariaDb => (
+                &["mariadb-binlog", "mysqlbinlog"],
+                &["mariadb", "mysql"],
+                "mariadb-client",
+            ),
+            Flavour::MySql => (&["mysqlbinlog"], &["mysql"], "mysql-client, and mysql-server-core"),
+        };
+        let beside = server.parent().unwrap_or(Path::new("/"));
+        let look = |names: &[&str]| {
+            let found = names.iter().find_map(|name| {
+                let places = [beside.join(name), beside.join("../bin").join(name)];
+                let there = places.iter().find_map(|path| find(&path.to_string_lossy()).ok());
+                there.or_else(|| find(name).ok())
+            });
+            found.with_context(|| format!("there is no {} here to replay binary logs: install {package}", names[0]))
+        };
+        let tools = Self {
+            reader: look(readers)?,
+            client: look(clients)?,
+        };
+        for tool in [&tools.reader, &tools.client] {
+            let said = Program::new(tool.to_string_lossy())
+                .args(["--no-defaults", "--version"])
+                .stdout()?;
+            let said = String::from_utf8_lossy(&said);
+            // mariadb-binlog of 10.11 names itself by another number, and nobody.
+            let of = if said.contains("MariaDB") || said.contains("Ver 3.") {
+                Flavour::MariaDb
+            } else {
+                Flavour::MySql
+            };
+            if of != flavour {
+                bail!(
+                    "{} is {of}'s, and the binary logs are {flavour}'s: install {package}",
+                    tool.display()
+                );
+            }
+        }
+        Ok(tools)
+    }
+}
+
+/// Replays the logs: the reader's statements go to the client, both as the server's account, in a namespace where the data is at its place.
+fn feed(tools: &Tools, manifest: &Manifest, plan: &Plan, place: &Place, interrupt: &Interrupt) -> Result<()> {
+    let seen = &manifest.volume.mount_point;
+    let inside = |path: &Path| {
+        path.strip_prefix(&place.volume)
+            .map(|path| seen.join(path))
+            .map_err(|error| anyhow!(error))
+    };
+    let logs = plan.logs.iter().map(|log| inside(log)).collect::<Anyhow<Vec<_>>>()?;
+    let as_server = |program: &Path| {
+        Program::new("setpriv")
+            .args([
+                format!("--reuid={}", place.owner.uid),
+                format!("--regid={}", place.owner.gid),
+            ])
+            .args(["--clear-groups", "--no-new-privs", "--inh-caps=-all", "--"])
+            .args([program])
+            .args(["--no-defaults"])
+    };
+    let reader = as_server(&tools.reader)
+        .args([format!("--start-position={}", plan.start)])
+        .args(plan.stop.map(|stop| format!("--stop-position={stop}")))
+        // Files of LOAD DATA.
+        .args([format!("--local-load={}", seen.join(LOGS).display())])
+        .args(logs);
+    let client = as_server(&tools.client)
+        // What a client would take for its own commands is not for it.
+        .args([
+            "--binary-mode",
+            "--local-infile=1",
+            "--user=root",
+            "--skip-reconnect",
+            "--max-allowed-packet=1G",
+        ])
+        .args([format!("--socket={}", inside(&place.socket())?.display())]);
+    let (statements, mut into) = pipe().context("making a pipe")?;
+    into.write_all(b"FLUSH LOCAL PRIVILEGES;\n")
+        .context("writing to a pipe")?;
+    let reading = isolated(&place.volume, seen, || reader.start_between(None, Some(into)))?;
+    let replaying = isolated(&place.volume, seen, || client.start_between(Some(statements), None))?;
+    let ended = loop {
+        interrupt.check()?;
+        if let Some(output) = replaying.wait(Duration::from_millis(100))? {
+            break output;
+        }
+    };
+    if !ended.status.success() {
+        return Err(Error::new(
+            Kind::Failed,
+            format!("the replay stopped: {:#}", client.failed(&ended)),
+        ));
+    }
+    // The client has read everything there was: the reader has ended.
+    let Some(read) = reading.wait(Duration::from_secs(30))? else {
+        return Err(Error::new(
+            Kind::Failed,
+            format!("{} did not end", tools.reader.display()),
+        ));
+    };
+    if !read.status.success() {
+        return Err(Error::new(Kind::Failed, format!("{:#}", reader.failed(&read))));
+    }
+    Ok(())
+}

@@ -1,0 +1,135 @@
+//! Deletes what the policy does not keep, and the archived binary logs that are of no use then. A kill at any point leaves complete backups, and leftovers that the next run removes
+//! (`target::delete`).
+
+use super::{
+    Judged,
+    policy::{Candidate, State, judge},
+};
+use crate::{
+    backup::{
+        alone::alone,
+        binlogs,
+        config::Settings,
+        error::{Kind, Result},
+        interrupt::Interrupt,
+        list::{Listed, list},
+        manifest::Manifest,
+        step::Step,
+        target, verdicts,
+        verify::{Verdict, Word},
+    },
+    report::text::count,
+    system::clock,
+};
+
+/// What a run has done; a dry run, what it would do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// All backups of this instance, the oldest first.
+    pub judged: Vec<Judged>,
+    /// The archived binary logs that go.
+    pub logs: Vec<String>,
+}
+
+impl Pruned {
+    /// Whether nothing goes.
+    pub fn is_empty(&self) -> bool {
+        self.kept() == self.judged.len() && self.logs.is_empty()
+    }
+
+    /// How many backups stay.
+    pub fn kept(&self) -> usize {
+        self.judged.iter().filter(|judged| judged.keep).count()
+    }
+
+    /// What goes: `3 backups, 40 binary logs`.
+    pub fn gone(&self) -> String {
+        let backups = count(self.judged.len() - self.kept(), "backup");
+        match self.logs.len() {
+            0 => backups,
+            logs => format!("{backups}, {}", count(logs, "binary log")),
+        }
+    }
+}
+
+/// Judges this instance's backups and deletes those that no rule keeps, the oldest first; then the binary logs that none of the others needs.
+pub(in crate::backup) fn prune(
+    settings: &Settings,
+    dry_run: bool,
+    interrupt: &Interrupt,
+    report: &mut dyn FnMut(Step),
+) -> Result<Pruned> {
+    let directory = &settings.target.directory;
+    let _alone = if dry_run {
+        None
+    } else {
+        Some(alone(settings, "backup")?)
+    };
+    target::check_there(&settings.target)?;
+    if !dry_run {
+        for what in target::reap(directory, &settings.instance)? {
+            report(Step::Removed { what });
+        }
+    }
+    let of_this = |backup: &Listed| backup.id.instance() == &settings.instance;
+    let backups: Vec<_> = list(settings)?.into_iter().filter(of_this).collect();
+    let candidates: Vec<_> = backups.iter().map(candidate).collect();
+    let judged = judge(&settings.keep, &clock::zone(), &candidates);
+    for judged in &judged {
+        if !judged.keep && !dry_run {
+            interrupt.check()?;
+            target::delete(directory, &judged.id)?;
+            verdicts::forget(settings, &judged.id);
+        }
+        report(Step::Judged {
+            dry_run,
+            judged: judged.clone(),
+        });
+    }
+    interrupt.check()?;
+    let kept = |backup: &Listed| judged.iter().any(|judged| judged.keep && judged.id == backup.id);
+    let kept: Vec<_> = backups.into_iter().filter(kept).filter_map(Listed::complete).collect();
+    let logs = if settings.keep.is_empty() {
+        Vec::new()
+    } else {
+        useless_logs(settings, &kept, dry_run, report)?
+    };
+    Ok(Pruned { judged, logs })
+}
+
+fn useless_logs(
+    settings: &Settings,
+    kept: &[Manifest],
+    dry_run: bool,
+    report: &mut dyn FnMut(Step),
+) -> Result<Vec<String>> {
+    let logs = match binlogs::reap(settings, kept, dry_run) {
+        // They are being archived just now. The next run finds what is of no use.
+        Err(error) if error.kind == Kind::Busy => {
+            let message = format!("archived binary logs were left alone: {error:#}");
+            report(Step::Warning { message });
+            return Ok(Vec::new());
+        }
+        logs => logs?,
+    };
+    for name in logs.iter().cloned() {
+        report(Step::UselessLog { dry_run, name });
+    }
+    Ok(logs)
+}
+
+fn candidate(backup: &Listed) -> Candidate {
+    let state = match (backup.broken.clone(), &backup.verdict) {
+        (Some(why), _) => State::Broken(why),
+        (None, Some(Verdict { verdict, .. })) if *verdict == Word::Corrupt => State::Corrupt,
+        (None, Some(verdict)) if verdict.restores() => State::Verified,
+        (None, _) => State::Complete,
+    };
+    Candidate {
+        id: backup.id.clone(),
+        state,
+    }
+}
+
+#[cfg(test)]
+mod tests;

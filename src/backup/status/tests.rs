@@ -1,0 +1,97 @@
+//! What each trouble looks like to a monitor.
+
+use std::fs;
+
+use super::*;
+use crate::backup::{
+    error::Error,
+    history::Attempt,
+    made_up,
+    target::{ARCHIVE, path_of},
+    verdicts,
+};
+
+fn found(settings: &Settings) -> (Health, Vec<String>) {
+    let history = Records::glance(settings, "backup").unwrap();
+    let seen = within(PATIENCE, settings, look);
+    let status = judge(settings, clock::now(), history, seen, Ok(Vec::new()));
+    let problems = status.problems.into_iter().map(|problem| problem.message);
+    (status.health, problems.collect())
+}
+
+#[test]
+fn each_trouble_has_its_word() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut settings = made_up::settings(directory.path());
+    let said = |problem: &str| vec![problem.to_owned()];
+    assert_eq!(found(&settings), (Health::Stale, said("there is no backup")));
+
+    made_up::backup(&settings, 50);
+    assert_eq!(
+        found(&settings),
+        (
+            Health::Stale,
+            said("the newest backup is 50 h old, at most 26 h are allowed")
+        )
+    );
+    let newest = made_up::backup(&settings, 5);
+    assert_eq!(found(&settings), (Health::Ok, Vec::new()));
+
+    settings.verify.max_proven_age = Some(Duration::from_hours(48));
+    assert_eq!(found(&settings), (Health::Stale, said("no backup is known to restore")));
+    verdicts::keep(&settings, &made_up::verdict(&newest, Word::Ok)).unwrap();
+    assert_eq!(found(&settings), (Health::Ok, Vec::new()));
+    verdicts::keep(&settings, &made_up::verdict(&newest, Word::Corrupt)).unwrap();
+    assert_eq!(
+        found(&settings),
+        (
+            Health::Corrupt,
+            vec![
+                "the newest backup does not restore: tables: shop.orders".to_owned(),
+                "no backup is known to restore".to_owned()
+            ]
+        )
+    );
+    settings.verify.max_proven_age = None;
+
+    made_up::backup(&settings, 1);
+    let records = Records::open(&settings, "backup").unwrap();
+    let failed: Result<()> = Err(Error::new(Kind::LockBudget, "the lock was not had"));
+    records.end(Attempt::begin().ended(&failed)).unwrap();
+    assert_eq!(
+        found(&settings),
+        (Health::Failed, said("the last run failed: the lock was not had"))
+    );
+    records.end(Attempt::begin().ended(&Ok(()))).unwrap();
+    assert_eq!(found(&settings), (Health::Ok, Vec::new()));
+
+    fs::write(path_of(&settings.target.directory, &newest.id, ARCHIVE), "short").unwrap();
+    let (health, problems) = found(&settings);
+    assert_eq!((health, problems.len()), (Health::Corrupt, 1));
+    assert!(problems[0].contains("is broken"), "{problems:?}");
+
+    settings.target.mounted = true;
+    let (health, problems) = found(&settings);
+    assert_eq!((health, problems.len()), (Health::Target, 1));
+    assert!(problems[0].contains("is not mounted"), "{problems:?}");
+}
+
+#[test]
+fn a_target_that_does_not_answer_is_not_waited_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = made_up::settings(directory.path());
+    let seen = within(Duration::from_millis(50), &settings, |settings| {
+        std::thread::sleep(Duration::from_secs(5));
+        look(settings)
+    });
+    let status = judge(
+        &settings,
+        clock::now(),
+        History::default(),
+        seen,
+        Ok(vec!["mysql/glrl-1".to_owned()]),
+    );
+    assert_eq!(status.health, Health::Target);
+    assert!(status.problems[0].message.contains("does not answer within 0 s"));
+    assert_eq!((status.problems.len(), status.problems[1].health), (2, Health::Failed));
+}

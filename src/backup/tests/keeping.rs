@@ -1,0 +1,91 @@
+//! What a run does to the backups before it.
+
+use std::{sync::Arc, thread::sleep, time::Duration};
+
+use super::support::{Behaviour, Programs, Server, names, on_both_flavours};
+use crate::backup::{Interrupt, Kind, Step, archive_binlogs, error::Error, list, prune};
+
+on_both_flavours!(
+    seven_failed_runs_push_out_none_of_seven_good_backups,
+    logs_that_went_with_a_backup_are_not_archived_anew,
+);
+
+fn seven_failed_runs_push_out_none_of_seven_good_backups(on: &Programs) {
+    let server = Server::start(on);
+    let mut settings = server.settings();
+    settings.keep.last = 7;
+    settings.lock.budget = Duration::from_secs(20);
+    let mut good = Vec::new();
+    for _ in 0..7 {
+        good.push(server.backup(&settings, &Behaviour::default()).unwrap().id);
+        // Ids are of whole seconds.
+        sleep(Duration::from_secs(1));
+    }
+    let failing = Behaviour {
+        fill: Arc::new(|| Err(Error::new(Kind::Snapshot, "the snapshot has lost contents"))),
+        ..Behaviour::default()
+    };
+    let ids = || {
+        list(&settings)
+            .unwrap()
+            .into_iter()
+            .map(|backup| backup.id)
+            .collect::<Vec<_>>()
+    };
+    let files = names(&settings.target.directory);
+    for _ in 0..7 {
+        assert_eq!(server.backup(&settings, &failing).unwrap_err().kind, Kind::Snapshot);
+        sleep(Duration::from_secs(1));
+    }
+    assert_eq!(ids(), good);
+    assert_eq!(names(&settings.target.directory), files);
+
+    // A good one does, and says so.
+    let mut told = Vec::new();
+    let newest = server
+        .backup_with(&settings, &Behaviour::default(), &Interrupt::default(), &mut |step| {
+            told.push(step);
+        })
+        .unwrap();
+    let gone: Vec<_> = told
+        .iter()
+        .filter_map(|step| match step {
+            Step::Judged { judged, .. } => Some((judged.id.clone(), judged.keep)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(gone, [(good[0].clone(), false)]);
+    good.remove(0);
+    good.push(newest.id);
+    assert_eq!(ids(), good);
+}
+
+fn logs_that_went_with_a_backup_are_not_archived_anew(on: &Programs) {
+    let server = Server::start(on);
+    let mut settings = server.settings();
+    settings.lock.budget = Duration::from_secs(20);
+    let interrupt = Interrupt::default();
+    let archive = || archive_binlogs(&settings, &interrupt, &mut |_| {}).unwrap().logs;
+    server.backup(&settings, &Behaviour::default()).unwrap();
+    server.execute(&["CREATE DATABASE shop", "CREATE TABLE shop.t (id INT PRIMARY KEY)"]);
+    let first = archive();
+    assert!(!first.is_empty());
+    // Events are of whole seconds.
+    sleep(Duration::from_millis(1100));
+    server.backup(&settings, &Behaviour::default()).unwrap();
+    server.execute(&["INSERT INTO shop.t VALUES (1)"]);
+    let second = archive();
+    assert_eq!(second.len(), 1, "{second:?}");
+
+    settings.keep.last = 1;
+    let pruned = prune(&settings, false, &interrupt, &mut |_| {}).unwrap();
+    assert_eq!((pruned.kept(), &pruned.logs), (1, &first));
+    // The server has them still.
+    let again = archive_binlogs(&settings, &interrupt, &mut |_| {}).unwrap();
+    assert_eq!((again.logs, again.before), (Vec::new(), 1));
+    server.execute(&["INSERT INTO shop.t VALUES (2)"]);
+    assert_eq!(
+        archive_binlogs(&settings, &interrupt, &mut |_| {}).unwrap().logs.len(),
+        1
+    );
+}

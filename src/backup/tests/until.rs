@@ -1,0 +1,277 @@
+//! Binary logs are archived, and a restore goes on with them to a moment behind its backup.
+
+use std::{collections::BTreeMap, fs, path::Path, time::Duration};
+
+use mysql::{Row, prelude::Queryable};
+
+use super::support::{Behaviour, Programs, Server, names, on_every_server};
+use crate::backup::{
+    Destination, Interrupt, Kind, Request, Restored, Settings, Until, archive_binlogs, error::Result, reap_binlogs,
+    restore,
+};
+
+on_every_server!(
+    two_hundred_tables_are_taken_to_a_transaction_in_the_middle,
+    a_log_is_archived_once_and_never_overwritten,
+    what_cannot_be_replayed_is_said,
+);
+
+fn until(server: &Server, settings: &Settings, name: &str, until: &str) -> Result<Restored> {
+    let request = Request {
+        id: None,
+        to: Destination::Directory(server.directory.path().join(name)),
+        until: Some(until.parse::<Until>().unwrap()),
+    };
+    restore(settings, &request, &Interrupt::default(), &mut |_| {})
+}
+
+fn archive(settings: &Settings) -> Vec<String> {
+    archive_binlogs(settings, &Interrupt::default(), &mut |_| {})
+        .unwrap()
+        .logs
+}
+
+fn patient(server: &Server) -> Settings {
+    let mut settings = server.settings();
+    settings.lock.budget = Duration::from_secs(20);
+    settings
+}
+
+/// CHECKSUM TABLE of every table of `many`.
+fn checksums(server: &Server) -> BTreeMap<String, Option<i64>> {
+    let mut conn = server.connect();
+    let tables: Vec<String> = conn.query("SHOW TABLES FROM many").unwrap();
+    let list: Vec<String> = tables.iter().map(|table| format!("many.{table}")).collect();
+    let rows: Vec<Row> = conn
+        .query(format!("CHECKSUM TABLE {} EXTENDED", list.join(", ")))
+        .unwrap();
+    rows.into_iter()
+        .map(|row| (row.get(0).unwrap(), row.get(1).unwrap()))
+        .collect()
+}
+
+fn seconds(server: &Server) -> i64 {
+    server
+        .connect()
+        .query_first("SELECT UNIX_TIMESTAMP()")
+        .unwrap()
+        .unwrap()
+}
+
+fn two_hundred_tables_are_taken_to_a_transaction_in_the_middle(on: &Programs) {
+    let mut server = Server::start(on);
+    server.execute(&["CREATE DATABASE many", "CREATE TABLE many.gone (id INT PRIMARY KEY)"]);
+    let mut conn = server.connect();
+    for table in 0..200 {
+        conn.query_drop(format!(
+            "CREATE TABLE many.t{table} (id INT AUTO_INCREMENT PRIMARY KEY, v VARCHAR(100), b BLOB) ENGINE=InnoDB"
+        ))
+        .unwrap();
+        conn.query_drop(format!("INSERT INTO many.t{table} (v) VALUES ('first')"))
+            .unwrap();
+    }
+    let settings = patient(&server);
+    server.backup(&settings, &Behaviour::default()).unwrap();
+
+    let mut write = |from: u32, to: u32| {
+        for number in from..to {
+            let table = number * 7 % 200;
+            conn.query_drop("BEGIN").unwrap();
+            conn.query_drop(format!(
+                "INSERT INTO many.t{table} (v, b) VALUES (CONCAT('ä;\\'\\n', {number}), UNHEX('00FF0D0A00'))"
+            ))
+            .unwrap();
+            conn.query_drop(format!("UPDATE many.t{table} SET v = UUID() WHERE id = 1"))
+                .unwrap();
+            conn.query_drop("COMMIT").unwrap();
+        }
+    };
+    write(0, 250);
+    server.execute(&[
+        "CREATE USER reader@localhost IDENTIFIED BY 'It is 1 secret'",
+        "GRANT SELECT ON many.* TO reader@localhost",
+        "CREATE TABLE many.later (id INT PRIMARY KEY) ENGINE=InnoDB",
+        "DROP TABLE many.gone",
+        "FLUSH BINARY LOGS",
+    ]);
+    write(250, 500);
+    let (middle, sums) = (server.gtid().unwrap(), checksums(&server));
+    // Whole seconds, and the next transaction in a later one.
+    let time = seconds(&server) + 1;
+    while seconds(&server) < time + 1 {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    server.execute(&["DROP TABLE many.later", "DELETE FROM many.t0", "FLUSH BINARY LOGS"]);
+    write(500, 1000);
+    let (end, last_sums) = (server.gtid().unwrap(), checksums(&server));
+    assert_ne!(sums, last_sums);
+    assert!(archive(&settings).len() >= 3);
+
+    let time = jiff::Timestamp::from_second(time).unwrap().to_string();
+    for (name, moment, gtid, sums) in [
+        ("middle", middle.as_str(), &middle, &sums),
+        ("time", &time, &middle, &sums),
+        ("end", "end", &end, &last_sums),
+    ] {
+        let restored = until(&server, &settings, name, moment).unwrap();
+        let replayed = restored.replayed.clone().unwrap();
+        assert_eq!(restored.gtid.as_ref(), Some(gtid), "{name}: {restored:?}");
+        let copy = server.start_copy(&restored.datadir);
+        assert_eq!(copy.gtid().as_ref(), Some(gtid), "{name}");
+        assert_eq!(checksums(&copy), *sums, "{name}");
+        let grants: Vec<String> = copy.connect().query("SHOW GRANTS FOR reader@localhost").unwrap();
+        assert!(
+            grants.iter().any(|grant| grant.contains("SELECT ON `many`")),
+            "{grants:?}"
+        );
+        let left = names(&restored.datadir)
+            .into_iter()
+            .filter(|name| name.contains("glrl"))
+            .collect::<Vec<_>>();
+        assert_eq!(left, Vec::<String>::new());
+        #[expect(clippy::print_stderr, reason = "the figure that the test is for")]
+        {
+            eprintln!(
+                "{} {name}: {} transactions of 200 tables, {} MiB restored in {:.1} s, of which replaying {:.1} s",
+                on.server.display(),
+                replayed.transactions,
+                restored.bytes >> 20,
+                restored.took.as_secs_f64(),
+                replayed.took.as_secs_f64(),
+            );
+        }
+    }
+
+    // The volume is lost. What is restored in its place goes on from there.
+    server.stop();
+    server.clear();
+    let request = Request {
+        id: None,
+        to: Destination::InPlace,
+        until: Some(Until::End),
+    };
+    restore(&settings, &request, &Interrupt::default(), &mut |_| {}).unwrap();
+    server.launch();
+    assert_eq!(server.gtid().as_ref(), Some(&end));
+    assert_eq!(checksums(&server), last_sums);
+    server.execute(&["INSERT INTO many.t0 (v) VALUES ('anew')"]);
+    assert!(!archive(&settings).is_empty());
+}
+
+/// What is in a directory, by name.
+fn contents(directory: &Path) -> BTreeMap<String, Vec<u8>> {
+    names(directory)
+        .into_iter()
+        .map(|name| (name.clone(), fs::read(directory.join(name)).unwrap()))
+        .collect()
+}
+
+fn a_log_is_archived_once_and_never_overwritten(on: &Programs) {
+    let server = Server::start(on);
+    server.fill();
+    // Its event writes.
+    server.execute(&["SET GLOBAL event_scheduler = OFF"]);
+    let settings = patient(&server);
+    let directory = settings.target.directory.join("mysql-test.binlogs");
+    let first = archive(&settings);
+    assert!(!first.is_empty());
+    let before = contents(&directory);
+    // Nothing new, not even an empty log.
+    assert_eq!(archive(&settings), Vec::<String>::new());
+    assert_eq!(contents(&directory), before);
+    // A run that died, at both of its moments: the copy is unfinished, and the record is missing.
+    server.execute(&["INSERT INTO shop.my VALUES (3, 'c')"]);
+    let unfinished = directory.join("binlog.000009-20261101T031500Z.zst.partial");
+    fs::write(&unfinished, "x").unwrap();
+    let second = archive(&settings);
+    assert_eq!(second.len(), 1, "{second:?}");
+    assert!(!unfinished.exists());
+    fs::remove_file(directory.join(format!("{}.json", second[0]))).unwrap();
+    assert_eq!(archive(&settings), second);
+    // Its names begin anew, and the contents are others.
+    let archived = contents(&directory);
+    server.execute(&[if server.mariadb {
+        "RESET MASTER"
+    } else {
+        "RESET BINARY LOGS AND GTIDS"
+    }]);
+    server.execute(&["INSERT INTO shop.my VALUES (4, 'd')"]);
+    let third = archive(&settings);
+    assert_eq!(third.len(), 1, "{third:?}");
+    assert!(third[0].starts_with("binlog.000001-"), "{third:?}");
+    let now = contents(&directory);
+    assert!(archived.iter().all(|(name, bytes)| now.get(name) == Some(bytes)));
+    assert_eq!(now.len(), archived.len() + 2);
+    // From a backup of now on, the older ones are of no use.
+    std::thread::sleep(Duration::from_millis(1100));
+    let manifest = server.backup(&settings, &Behaviour::default()).unwrap();
+    assert_eq!(reap_binlogs(&settings, &[], false).unwrap(), Vec::<String>::new());
+    let mut useless = reap_binlogs(&settings, std::slice::from_ref(&manifest), true).unwrap();
+    assert_eq!(contents(&directory), now);
+    assert_eq!(reap_binlogs(&settings, &[manifest], false).unwrap(), useless);
+    let mut older: Vec<String> = first.into_iter().chain(second).chain(third).collect();
+    older.retain(|name| !name.starts_with("binlog.000002-"));
+    useless.retain(|name| !name.starts_with("binlog.000002-"));
+    useless.sort();
+    older.sort();
+    assert_eq!(useless, older);
+}
+
+fn what_cannot_be_replayed_is_said(on: &Programs) {
+    let server = Server::start(on);
+    server.fill();
+    // Its event writes.
+    server.execute(&["SET GLOBAL event_scheduler = OFF"]);
+    let mut settings = patient(&server);
+    let before = server.gtid().unwrap();
+    server.execute(&["INSERT INTO shop.my VALUES (3, 'c')"]);
+    server.backup(&settings, &Behaviour::default()).unwrap();
+    let refused = |settings: &Settings, moment: &str, kind: Kind, said: &str| {
+        let error = until(&server, settings, "restored", moment).unwrap_err();
+        assert_eq!(error.kind, kind, "{moment}: {error:?}");
+        assert!(format!("{error:#}").contains(said), "{said}: {error:?}");
+        assert!(!server.directory.path().join("restored").exists());
+    };
+    refused(&settings, "end", Kind::Refused, "no binary log is archived");
+    let other = if server.mariadb {
+        "9-9-9".to_owned()
+    } else {
+        "11111111-2222-3333-4444-555555555555:9".to_owned()
+    };
+    server.execute(&["INSERT INTO shop.my VALUES (4, 'd')", "FLUSH BINARY LOGS"]);
+    server.execute(&["INSERT INTO shop.my VALUES (5, 'e')", "FLUSH BINARY LOGS"]);
+    server.execute(&["INSERT INTO shop.my VALUES (6, 'f')"]);
+    let last = server.gtid().unwrap();
+    settings.binlogs.flush = false;
+    assert!(archive(&settings).len() >= 2);
+    refused(&settings, &last, Kind::Refused, "is not in the archived binary logs");
+    refused(&settings, &other, Kind::Refused, "is not in the archived binary logs");
+    refused(&settings, &before, Kind::Stale, "no backup of test");
+    refused(&settings, "2020-01-01T00:00:00Z", Kind::Stale, "no backup of test");
+    settings.binlogs.flush = true;
+    let newest = archive(&settings);
+    let directory = settings.target.directory.join("mysql-test.binlogs");
+    let all = names(&directory);
+    let entry = |part: &str| all.iter().find(|name| name.contains(part)).unwrap();
+    assert_eq!(newest.len(), 1);
+
+    // A byte of the last one, then the one before it, is gone.
+    let log = directory.join(format!("{}.zst", newest[0]));
+    let good = fs::read(&log).unwrap();
+    let mut bad = good.clone();
+    bad[good.len() / 2] ^= 1;
+    fs::write(&log, bad).unwrap();
+    refused(&settings, "end", Kind::Corrupt, &newest[0]);
+    fs::write(&log, good).unwrap();
+    let middle = fs::read(directory.join(entry("binlog.000002"))).unwrap();
+    assert!(!middle.is_empty());
+    fs::remove_file(
+        directory.join(
+            all.iter()
+                .find(|name| name.contains("binlog.000002") && name.ends_with("json"))
+                .unwrap(),
+        ),
+    )
+    .unwrap();
+    refused(&settings, &last, Kind::Refused, "and what is between them is not");
+}
