@@ -14,6 +14,10 @@ const FILE: &str = "/etc/glrl/backup.yml";
 
 /// Options of all that has to do with backups.
 #[derive(Debug, clap::Args)]
+#[expect(
+    rustdoc::broken_intra_doc_links,
+    reason = "help texts: what is in brackets is a setting"
+)]
 pub(crate) struct Common {
     /// The settings [default: /etc/glrl/backup.yml, if it is there]
     #[arg(long, value_name = "FILE", help_heading = "Settings")]
