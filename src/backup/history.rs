@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     config::Settings,
     error::{Error, Result},
-    lvm,
     name::BackupId,
+    owner::Owner,
     verify::Word,
 };
 use crate::{
@@ -62,7 +62,7 @@ impl Attempt {
             id: None,
             started: clock::now(),
             ended: None,
-            owner: owner(),
+            owner: Owner::this().map(|owner| owner.to_string()).unwrap_or_default(),
             exit_code: None,
             error: None,
             verdict: None,
@@ -71,11 +71,8 @@ impl Attempt {
 
     /// Whether it was killed: it has no end, and the process that began it is gone.
     pub fn was_killed(&self) -> bool {
-        let mut parts = self.owner.splitn(2, ' ');
-        let (boot, process) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-        let pid = process.split('-').next().unwrap_or_default();
-        let lives = lvm::boot().is_ok_and(|now| now == boot) && lvm::process(pid).is_some_and(|found| found == process);
-        self.ended.is_none() && !lives
+        // One that does not say who it was is gone.
+        self.ended.is_none() && !Owner::parse(&self.owner).is_ok_and(|owner| owner.is_alive())
     }
 
     /// Whether it did not end well. One that is under way has not failed.
@@ -91,12 +88,6 @@ impl Attempt {
             None => "it did not say why".to_owned(),
         }
     }
-}
-
-/// Names this process as long as the machine's disk lasts.
-fn owner() -> String {
-    let boot = lvm::boot().unwrap_or_default();
-    format!("{boot} {}", lvm::process("self").unwrap_or_default())
 }
 
 /// The record of one of the programs, of one instance.
@@ -224,7 +215,11 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let records = records(&directory);
         let mut killed = Attempt::begin();
-        killed.owner = format!("{} 4194305-1", lvm::boot().unwrap());
+        killed.owner = Owner {
+            process: "4194305-1".to_owned(),
+            ..Owner::this().unwrap()
+        }
+        .to_string();
         records.begin(&killed).unwrap();
         assert!(records.read().last.unwrap().failed());
         assert_eq!(records.begin(&Attempt::begin()).unwrap(), Some(killed));

@@ -44,6 +44,7 @@ mod name;
 mod notify;
 mod option_file;
 mod option_files;
+mod owner;
 mod placement;
 mod restore;
 mod retention;
