@@ -1,5 +1,5 @@
-//! Deletes what the policy does not keep, and the archived binary logs that are of no use then. A kill at any point leaves complete backups, and leftovers that the next run removes
-//! (`target::delete`).
+//! Deletes what the policy does not keep, and the archived binary logs that are of no use then. A kill at any point leaves complete
+//! backups, and leftovers that the next run removes (`target::delete`).
 
 use super::{
     Judged,
@@ -88,10 +88,16 @@ pub(in crate::backup) fn prune(
     }
     interrupt.check()?;
     let kept = |backup: &Listed| judged.iter().any(|judged| judged.keep && judged.id == backup.id);
-    let kept: Vec<_> = backups.into_iter().filter(kept).filter_map(Listed::complete).collect();
+    let kept: Vec<_> = backups.into_iter().filter(kept).collect();
+    let unreadable = kept.iter().find(|backup| backup.manifest.is_none());
     let logs = if settings.keep.is_empty() {
         Vec::new()
+    } else if let Some(Listed { id, .. }) = unreadable {
+        let message = format!("archived binary logs were left alone: which of them {id} needs cannot be read");
+        report(Step::Warning { message });
+        Vec::new()
     } else {
+        let kept: Vec<_> = kept.into_iter().filter_map(Listed::complete).collect();
         useless_logs(settings, &kept, dry_run, report)?
     };
     Ok(Pruned { judged, logs })

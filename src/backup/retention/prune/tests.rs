@@ -8,7 +8,7 @@ use crate::backup::{
     list::ids,
     made_up,
     retention::Keep,
-    target::{ARCHIVE, path_of},
+    target::{ARCHIVE, MANIFEST, path_of},
 };
 
 fn pruned(settings: &Settings, dry_run: bool) -> Vec<Step> {
@@ -133,6 +133,12 @@ fn archived_logs_go_with_the_backups_that_need_them() {
         ..settings.clone()
     };
     assert_eq!(gone(&with_policy, true), [oldest.clone(), old.clone()]);
+    // One whose manifest cannot be read may need any of them.
+    let manifest = path_of(&settings.target.directory, &broken.id, MANIFEST);
+    let readable = fs::read(&manifest).unwrap();
+    fs::write(&manifest, "{").unwrap();
+    assert!(gone(&with_policy, true).is_empty());
+    fs::write(&manifest, readable).unwrap();
     assert_eq!(there(), 4);
     // While logs are being archived they are left alone, and the backups are not.
     let archiving = alone(&settings, "binlogs").unwrap();
