@@ -15,7 +15,7 @@ use super::{
     unpack::{Found, unpack},
 };
 use crate::backup::{
-    encryption::{Key, Unsealed, unseal},
+    encryption::{Key, unseal},
     error::{Kind, OfKind, Result},
     files::List,
     hash::{Digests, Hashing},
@@ -57,9 +57,8 @@ pub(in crate::backup) fn read(
         };
         let work = |from| unpack(from, list, into, mount_point, &mut progress);
         match unseal(&mut raw, key) {
-            Ok(Unsealed::Clear(from)) => decompressed(from, work)?,
-            // Decrypting and hashing take about as long as decompressing.
-            Ok(from @ Unsealed::Age(_)) => ahead(from, |from| decompressed(from, work))?,
+            // Hashing the archive, and decrypting it, takes about as long as decompressing.
+            Ok(from) => ahead(from, |from| decompressed(from, work))?,
             Err(error) => Found::nothing(format!("the archive cannot be decrypted: {error}")),
         }
     };

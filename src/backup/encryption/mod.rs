@@ -16,7 +16,7 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 pub(super) use self::{
     key::Key,
-    stream::{Sealing, Unsealed, seal, unseal},
+    stream::{Sealing, seal, unseal},
 };
 use super::{
     config::Settings,
