@@ -20,7 +20,7 @@ use std::{
 use age::secrecy::ExposeSecret;
 use glrl::backup::{
     EncryptionSettings, Interrupt, Settings, Step, Word,
-    bench::{pack, run, unpack},
+    bench::{hold, pack, run, unpack},
     config::ArchiveSettings,
     verify,
 };
@@ -46,6 +46,7 @@ fn main() {
     };
     bench.archive(rounds);
     bench.restore(rounds);
+    bench.hold(10 * rounds);
     bench.verify();
 }
 
@@ -274,8 +275,7 @@ impl Bench<'_> {
         }
     }
 
-    /// A whole backup and its whole verification.
-    fn verify(&self) {
+    fn settings(&self) -> Settings {
         let path = |name: &str| {
             let path = self.path(name);
             fs::create_dir_all(&path).expect("a directory");
@@ -296,6 +296,44 @@ impl Bench<'_> {
         settings.lock.budget = Duration::from_mins(2);
         settings.verify.scratch = path("state/scratch");
         fs::set_permissions(&*settings.state_directory, PermissionsExt::from_mode(0o700)).expect("its mode");
+        settings
+    }
+
+    /// How long writers are held up beside what the snapshot takes, a program that sleeps for a tenth of a second standing for lvcreate.
+    fn hold(&self, rounds: u64) {
+        let settings = self.settings();
+        let socket = self.path("data/s");
+        let mut load = Command::new("sysbench")
+            .args([
+                "oltp_write_only",
+                "--db-driver=mysql",
+                "--mysql-user=root",
+                "--threads=2",
+            ])
+            .args([
+                format!("--mysql-socket={}", socket.display()),
+                format!("--tables={TABLES}"),
+            ])
+            .args(["--table-size=1000", "--time=600", "run"])
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("sysbench");
+        sleep(Duration::from_secs(2));
+        let mut times: Vec<f64> = (0..rounds)
+            .map(|_| hold(&settings, "0.1").expect("a lock") - 100.0)
+            .collect();
+        load.kill().and_then(|()| load.wait()).expect("sysbench's end");
+        times.sort_by(f64::total_cmp);
+        println!(
+            "the lock was held for a snapshot of 100 ms and {:.1} ms in the median of {rounds}, {:.1} ms at most",
+            median(&times),
+            times[times.len() - 1]
+        );
+    }
+
+    /// A whole backup and its whole verification.
+    fn verify(&self) {
+        let settings = self.settings();
         let manifest = run(&settings, &mut |_| {}).expect("a backup");
         let gigabytes = to_f64(manifest.files.bytes) / 1e9;
         println!("{:<44} {:>9} {:>10}", "verification, up to and with", "s", "s per GB");

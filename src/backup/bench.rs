@@ -4,7 +4,6 @@
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use anyhow::{Context, Result as Anyhow, ensure};
@@ -18,11 +17,15 @@ use super::{
     hash::Digests,
     interrupt::Interrupt,
     job::back_up,
+    lock::freeze,
     manifest::{self, Manifest},
     name::BackupId,
+    server::Server,
+    session::Session,
     step::Step,
     volume::{Snapshot, Volume},
 };
+use crate::system::programs::Program;
 
 /// An archive that was made.
 #[derive(Debug)]
@@ -87,6 +90,20 @@ pub fn run(settings: &Settings, report: &mut dyn FnMut(Step)) -> Anyhow<Manifest
     Ok(back_up(settings, &volume, &Interrupt::default(), report)?)
 }
 
+/// Holds the server still while `sleep` runs for so many seconds, as a backup does while lvcreate runs. How long it was held, in
+/// milliseconds.
+pub fn hold(settings: &Settings, seconds: &str) -> Anyhow<f64> {
+    let mut session = Session::open(&settings.server)?;
+    let server = Server::of(&mut session)?;
+    let mut snapshot = StandIn {
+        program: Program::new("sleep").args([seconds]),
+        to: PathBuf::new(),
+    };
+    let interrupt = Interrupt::default();
+    let frozen = freeze(session, &server, &settings.lock, &mut snapshot, &interrupt, &mut |_| {})?;
+    Ok(frozen.lock.hold_ms)
+}
+
 struct Directory(PathBuf);
 
 impl Volume for Directory {
@@ -114,24 +131,25 @@ impl Volume for Directory {
     }
 
     fn prepare(&self, id: &BackupId) -> Result<Box<dyn Snapshot>> {
-        Ok(Box::new(Copy {
-            of: self.0.clone(),
-            to: self.0.with_file_name(format!("snapshot-{id}")),
-        }))
+        let to = self.0.with_file_name(format!("snapshot-{id}"));
+        let program = Program::new("cp").args(["-a"]).args([&self.0, &to]);
+        Ok(Box::new(StandIn { program, to }))
     }
 }
 
-struct Copy {
-    of: PathBuf,
+/// A program that is run where a node runs lvcreate.
+struct StandIn {
+    program: Program,
+    /// What it makes.
     to: PathBuf,
 }
 
-impl Snapshot for Copy {
+impl Snapshot for StandIn {
     fn take(&mut self) -> Result<()> {
-        let status = Command::new("cp").arg("-a").args([&self.of, &self.to]).status();
-        if !status.context("copying")?.success() {
-            return Err(anyhow::Error::msg("cp failed").into());
-        }
+        self.program
+            .clone()
+            .stdout()
+            .context("taking what stands for a snapshot")?;
         Ok(())
     }
 
@@ -161,7 +179,7 @@ impl Snapshot for Copy {
     }
 }
 
-impl Drop for Copy {
+impl Drop for StandIn {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.to);
     }
