@@ -13,6 +13,6 @@ for (my $n = 0; !-e '/run/writer.stop'; $n++) {
     my $t = 1 + $n % $tables;
     $db->do("INSERT INTO t$t (v) VALUES (REPEAT(MD5(RAND()), 8))");
     # Rows go, too: the data stays small however long this runs.
-    $db->do("DELETE FROM t$t WHERE id + 500 < LAST_INSERT_ID()") if $n % 200 == 199;
+    $db->do("DELETE FROM t$t WHERE id + 100 < LAST_INSERT_ID()") if int($n / $tables) % 10 == 9;
     printf $log "%.6f\n", clock_gettime(CLOCK_MONOTONIC);
 }
