@@ -39,7 +39,7 @@ use super::{
     step::{Report, Step},
     verdicts,
 };
-use crate::system::clock;
+use crate::{report::text::bytes, system::clock};
 
 /// Verifies a backup, the newest of this instance unless one is named. What is wrong with it, and what kept the program from finding out,
 /// is in the verdict; an error is a signal, or another verification under way.
@@ -223,7 +223,7 @@ impl Inquest<'_> {
         let changed = found.differs(&manifest.archive.digests);
         let intact = changed.is_none();
         self.add(match changed {
-            None => Check::ok("archive", format!("{} MiB, hashes match", found.bytes >> 20)),
+            None => Check::ok("archive", format!("{}, hashes match", bytes(found.bytes))),
             Some(how) => Check::failed("archive", Word::Corrupt, how),
         });
         intact
@@ -255,9 +255,9 @@ impl Inquest<'_> {
             Check::ok(
                 "files",
                 format!(
-                    "{} files, {} MiB, every hash matches",
+                    "{} files, {}, every hash matches",
                     found.intact,
-                    manifest.files.bytes >> 20
+                    bytes(manifest.files.bytes)
                 ),
             )
         } else {
