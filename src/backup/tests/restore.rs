@@ -9,7 +9,10 @@ on_every_server!(
     a_restored_directory_is_a_datadir,
     a_volume_is_restored_in_place_when_its_server_is_stopped,
 );
-on_both_flavours!(a_restore_that_ends_early_leaves_nothing, what_is_damaged_is_not_restored,);
+on_both_flavours!(
+    a_restore_that_ends_early_leaves_nothing,
+    what_is_damaged_is_not_restored,
+);
 
 fn to(directory: &Path) -> Request {
     Request {
