@@ -38,8 +38,8 @@ node: lab-tools build
 	GLRL_BINARY=$(BINARY) cargo test --test main -- $(NODE) --test-threads=2 --nocapture
 
 # Backup, verification and restore against real servers, which they start for themselves: MariaDB of this machine, and the releases
-# of MariaDB and MySQL that tests/servers.sh brings from Debian's mirror the first time. As root. Their data is in memory: on a disk the
-# tests wait for it twice as long as they compute.
+# of MariaDB and MySQL that tests/servers.sh brings from mirrors of Debian and Ubuntu the first time. As root. Their data is in memory: on a
+# disk the tests wait for it twice as long as they compute.
 .PHONY: database
 database: tools
 	@tests/servers.sh

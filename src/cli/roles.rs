@@ -17,6 +17,8 @@ pub(super) struct Roles {
     #[arg(short, long = "role", value_name = "ROLE", required = true)]
     names: Vec<String>,
     /// Set an input; may be given several times, and wins over all else
+    ///
+    /// Not for a secret, which ps would show: give that in a file of --vars, or in the environment.
     #[arg(short, long, value_name = "NAME=VALUE")]
     set: Vec<String>,
     /// Read values of inputs from a YAML file; may be given several times

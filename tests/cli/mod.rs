@@ -7,6 +7,7 @@ mod costs;
 mod secrets;
 mod state;
 mod streams;
+mod tls;
 mod tree;
 
 /// Each `*.md` below holds sessions. They run in `NAME.in`, or in a copy of it where there is a `NAME.out` that says what has to be

@@ -167,7 +167,7 @@ impl Tools {
             Flavour::MariaDb => (
                 &["mariadb-binlog", "mysqlbinlog"],
                 &["mariadb", "mysql"],
-                "mariadb-client",
+                "mariadb-client, or mariadb-server where that has them, as in Ubuntu 22.04",
             ),
             Flavour::MySql => (&["mysqlbinlog"], &["mysql"], "mysql-client, and mysql-server-core"),
         };

@@ -5,6 +5,8 @@ use std::{
     io,
     os::unix::{fs::MetadataExt, net::UnixStream},
     path::Path,
+    thread::sleep,
+    time::Duration,
 };
 
 use anyhow::Context;
@@ -28,7 +30,7 @@ pub(super) fn check(settings: &Settings, place: &Path, datadir: &Path) -> Result
     if UnixStream::connect(&socket).is_ok() {
         return running(format!("it answers at {socket}"));
     }
-    if let Some(who) = user_of(place).context("looking for processes with files open")? {
+    if let Some(who) = lasting_user_of(place).context("looking for processes with files open")? {
         return running(format!("{who} has files open below {}", place.display()));
     }
     let system = datadir.join("ibdata1");
@@ -36,6 +38,18 @@ pub(super) fn check(settings: &Settings, place: &Path, datadir: &Path) -> Result
         return running(format!("{} is locked", system.display()));
     }
     Ok(())
+}
+
+/// A user who stays. A process that is being started has open what its parent has, from fork(2) until execve(2) is done.
+fn lasting_user_of(place: &Path) -> io::Result<Option<String>> {
+    const LOOKS: u32 = 10;
+    for _ in 1..LOOKS {
+        if user_of(place)?.is_none() {
+            return Ok(None);
+        }
+        sleep(Duration::from_millis(100));
+    }
+    user_of(place)
 }
 
 /// A process that works in a directory, or has a file of it open. Its name and its number.

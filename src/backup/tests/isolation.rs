@@ -4,13 +4,11 @@ use std::{fs, os::unix::fs::MetadataExt, path::Path, time::Duration};
 
 use mysql::{Conn, OptsBuilder, Row, prelude::Queryable};
 
-use super::support::{Behaviour, Programs, Server, names, on_both_flavours};
+use super::support::{Behaviour, Programs, Server, names, on_both_flavours, on_every_server};
 use crate::backup::{Interrupt, Kind, Settings, Step, Word, verify};
 
-on_both_flavours!(
-    a_throw_away_server_opens_no_port_and_runs_nothing,
-    a_signal_ends_every_phase_of_a_verification,
-);
+on_every_server!(a_throw_away_server_opens_no_port_and_runs_nothing,);
+on_both_flavours!(a_signal_ends_every_phase_of_a_verification,);
 
 /// The processes that have this directory as their working directory, as servers have their datadir.
 fn processes_in(directory: &Path) -> Vec<String> {

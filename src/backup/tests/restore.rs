@@ -2,12 +2,14 @@
 
 use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
-use super::support::{Behaviour, Programs, Server, Writer, names, on_every_server};
+use super::support::{Behaviour, Programs, Server, Writer, names, on_both_flavours, on_every_server};
 use crate::backup::{Destination, Interrupt, Kind, Request, Settings, Step, restore};
 
 on_every_server!(
     a_restored_directory_is_a_datadir,
     a_volume_is_restored_in_place_when_its_server_is_stopped,
+);
+on_both_flavours!(
     a_restore_that_ends_early_leaves_nothing,
     what_is_damaged_is_not_restored,
 );

@@ -26,6 +26,8 @@ pub(crate) struct Common {
     ///
     /// KEY is written with those above it, as in lock.budget; VALUE as in the file, lists and maps in brackets, as in
     /// notify.mail.to=[ops@example.org]. 'docs/reference/backup-settings.md' has all keys.
+    ///
+    /// Not for a secret, which ps would show: each key that can hold one has another beside it that names a file.
     #[arg(long, value_name = "KEY=VALUE", help_heading = "Settings")]
     set: Vec<String>,
     /// Where backups are [target.directory]
