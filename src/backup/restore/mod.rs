@@ -99,7 +99,10 @@ pub fn restore(
     let (manifest, warning) = choose::choose(settings, request.id.as_ref(), request.until.as_ref())?;
     let root = match &request.to {
         Destination::Directory(directory) => {
-            std::path::absolute(directory).with_context(|| format!("looking for {}", directory.display()))?
+            let root =
+                std::path::absolute(directory).with_context(|| format!("looking for {}", directory.display()))?;
+            stopped::unused(&root)?;
+            root
         }
         Destination::InPlace => in_place(settings, &manifest)?,
     };
