@@ -3,6 +3,7 @@
 use std::{fs::File, io::BufReader, path::Path};
 
 use anyhow::{Context, bail};
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
@@ -23,7 +24,7 @@ pub struct Listed {
     pub id: BackupId,
     /// Seconds since then.
     pub age_seconds: i64,
-    /// Why it cannot be restored, where that can be seen without reading it.
+    /// Why it does not count, where that can be seen without reading it.
     pub broken: Option<String>,
     /// The last verdict on it, on whichever node it was given.
     pub verdict: Option<Verdict>,
@@ -50,6 +51,7 @@ pub fn list(settings: &Settings) -> Result<Vec<Listed>> {
                 |error| Some(format!("{error:#}")),
                 |manifest| {
                     check_length(directory, manifest)
+                        .and_then(|()| check_time(&id, now))
                         .err()
                         .map(|error| format!("{error:#}"))
                 },
@@ -77,6 +79,23 @@ pub(super) fn ids(directory: &Path, instance: Option<&Instance>) -> Result<Vec<B
         .collect();
     ids.sort_by_key(|id| (id.at(), id.instance().clone()));
     Ok(ids)
+}
+
+/// The newest of these, which are in the order of age. One of a time that is still to come would be the newest for years: it is only where
+/// there is no other.
+pub(super) fn newest(ids: &[BackupId]) -> Option<&BackupId> {
+    let now = clock::now();
+    ids.iter().rfind(|id| !id.is_to_come(now)).or(ids.last())
+}
+
+fn check_time(id: &BackupId, now: Timestamp) -> anyhow::Result<()> {
+    if id.is_to_come(now) {
+        bail!(
+            "it is of {}, which is still to come: the clock was wrong when it was made, or is wrong here",
+            id.at()
+        );
+    }
+    Ok(())
 }
 
 /// A backup's manifest.

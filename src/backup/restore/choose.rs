@@ -40,7 +40,7 @@ pub(super) fn choose(
 fn newest(settings: &Settings, until: Option<&Until>) -> Result<BackupId> {
     let directory = &settings.target.directory;
     let ids = list::ids(directory, Some(&settings.instance))?;
-    let Some(last) = ids.last() else {
+    let Some(last) = list::newest(&ids) else {
         return Err(Error::new(
             Kind::Stale,
             format!("there is no backup of {} in {directory}", settings.instance),

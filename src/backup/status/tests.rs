@@ -70,6 +70,12 @@ fn each_trouble_has_its_word() {
     assert_eq!((health, problems.len()), (Health::Corrupt, 1));
     assert!(problems[0].contains("is broken"), "{problems:?}");
 
+    let to_come = made_up::backup(&settings, -1000);
+    let (health, problems) = found(&settings);
+    assert_eq!((health, problems.len()), (Health::Corrupt, 2));
+    assert!(problems[1].contains("still to come"), "{problems:?}");
+    assert!(problems[1].contains(&to_come.id.to_string()), "{problems:?}");
+
     settings.target.mounted = true;
     let (health, problems) = found(&settings);
     assert_eq!((health, problems.len()), (Health::Target, 1));

@@ -12,7 +12,7 @@ use std::{
     fs::{self, File},
     io,
     path::Path,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use anyhow::Context;
@@ -82,7 +82,7 @@ impl Inquest<'_> {
     /// All checks, until one leaves no sense in the next.
     fn hold(&mut self, id: Option<&BackupId>) -> Result<()> {
         let directory = &self.settings.target.directory;
-        let newest = list::ids(directory, Some(&self.settings.instance))?.pop();
+        let newest = list::newest(&list::ids(directory, Some(&self.settings.instance))?).cloned();
         let Some(id) = id.cloned().or_else(|| newest.clone()) else {
             let mut others: Vec<String> = list::ids(directory, None)?
                 .iter()
@@ -145,7 +145,8 @@ impl Inquest<'_> {
 
     /// A backup that was named is not asked whether it is the newest.
     fn fresh(&mut self, manifest: &Manifest, newest: bool) {
-        let age = clock::now().duration_since(manifest.started).unsigned_abs();
+        let now = clock::now();
+        let age = Duration::try_from(now.duration_since(manifest.started)).unwrap_or_default();
         let said = format!(
             "{} h old, at most {} h are allowed",
             age.as_secs() / 3600,
@@ -153,6 +154,13 @@ impl Inquest<'_> {
         );
         self.add(if !newest {
             Check::skipped("fresh", "it is not the newest backup")
+        } else if manifest.id.is_to_come(now) {
+            let text = format!(
+                "it is of {}, which is still to come: the clock of {} or of this node is wrong",
+                manifest.id.at(),
+                manifest.host
+            );
+            Check::failed("fresh", Word::Stale, text)
         } else if age > self.settings.verify.max_age {
             Check::failed("fresh", Word::Stale, said)
         } else {
