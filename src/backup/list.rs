@@ -113,19 +113,17 @@ pub(super) fn manifest(directory: &Path, id: &BackupId) -> anyhow::Result<Manife
     Ok(manifest)
 }
 
-/// Whether a backup's archive is there, and as long as its manifest says.
+/// Whether a backup's archive and the list of its files are there, and as long as its manifest says.
 pub(super) fn check_length(directory: &Path, manifest: &Manifest) -> anyhow::Result<()> {
-    let path = manifest.archive_in(directory);
-    let length = path
-        .metadata()
-        .with_context(|| format!("looking for {}", path.display()))?
-        .len();
-    if length != manifest.archive.digests.bytes {
-        bail!(
-            "{} has {length} bytes, its manifest says {}",
-            path.display(),
-            manifest.archive.digests.bytes
-        );
+    for (path, expected) in [
+        (manifest.archive_in(directory), manifest.archive.digests.bytes),
+        (manifest.list_in(directory), manifest.files.list.bytes),
+    ] {
+        let doing = || format!("looking for {}", path.display());
+        let length = path.metadata().with_context(doing)?.len();
+        if length != expected {
+            bail!("{} has {length} bytes, its manifest says {expected}", path.display());
+        }
     }
     Ok(())
 }
