@@ -9,7 +9,10 @@ use std::{
 };
 
 use anyhow::Context;
-use nix::sys::statvfs::statvfs;
+use nix::{
+    sys::statvfs::statvfs,
+    unistd::{AccessFlags, access},
+};
 
 use super::{
     apart::{self, Apart},
@@ -54,6 +57,9 @@ pub(super) fn path_of(directory: &Path, id: &BackupId, suffix: &str) -> PathBuf 
 pub(super) fn check(settings: &TargetSettings, instance: &Instance) -> Result<()> {
     check_there(settings)?;
     let directory = &settings.directory;
+    access(&**directory, AccessFlags::W_OK)
+        .with_context(|| format!("the target {directory} cannot be written"))
+        .of_kind(Kind::Target)?;
     let ids = list::ids(directory, Some(instance))?;
     let Some(last) = ids.iter().rev().find_map(|id| list::manifest(directory, id).ok()) else {
         return Ok(());
@@ -309,7 +315,12 @@ fn remove(path: &Path) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use nix::mount::{MsFlags, mount};
+
     use super::*;
+    use crate::backup::verify::scratch_server::isolated;
 
     fn id() -> BackupId {
         "mysql-main-20261101T031500Z".parse().unwrap()
@@ -429,6 +440,36 @@ mod tests {
         let error = check(&settings, &"main".parse().unwrap()).unwrap_err();
         assert_eq!(error.kind, Kind::Target);
         assert!(error.to_string().contains("not mounted"), "{error}");
+    }
+
+    #[test]
+    fn a_target_that_cannot_be_written_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let settings = TargetSettings {
+            directory: directory.path().to_str().unwrap().parse().unwrap(),
+            mounted: false,
+            ..TargetSettings::default()
+        };
+        let checked = || check(&settings, &"main".parse().unwrap());
+        checked().unwrap();
+        let error = if nix::unistd::geteuid().is_root() {
+            // Root may write to what nobody may, unless it is mounted for reading only.
+            isolated(directory.path(), directory.path(), || {
+                let (none, flags) = (
+                    None::<&str>,
+                    MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY,
+                );
+                mount(none, directory.path(), none, flags, none)?;
+                Ok(checked())
+            })
+            .unwrap()
+        } else {
+            fs::set_permissions(directory.path(), PermissionsExt::from_mode(0o500)).unwrap();
+            checked()
+        }
+        .unwrap_err();
+        assert_eq!(error.kind, Kind::Target);
+        assert!(error.to_string().contains("cannot be written"), "{error}");
     }
 
     #[test]
