@@ -353,13 +353,19 @@ impl Inquest<'_> {
             ),
         ));
         self.gtid(manifest, &mut session)?;
-        for check in tables::check(&mut session, self.interrupt)? {
+        let checks = tables::check(&mut session, self.interrupt)?;
+        // A server that had too little of this node's memory or disk has found nothing out.
+        if let Some(refused) = server.gone()?.filter(|gone| gone.word == Word::Unverified) {
+            self.add(Check::failed("server", refused.word, refused.why));
+            return Ok(());
+        }
+        for check in checks {
             self.add(check);
         }
         drop(session);
         match server.stop(self.interrupt)? {
             None => self.add(Check::ok("shutdown", "clean")),
-            Some(why) => self.add(Check::failed("shutdown", Word::Corrupt, why)),
+            Some(refused) => self.add(Check::failed("shutdown", refused.word, refused.why)),
         }
         let complaints = server.complaints();
         self.add(match complaints.first() {
