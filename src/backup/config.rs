@@ -5,7 +5,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{encryption::EncryptionSettings, name::Instance, notify::NotifySettings, retention::Keep};
+use super::{encryption::EncryptionSettings, name::{BackupId, Instance}, notify::NotifySettings, retention::Keep};
 use crate::value::{self, AbsPath, Size};
 
 /// What the backup programs are told.
@@ -157,6 +157,16 @@ impl Default for BinlogSettings {
     }
 }
 
+impl Settings {
+    /// These, for the instance that a backup which was named is of: its lock, its scratch directory and its binary logs, not those of another.
+    pub(super) fn of_backup(&self, id: Option<&BackupId>) -> Self {
+        Self {
+            instance: id.map_or_else(|| self.instance.clone(), |id| id.instance().clone()),
+            ..self.clone()
+        }
+    }
+}
+
 /// A path that is written in this file.
 fn fixed(path: &str) -> AbsPath {
     path.parse().unwrap_or_else(|_| unreachable!("{path} is absolute"))
@@ -260,6 +270,17 @@ mod tests {
         assert_eq!(settings.snapshot.size, Some(Size::mib(10240)));
         assert_eq!(settings.verify.max_age, Duration::from_hours(50));
         assert_eq!(settings.target.must_be_mounted().unwrap().as_str(), "/backup");
+    }
+
+    #[test]
+    fn a_backup_that_is_named_brings_its_instance() {
+        let settings = Settings {
+            instance: "db1".parse().unwrap(),
+            ..Settings::default()
+        };
+        let id = "mysql-db2-20261101T031500Z".parse().unwrap();
+        assert_eq!(settings.of_backup(Some(&id)).instance.as_str(), "db2");
+        assert_eq!(settings.of_backup(None).instance, settings.instance);
     }
 
     #[test]

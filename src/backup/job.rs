@@ -116,6 +116,7 @@ pub fn verify(
     interrupt: &Interrupt,
     report: &mut dyn FnMut(Step),
 ) -> Result<Verdict> {
+    let settings = &settings.of_backup(id);
     let mut job = Job::begin(settings, Program::Verify, report);
     let result = verify::verify(settings, id, interrupt, &mut |step| {
         if let Step::Verifying { id } = &step {

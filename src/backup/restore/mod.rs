@@ -96,6 +96,7 @@ pub fn restore(
     report: &mut dyn FnMut(Step),
 ) -> Result<Restored> {
     let began = Instant::now();
+    let settings = &settings.of_backup(request.id.as_ref());
     let (manifest, warning) = choose::choose(settings, request.id.as_ref(), request.until.as_ref())?;
     let root = match &request.to {
         Destination::Directory(directory) => {
