@@ -54,8 +54,8 @@ fn newest(settings: &Settings, until: Option<&Until>) -> Result<BackupId> {
         };
         let older = match until {
             Until::End => true,
-            // The moment that was frozen lies before the end of the run.
-            Until::Time(time) => manifest.ended <= *time,
+            // Where it is not said, the moment that was frozen lies before the end of the run.
+            Until::Time(time) => manifest.lock.at.unwrap_or(manifest.ended) <= *time,
             Until::Gtid(_) => matches!(stands(&manifest, until), Ok(Some(Stands::Before | Stands::There))),
         };
         if older {
