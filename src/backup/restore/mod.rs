@@ -123,7 +123,7 @@ pub fn restore(
     }
     list::check_length(&settings.target.directory, &manifest).of_kind(Kind::Corrupt)?;
     let list = files::load(&settings.target.directory, &manifest, key.as_ref()).of_kind(Kind::Corrupt)?;
-    let (staging, removed) = Staging::new(&root, &manifest.id, owner.owner)?;
+    let (staging, removed) = Staging::new(&root, &manifest.id, &manifest.volume.datadir, owner.owner)?;
     if let Some(what) = removed {
         report(Step::Removed { what });
     }

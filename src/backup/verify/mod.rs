@@ -3,7 +3,7 @@
 //! It belongs on another machine than the database's, with the target mounted read-only; it can run on the database's node too, and
 //! says where it ran. Nothing of the running server is touched: see `scratch_server`.
 
-mod scratch;
+pub(super) mod scratch;
 pub(super) mod scratch_server;
 mod tables;
 mod verdict;
