@@ -1,6 +1,10 @@
 //! The backups in a target directory.
 
-use std::{fs::File, io::BufReader, path::Path};
+use std::{
+    fs::File,
+    io::{self, BufReader},
+    path::Path,
+};
 
 use anyhow::{Context, bail};
 use jiff::Timestamp;
@@ -8,7 +12,7 @@ use serde::Serialize;
 
 use super::{
     config::Settings,
-    error::Result,
+    error::{Error, Kind, OfKind, Result},
     manifest::{Manifest, SCHEMA},
     name::{BackupId, Instance},
     target::{self, MANIFEST, path_of},
@@ -43,10 +47,15 @@ impl Listed {
 pub fn list(settings: &Settings) -> Result<Vec<Listed>> {
     let now = clock::now();
     let directory = &settings.target.directory;
-    Ok(ids(directory, None)?
+    ids(directory, None)?
         .into_iter()
         .map(|id| {
             let manifest = manifest(directory, &id);
+            // That says something about who asks, and not about the backup.
+            let manifest = match manifest {
+                Err(error) if denied(&error) => return Err(error).of_kind(Kind::Target),
+                manifest => manifest,
+            };
             let broken = manifest.as_ref().map_or_else(
                 |error| Some(format!("{error:#}")),
                 |manifest| {
@@ -56,7 +65,7 @@ pub fn list(settings: &Settings) -> Result<Vec<Listed>> {
                         .map(|error| format!("{error:#}"))
                 },
             );
-            Listed {
+            Ok(Listed {
                 age_seconds: now.as_second() - id.at().as_second(),
                 broken,
                 verdict: manifest
@@ -65,9 +74,16 @@ pub fn list(settings: &Settings) -> Result<Vec<Listed>> {
                     .and_then(|manifest| verdicts::on(settings, manifest)),
                 manifest: manifest.ok(),
                 id,
-            }
+            })
         })
-        .collect())
+        .collect()
+}
+
+fn denied(error: &anyhow::Error) -> bool {
+    let kinds = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
+    kinds
+        .map(io::Error::kind)
+        .any(|kind| kind == io::ErrorKind::PermissionDenied)
 }
 
 /// The backups in a directory, by their manifests' names, the oldest first. Whether they are any good is not asked.
@@ -79,6 +95,18 @@ pub(super) fn ids(directory: &Path, instance: Option<&Instance>) -> Result<Vec<B
         .collect();
     ids.sort_by_key(|id| (id.at(), id.instance().clone()));
     Ok(ids)
+}
+
+/// Refuses a backup that is not there, which is a slip of who names it and no verdict.
+pub(super) fn must_be_there(directory: &Path, id: &BackupId) -> Result<()> {
+    if path_of(directory, id, MANIFEST).exists() {
+        return Ok(());
+    }
+    let message = format!(
+        "there is no backup {id} in {}: 'glrl backup list' names them",
+        directory.display()
+    );
+    Err(Error::new(Kind::Failed, message))
 }
 
 /// The newest of these, which are in the order of age. One of a time that is still to come would be the newest for years: it is only where
@@ -131,4 +159,41 @@ pub(super) fn check_length(directory: &Path, manifest: &Manifest) -> anyhow::Res
 fn read<T: serde::de::DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
     let doing = || format!("reading {}", path.display());
     serde_json::from_reader(BufReader::new(File::open(path).with_context(doing)?)).with_context(doing)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt};
+
+    use super::*;
+    use crate::backup::made_up;
+
+    #[test]
+    fn what_is_not_there_is_no_verdict() {
+        let directory = tempfile::tempdir().unwrap();
+        let settings = made_up::settings(directory.path());
+        let there = made_up::backup(&settings, 1).id;
+        must_be_there(&settings.target.directory, &there).unwrap();
+        let other = "mysql-db1-20200101T000000Z".parse().unwrap();
+        let error = must_be_there(&settings.target.directory, &other).unwrap_err();
+        assert_eq!(error.kind, Kind::Failed);
+        assert!(error.to_string().contains("there is no backup"), "{error}");
+    }
+
+    #[test]
+    fn who_may_not_read_is_told_so_and_not_that_it_is_broken() {
+        let directory = tempfile::tempdir().unwrap();
+        let settings = made_up::settings(directory.path());
+        let id = made_up::backup(&settings, 1).id;
+        let path = path_of(&settings.target.directory, &id, MANIFEST);
+        fs::set_permissions(&path, PermissionsExt::from_mode(0o000)).unwrap();
+        // Root may read it all the same.
+        match list(&settings) {
+            Err(error) => assert_eq!(error.kind, Kind::Target),
+            Ok(_) => assert!(nix::unistd::geteuid().is_root()),
+        }
+        let error = anyhow::Error::from(io::Error::from(io::ErrorKind::PermissionDenied)).context("reading it");
+        assert!(denied(&error));
+        assert!(!denied(&anyhow::anyhow!("it is empty")));
+    }
 }

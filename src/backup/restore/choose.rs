@@ -22,7 +22,10 @@ pub(super) fn choose(
     let directory = &settings.target.directory;
     let named = id.is_some();
     let id = match id {
-        Some(id) => id.clone(),
+        Some(id) => {
+            list::must_be_there(directory, id)?;
+            id.clone()
+        }
         None => newest(settings, until)?,
     };
     let manifest = list::manifest(directory, &id).of_kind(Kind::Corrupt)?;

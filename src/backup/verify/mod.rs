@@ -83,6 +83,9 @@ impl Inquest<'_> {
     /// All checks, until one leaves no sense in the next.
     fn hold(&mut self, id: Option<&BackupId>) -> Result<()> {
         let directory = &self.settings.target.directory;
+        if let Some(id) = id {
+            list::must_be_there(directory, id)?;
+        }
         let newest = list::newest(&list::ids(directory, Some(&self.settings.instance))?).cloned();
         let Some(id) = id.cloned().or_else(|| newest.clone()) else {
             let mut others: Vec<String> = list::ids(directory, None)?
