@@ -5,7 +5,13 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{encryption::EncryptionSettings, name::Instance, notify::NotifySettings, retention::Keep};
+use super::{
+    encryption::EncryptionSettings,
+    error::{Error, Kind, Result},
+    name::{BackupId, Instance},
+    notify::NotifySettings,
+    retention::Keep,
+};
 use crate::value::{self, AbsPath, Size};
 
 /// What the backup programs are told.
@@ -157,6 +163,57 @@ impl Default for BinlogSettings {
     }
 }
 
+impl Settings {
+    /// Refuses numbers that no run could do anything with, before one has done anything.
+    pub fn check_values(&self) -> Result<()> {
+        let (day, second) = (Duration::from_hours(24), Duration::from_secs(1));
+        let within = |time: Duration, least: Duration, most: Duration| (least..=most).contains(&time);
+        let wrong = [
+            (
+                within(self.lock.budget, Duration::from_millis(10), Duration::from_hours(1)),
+                "lock.budget is from 10ms to 1h",
+            ),
+            (self.lock.long_statement <= day, "lock.long_statement is at most 24h"),
+            (
+                within(self.target.stall_timeout, second, 7 * day),
+                "target.stall_timeout is from 1s to 168h: nothing goes forward in no time",
+            ),
+            (
+                within(self.verify.start_timeout, second, 7 * day),
+                "verify.start_timeout is from 1s to 168h",
+            ),
+            (
+                self.verify.memory >= Size::mib(6),
+                "verify.memory is at least 6MiB, which is the least that a server starts with",
+            ),
+            (
+                (1..=19).contains(&self.archive.level),
+                "archive.level is a number from 1 to 19",
+            ),
+            (
+                self.archive.threads.is_none_or(|threads| (1..=200).contains(&threads)),
+                "archive.threads is a number from 1 to 200",
+            ),
+            (
+                self.keep.within.is_none_or(|time| !time.get().is_zero()),
+                "keep.within of no time keeps nothing but the newest: say keep.last=1 for that",
+            ),
+        ];
+        match wrong.iter().find(|(good, _)| !good) {
+            Some((_, rule)) => Err(Error::new(Kind::Settings, *rule)),
+            None => Ok(()),
+        }
+    }
+
+    /// These, for the instance that a backup which was named is of: its lock, its scratch directory and its binary logs, not those of another.
+    pub(super) fn of_backup(&self, id: Option<&BackupId>) -> Self {
+        Self {
+            instance: id.map_or_else(|| self.instance.clone(), |id| id.instance().clone()),
+            ..self.clone()
+        }
+    }
+}
+
 /// A path that is written in this file.
 fn fixed(path: &str) -> AbsPath {
     path.parse().unwrap_or_else(|_| unreachable!("{path} is absolute"))
@@ -260,6 +317,41 @@ mod tests {
         assert_eq!(settings.snapshot.size, Some(Size::mib(10240)));
         assert_eq!(settings.verify.max_age, Duration::from_hours(50));
         assert_eq!(settings.target.must_be_mounted().unwrap().as_str(), "/backup");
+    }
+
+    #[test]
+    fn what_no_run_can_do_anything_with_is_refused() {
+        let check = |text: &str| serde_json::from_str::<Settings>(text).unwrap().check_values();
+        check("{}").unwrap();
+        for (text, said) in [
+            (r#"{"lock": {"budget": "0s"}}"#, "lock.budget"),
+            (r#"{"lock": {"budget": "99999999999999h"}}"#, "lock.budget"),
+            (r#"{"target": {"stall_timeout": "0s"}}"#, "target.stall_timeout"),
+            (
+                r#"{"verify": {"start_timeout": "999999999999h"}}"#,
+                "verify.start_timeout",
+            ),
+            (r#"{"verify": {"memory": "1MiB"}}"#, "verify.memory"),
+            (r#"{"archive": {"level": 99}}"#, "archive.level"),
+            (r#"{"archive": {"level": 0}}"#, "archive.level"),
+            (r#"{"archive": {"threads": 0}}"#, "archive.threads"),
+            (r#"{"keep": {"within": "0s"}}"#, "keep.within"),
+        ] {
+            let error = check(text).unwrap_err();
+            assert_eq!(error.kind, Kind::Settings, "{text}");
+            assert!(error.to_string().starts_with(said), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_backup_that_is_named_brings_its_instance() {
+        let settings = Settings {
+            instance: "db1".parse().unwrap(),
+            ..Settings::default()
+        };
+        let id = "mysql-db2-20261101T031500Z".parse().unwrap();
+        assert_eq!(settings.of_backup(Some(&id)).instance.as_str(), "db2");
+        assert_eq!(settings.of_backup(None).instance, settings.instance);
     }
 
     #[test]

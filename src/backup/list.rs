@@ -1,13 +1,18 @@
 //! The backups in a target directory.
 
-use std::{fs::File, io::BufReader, path::Path};
+use std::{
+    fs::File,
+    io::{self, BufReader},
+    path::Path,
+};
 
 use anyhow::{Context, bail};
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
     config::Settings,
-    error::Result,
+    error::{Error, Kind, OfKind, Result},
     manifest::{Manifest, SCHEMA},
     name::{BackupId, Instance},
     target::{self, MANIFEST, path_of},
@@ -23,7 +28,7 @@ pub struct Listed {
     pub id: BackupId,
     /// Seconds since then.
     pub age_seconds: i64,
-    /// Why it cannot be restored, where that can be seen without reading it.
+    /// Why it does not count, where that can be seen without reading it.
     pub broken: Option<String>,
     /// The last verdict on it, on whichever node it was given.
     pub verdict: Option<Verdict>,
@@ -42,19 +47,25 @@ impl Listed {
 pub fn list(settings: &Settings) -> Result<Vec<Listed>> {
     let now = clock::now();
     let directory = &settings.target.directory;
-    Ok(ids(directory, None)?
+    ids(directory, None)?
         .into_iter()
         .map(|id| {
             let manifest = manifest(directory, &id);
+            // That says something about who asks, and not about the backup.
+            let manifest = match manifest {
+                Err(error) if denied(&error) => return Err(error).of_kind(Kind::Target),
+                manifest => manifest,
+            };
             let broken = manifest.as_ref().map_or_else(
                 |error| Some(format!("{error:#}")),
                 |manifest| {
                     check_length(directory, manifest)
+                        .and_then(|()| check_time(&id, now))
                         .err()
                         .map(|error| format!("{error:#}"))
                 },
             );
-            Listed {
+            Ok(Listed {
                 age_seconds: now.as_second() - id.at().as_second(),
                 broken,
                 verdict: manifest
@@ -63,9 +74,16 @@ pub fn list(settings: &Settings) -> Result<Vec<Listed>> {
                     .and_then(|manifest| verdicts::on(settings, manifest)),
                 manifest: manifest.ok(),
                 id,
-            }
+            })
         })
-        .collect())
+        .collect()
+}
+
+fn denied(error: &anyhow::Error) -> bool {
+    let kinds = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
+    kinds
+        .map(io::Error::kind)
+        .any(|kind| kind == io::ErrorKind::PermissionDenied)
 }
 
 /// The backups in a directory, by their manifests' names, the oldest first. Whether they are any good is not asked.
@@ -77,6 +95,35 @@ pub(super) fn ids(directory: &Path, instance: Option<&Instance>) -> Result<Vec<B
         .collect();
     ids.sort_by_key(|id| (id.at(), id.instance().clone()));
     Ok(ids)
+}
+
+/// Refuses a backup that is not there, which is a slip of who names it and no verdict.
+pub(super) fn must_be_there(directory: &Path, id: &BackupId) -> Result<()> {
+    if path_of(directory, id, MANIFEST).exists() {
+        return Ok(());
+    }
+    let message = format!(
+        "there is no backup {id} in {}: 'glrl backup list' names them",
+        directory.display()
+    );
+    Err(Error::new(Kind::Failed, message))
+}
+
+/// The newest of these, which are in the order of age. One of a time that is still to come would be the newest for years: it is only where
+/// there is no other.
+pub(super) fn newest(ids: &[BackupId]) -> Option<&BackupId> {
+    let now = clock::now();
+    ids.iter().rfind(|id| !id.is_to_come(now)).or(ids.last())
+}
+
+fn check_time(id: &BackupId, now: Timestamp) -> anyhow::Result<()> {
+    if id.is_to_come(now) {
+        bail!(
+            "it is of {}, which is still to come: the clock was wrong when it was made, or is wrong here",
+            id.at()
+        );
+    }
+    Ok(())
 }
 
 /// A backup's manifest.
@@ -94,19 +141,17 @@ pub(super) fn manifest(directory: &Path, id: &BackupId) -> anyhow::Result<Manife
     Ok(manifest)
 }
 
-/// Whether a backup's archive is there, and as long as its manifest says.
+/// Whether a backup's archive and the list of its files are there, and as long as its manifest says.
 pub(super) fn check_length(directory: &Path, manifest: &Manifest) -> anyhow::Result<()> {
-    let path = manifest.archive_in(directory);
-    let length = path
-        .metadata()
-        .with_context(|| format!("looking for {}", path.display()))?
-        .len();
-    if length != manifest.archive.digests.bytes {
-        bail!(
-            "{} has {length} bytes, its manifest says {}",
-            path.display(),
-            manifest.archive.digests.bytes
-        );
+    for (path, expected) in [
+        (manifest.archive_in(directory), manifest.archive.digests.bytes),
+        (manifest.list_in(directory), manifest.files.list.bytes),
+    ] {
+        let doing = || format!("looking for {}", path.display());
+        let length = path.metadata().with_context(doing)?.len();
+        if length != expected {
+            bail!("{} has {length} bytes, its manifest says {expected}", path.display());
+        }
     }
     Ok(())
 }
@@ -114,4 +159,41 @@ pub(super) fn check_length(directory: &Path, manifest: &Manifest) -> anyhow::Res
 fn read<T: serde::de::DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
     let doing = || format!("reading {}", path.display());
     serde_json::from_reader(BufReader::new(File::open(path).with_context(doing)?)).with_context(doing)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt};
+
+    use super::*;
+    use crate::backup::made_up;
+
+    #[test]
+    fn what_is_not_there_is_no_verdict() {
+        let directory = tempfile::tempdir().unwrap();
+        let settings = made_up::settings(directory.path());
+        let there = made_up::backup(&settings, 1).id;
+        must_be_there(&settings.target.directory, &there).unwrap();
+        let other = "mysql-db1-20200101T000000Z".parse().unwrap();
+        let error = must_be_there(&settings.target.directory, &other).unwrap_err();
+        assert_eq!(error.kind, Kind::Failed);
+        assert!(error.to_string().contains("there is no backup"), "{error}");
+    }
+
+    #[test]
+    fn who_may_not_read_is_told_so_and_not_that_it_is_broken() {
+        let directory = tempfile::tempdir().unwrap();
+        let settings = made_up::settings(directory.path());
+        let id = made_up::backup(&settings, 1).id;
+        let path = path_of(&settings.target.directory, &id, MANIFEST);
+        fs::set_permissions(&path, PermissionsExt::from_mode(0o000)).unwrap();
+        // Root may read it all the same.
+        match list(&settings) {
+            Err(error) => assert_eq!(error.kind, Kind::Target),
+            Ok(_) => assert!(nix::unistd::geteuid().is_root()),
+        }
+        let error = anyhow::Error::from(io::Error::from(io::ErrorKind::PermissionDenied)).context("reading it");
+        assert!(denied(&error));
+        assert!(!denied(&anyhow::anyhow!("it is empty")));
+    }
 }

@@ -26,6 +26,7 @@ use super::{
     step::{Report, Step},
     volume::Snapshot,
 };
+use crate::system::clock;
 
 /// The moment that was frozen.
 pub(super) struct Frozen {
@@ -112,7 +113,7 @@ pub(super) fn freeze(
             .within(sql, interrupt, Some(late(asked)))
             .map_err(|error| error.context("locking the server"))?;
     }
-    let got = Instant::now();
+    let (got, at) = (Instant::now(), clock::now());
     let read = |session: &mut Session| {
         coordinates(session, server, interrupt, late(got))
             .map_err(|error| error.context("reading the binary log's coordinates under the lock"))
@@ -130,6 +131,7 @@ pub(super) fn freeze(
                 .copied()
                 .collect::<Vec<_>>()
                 .join("; "),
+            at: Some(at),
             wait_ms: milliseconds::of(wait),
             hold_ms: milliseconds::of(hold),
             snapshot_ms: Some(milliseconds::of(took)),

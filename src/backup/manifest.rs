@@ -96,6 +96,9 @@ pub struct Position {
 pub struct Lock {
     /// The statements that did it.
     pub mode: String,
+    /// When it was had: the moment that the backup shows. Unknown for backups of versions that did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
     /// From asking for it to having it, milliseconds.
     pub wait_ms: f64,
     /// From having it to having given it back, milliseconds.

@@ -1,6 +1,6 @@
 //! Names of instances and of backups.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, time::Duration};
 
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
@@ -54,6 +54,9 @@ pub struct BackupId {
     at: Timestamp,
 }
 
+/// How far the clocks of two nodes may be apart.
+pub(super) const CLOCKS: Duration = Duration::from_mins(10);
+
 const PREFIX: &str = "mysql-";
 const TIME: &str = "%Y%m%dT%H%M%SZ";
 
@@ -75,6 +78,11 @@ impl BackupId {
     /// When it began, in whole seconds.
     pub fn at(&self) -> Timestamp {
         self.at
+    }
+
+    /// Whether it is of a time that is still to come: a clock was wrong when it was made, or is wrong now.
+    pub(super) fn is_to_come(&self, now: Timestamp) -> bool {
+        self.at.duration_since(now).as_secs() > CLOCKS.as_secs().cast_signed()
     }
 
     /// The time alone, as it stands in the id.

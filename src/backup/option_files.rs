@@ -44,10 +44,27 @@ fn collect(directory: &Path, found: &mut Vec<PathBuf>) {
 fn without_passwords(text: &str) -> String {
     text.lines()
         .map(|line| match line.split_once('=') {
-            Some((key, _)) if key.to_lowercase().contains("password") => format!("{key}= (left out)\n"),
+            Some((key, _)) if is_secret(key) => format!("{key}= (left out)\n"),
             _ => format!("{line}\n"),
         })
         .collect()
+}
+
+/// Whether a value is, or may hold, a password or a key: Galera's `wsrep_sst_auth` is USER:PASSWORD, `file_key_management_filekey` the key
+/// of the keys.
+fn is_secret(key: &str) -> bool {
+    let key = key.to_lowercase().replace('-', "_");
+    [
+        "password",
+        "passwd",
+        "passphrase",
+        "secret",
+        "token",
+        "sst_auth",
+        "filekey",
+    ]
+    .iter()
+    .any(|word| key.contains(word))
 }
 
 #[cfg(test)]
@@ -68,7 +85,7 @@ mod tests {
         };
         let settings = write(
             "mysql/mariadb.conf.d/50.cnf",
-            "[mysqld]\nssl-key-password = hidden\nserver_id=7\n",
+            "[mysqld]\nssl-key-password = hidden\nwsrep_sst_auth=sst:hidden\nloose-file-key-management-filekey=hidden\nserver_id=7\n",
             0o644,
         );
         write("mysql/debian.cnf", "[client]\npassword=hidden\n", 0o600);
@@ -77,7 +94,8 @@ mod tests {
         assert_eq!(copy.len(), 1);
         assert_eq!(
             copy[&settings],
-            "[mysqld]\nssl-key-password = (left out)\nserver_id=7\n"
+            "[mysqld]\nssl-key-password = (left out)\nwsrep_sst_auth= (left out)\nloose-file-key-management-filekey= (left out)\n\
+             server_id=7\n"
         );
     }
 }

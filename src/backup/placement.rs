@@ -9,6 +9,7 @@ use std::{
 use anyhow::Context;
 
 use super::{
+    archive::stays,
     error::{Error, Kind, Result},
     server::{Flavour, Server, Use, VARIABLES},
     session::Session,
@@ -48,7 +49,7 @@ pub(super) fn check(session: &mut Session, server: &mut Server, volume: &dyn Vol
             look("a tablespace", &path)?;
         }
     }
-    links(volume.mount_point(), &mut look)?;
+    outside.extend(links_out(volume.mount_point(), &|path| volume.holds(path))?);
     if outside.is_empty() {
         let datadir = self::datadir(server)?;
         let within = datadir.strip_prefix(volume.mount_point());
@@ -108,16 +109,32 @@ fn tablespaces(session: &mut Session, server: &Server) -> Result<Vec<PathBuf>> {
         .collect())
 }
 
-/// Symbolic links (MyISAM's DATA DIRECTORY, schemas moved by hand) must stay in the volume.
-fn links(directory: &Path, look: &mut impl FnMut(&str, &Path) -> Result<()>) -> Result<()> {
+/// Symbolic links (MyISAM's DATA DIRECTORY, schemas moved by hand) that leave the volume, or that would not be taken out of an archive:
+/// one that leads nowhere today, or that names a place in the volume by another path, makes a backup that cannot be restored.
+fn links_out(mount_point: &Path, holds: &dyn Fn(&Path) -> Result<bool>) -> Result<Vec<String>> {
+    let mut links = Vec::new();
+    collect_links(mount_point, &mut links)?;
+    let mut out = Vec::new();
+    for link in links {
+        // A table may be dropped while this looks.
+        let Ok(target) = fs::read_link(&link) else { continue };
+        let within = link.strip_prefix(mount_point).unwrap_or(&link);
+        if !stays(within, &target, mount_point) || (link.exists() && !holds(&link)?) {
+            out.push(format!("a link ({} to {})", link.display(), target.display()));
+        }
+    }
+    Ok(out)
+}
+
+fn collect_links(directory: &Path, links: &mut Vec<PathBuf>) -> Result<()> {
     let doing = || format!("looking for links in {}", directory.display());
     for entry in fs::read_dir(directory).with_context(doing)? {
         let entry = entry.with_context(doing)?;
         let kind = entry.file_type().with_context(doing)?;
-        if kind.is_symlink() && entry.path().exists() {
-            look("a link", &entry.path())?;
+        if kind.is_symlink() {
+            links.push(entry.path());
         } else if kind.is_dir() {
-            match links(&entry.path(), look) {
+            match collect_links(&entry.path(), links) {
                 // A schema may be dropped while this looks.
                 Err(_) if !entry.path().exists() => {}
                 other => other?,
@@ -125,4 +142,38 @@ fn links(directory: &Path, look: &mut impl FnMut(&str, &Path) -> Result<()>) -> 
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn links_that_no_restore_would_take_are_found_before_a_backup_is_made() {
+        let outer = tempfile::tempdir().unwrap();
+        let (volume, alias) = (outer.path().join("volume"), outer.path().join("alias"));
+        fs::create_dir_all(volume.join("schema")).unwrap();
+        fs::write(volume.join("t.MYD"), "rows").unwrap();
+        symlink(&volume, &alias).unwrap();
+        let link = |target: &Path| symlink(target, volume.join("schema/link")).unwrap();
+        let holds = |path: &Path| Ok(path.canonicalize().unwrap().starts_with(&volume));
+        let out = || links_out(&volume, &holds).unwrap();
+        for good in [Path::new("../t.MYD"), &volume.join("t.MYD"), Path::new("nowhere")] {
+            link(good);
+            assert_eq!(out(), Vec::<String>::new(), "{}", good.display());
+            fs::remove_file(volume.join("schema/link")).unwrap();
+        }
+        for bad in [
+            Path::new("/nowhere"),
+            Path::new("../../alias"),
+            &alias.join("t.MYD"),
+            Path::new("/etc"),
+        ] {
+            link(bad);
+            assert_eq!(out().len(), 1, "{}", bad.display());
+            fs::remove_file(volume.join("schema/link")).unwrap();
+        }
+    }
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
-use mysql::{Conn, OptsBuilder, Row, Value, prelude::Queryable};
+use mysql::{Conn, DriverError, OptsBuilder, Row, Value, prelude::Queryable};
 
 use super::{
     config::ServerSettings,
@@ -83,8 +83,10 @@ impl Session {
                 .prefer_socket(false)
                 .write_timeout(Some(Duration::from_secs(30)))
         };
-        let log_in =
-            |options| Conn::new(options).with_context(|| format!("logging in to the server at {socket} as {user}"));
+        let log_in = |options| {
+            let doing = || format!("logging in to the server at {socket} as {user}");
+            Conn::new(options).map_err(unable).with_context(doing)
+        };
         Ok(Self {
             conn: log_in(options().read_timeout(patience))?,
             // What the guard asks is answered at once, or the server is in no state to be asked.
@@ -194,6 +196,21 @@ fn login(settings: &ServerSettings) -> Result<option_file::Login> {
     }
 }
 
+/// Why nobody can log in, and what to do.
+fn unable(error: mysql::Error) -> anyhow::Error {
+    match error {
+        mysql::Error::DriverError(DriverError::CouldNotConnect(Some((_, why, _)))) => {
+            anyhow!("{why}: is the server up, and is that its socket (server.socket)?")
+        }
+        mysql::Error::MySqlError(error) => anyhow!(
+            "{} ({}): who it is is server.user, and a password is in server.option_file",
+            error.message,
+            error.code
+        ),
+        error => error.into(),
+    }
+}
+
 fn query(conn: &mut Conn, sql: &str) -> mysql::Result<Vec<Columns>> {
     conn.query_map(sql, |row: Row| {
         let names: Vec<String> = row
@@ -265,4 +282,21 @@ fn statements(rows: &[Columns], own: &[u32], at_least: Duration) -> Vec<String> 
         .collect();
     found.sort_by(|a, b| b.cmp(a));
     found.into_iter().take(SHOWN).map(|(_, text)| text).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_is_not_there_is_asked_after() {
+        let error = Session::connect("/nowhere/mysqld.sock", "root", None, None)
+            .err()
+            .unwrap();
+        let said = format!("{error:#}");
+        assert!(
+            said.contains("/nowhere/mysqld.sock as root") && said.ends_with("is that its socket (server.socket)?"),
+            "{said}"
+        );
+    }
 }

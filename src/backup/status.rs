@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{
     config::Settings,
     error::{Kind, Result},
-    history::{History, Records},
+    history::{Attempt, History, Records},
     list::{Listed, list},
     lvm,
     name::Instance,
@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub enum Health {
     /// All is well.
     Ok,
-    /// The last run failed, or has left something behind, or a verification could not be made.
+    /// The last run failed, or has left something behind, or a verification could not be made, or binary logs are not being archived.
     Failed,
     /// There is no backup that is young enough, or none that is known to restore.
     Stale,
@@ -100,9 +100,17 @@ pub struct Problem {
 /// Looks, and changes nothing.
 pub fn status(settings: &Settings) -> Result<Status> {
     let history = Records::glance(settings, "backup")?;
+    let binlogs = Records::glance(settings, "binlogs")?.last;
     let seen = within(PATIENCE, settings, look);
     let snapshots = lvm::leftovers();
-    Ok(judge(settings, clock::now(), history, seen, snapshots))
+    Ok(judge(
+        settings,
+        clock::now(),
+        history,
+        binlogs.as_ref(),
+        seen,
+        snapshots,
+    ))
 }
 
 /// What the target holds of this instance, and how much is free.
@@ -132,6 +140,7 @@ fn judge(
     settings: &Settings,
     at: Timestamp,
     history: History,
+    binlogs: Option<&Attempt>,
     seen: Seen,
     snapshots: anyhow::Result<Vec<String>>,
 ) -> Status {
@@ -139,6 +148,10 @@ fn judge(
     let mut problem = |health, message: String| problems.push(Problem { health, message });
     if let Some(last) = history.last.as_ref().filter(|last| last.failed()) {
         problem(Health::Failed, format!("the last run failed: {}", last.why()));
+    }
+    if let Some(last) = binlogs.filter(|last| last.failed()) {
+        let message = format!("binary logs are not being archived: {}", last.why());
+        problem(Health::Failed, message);
     }
     let (backups, free_bytes) = match seen {
         Ok((backups, free)) => (backups, Some(free)),

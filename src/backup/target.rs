@@ -9,7 +9,10 @@ use std::{
 };
 
 use anyhow::Context;
-use nix::sys::statvfs::statvfs;
+use nix::{
+    sys::statvfs::statvfs,
+    unistd::{AccessFlags, access},
+};
 
 use super::{
     apart::{self, Apart},
@@ -54,6 +57,9 @@ pub(super) fn path_of(directory: &Path, id: &BackupId, suffix: &str) -> PathBuf 
 pub(super) fn check(settings: &TargetSettings, instance: &Instance) -> Result<()> {
     check_there(settings)?;
     let directory = &settings.directory;
+    access(&**directory, AccessFlags::W_OK)
+        .with_context(|| format!("the target {directory} cannot be written"))
+        .of_kind(Kind::Target)?;
     let ids = list::ids(directory, Some(instance))?;
     let Some(last) = ids.iter().rev().find_map(|id| list::manifest(directory, id).ok()) else {
         return Ok(());
@@ -202,9 +208,7 @@ pub(super) fn write<T>(directory: &Path, name: &str, fill: impl FnOnce(&mut Apar
     let partial = directory.join(format!("{name}{PARTIAL}"));
     let path = directory.join(name);
     let written = apart::write(&partial, fill).and_then(|value| {
-        if path.exists() {
-            return Err(Error::new(Kind::Target, format!("{} exists already", path.display())));
-        }
+        free_to_use(&path)?;
         rename(&partial, &path).of_kind(Kind::Target)?;
         sync(directory)?;
         Ok(value)
@@ -220,38 +224,44 @@ pub(super) struct Draft {
     directory: PathBuf,
     id: BackupId,
     written: Vec<&'static str>,
+    /// How many of them have their names.
+    named: usize,
     committed: bool,
 }
 
 impl Draft {
     pub(super) fn new(directory: &Path, id: &BackupId) -> Result<Self> {
         for suffix in [MANIFEST, ARCHIVE, SEALED_ARCHIVE, FILES, SEALED_FILES] {
-            let path = path_of(directory, id, suffix);
-            if path.exists() {
-                return Err(Error::new(Kind::Target, format!("{} exists already", path.display())));
-            }
+            free_to_use(&path_of(directory, id, suffix))?;
         }
         Ok(Self {
             directory: directory.to_owned(),
             id: id.clone(),
             written: Vec::new(),
+            named: 0,
             committed: false,
         })
     }
 
     /// Writes one of the files under its partial name, to the disk.
     pub(super) fn write<T>(&mut self, suffix: &'static str, fill: impl FnOnce(&mut Apart) -> Result<T>) -> Result<T> {
+        let partial = self.partial(suffix);
+        free_to_use(&partial)?;
         self.written.push(suffix);
-        apart::write(&self.partial(suffix), fill)
+        apart::write(&partial, fill)
     }
 
-    /// Gives all files their names, in the order in which they were written: the manifest last.
+    /// Gives all files their names, in the order in which they were written: the manifest last. What has such a name by now is another
+    /// machine's, which must not be overwritten.
     pub(super) fn commit(mut self) -> Result<()> {
         for suffix in &self.written {
             if *suffix == MANIFEST {
                 sync(&self.directory)?;
             }
-            rename(&self.partial(suffix), &path_of(&self.directory, &self.id, suffix)).of_kind(Kind::Target)?;
+            let path = path_of(&self.directory, &self.id, suffix);
+            free_to_use(&path)?;
+            self.named += 1;
+            rename(&self.partial(suffix), &path).of_kind(Kind::Target)?;
         }
         self.committed = true;
         sync(&self.directory)
@@ -268,11 +278,21 @@ impl Drop for Draft {
             return;
         }
         // The manifest's partial goes last: with it, the next run knows the others for this one's.
-        for suffix in &self.written {
-            let _ = fs::remove_file(path_of(&self.directory, &self.id, suffix));
+        for (index, suffix) in self.written.iter().enumerate() {
+            if index < self.named {
+                let _ = fs::remove_file(path_of(&self.directory, &self.id, suffix));
+            }
             let _ = fs::remove_file(self.partial(suffix));
         }
     }
+}
+
+/// Refuses a name that is taken: by another machine, as this one makes one backup at a time.
+fn free_to_use(path: &Path) -> Result<()> {
+    if path.exists() {
+        return Err(Error::new(Kind::Target, format!("{} exists already", path.display())));
+    }
+    Ok(())
 }
 
 /// Renames. Over NFS an answer may be lost and the request repeated, so that what has been done is reported as failed.
@@ -295,7 +315,12 @@ fn remove(path: &Path) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use nix::mount::{MsFlags, mount};
+
     use super::*;
+    use crate::backup::verify::scratch_server::isolated;
 
     fn id() -> BackupId {
         "mysql-main-20261101T031500Z".parse().unwrap()
@@ -325,6 +350,30 @@ mod tests {
             0o600
         );
         assert!(Draft::new(directory.path(), &id()).is_err());
+    }
+
+    /// Two machines that take one instance's name, at the same second.
+    #[test]
+    fn what_another_machine_has_written_meanwhile_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let read = |suffix: &str| fs::read_to_string(path_of(directory.path(), &id(), suffix)).unwrap();
+        let mut draft = Draft::new(directory.path(), &id()).unwrap();
+        write_all(&mut draft);
+        for suffix in [ARCHIVE, FILES, MANIFEST] {
+            fs::write(path_of(directory.path(), &id(), suffix), "theirs").unwrap();
+        }
+        let error = draft.commit().unwrap_err();
+        assert!(error.to_string().contains("exists already"), "{error}");
+        assert_eq!([ARCHIVE, FILES, MANIFEST].map(read), ["theirs"; 3]);
+        assert_eq!(names(directory.path()).unwrap().len(), 3);
+
+        let later = "mysql-main-20261102T031500Z".parse().unwrap();
+        let partial = path_of(directory.path(), &later, ".tar.zst.partial");
+        fs::write(&partial, "theirs").unwrap();
+        let mut draft = Draft::new(directory.path(), &later).unwrap();
+        assert!(draft.write(ARCHIVE, |_| Ok(())).is_err());
+        drop(draft);
+        assert_eq!(fs::read_to_string(partial).unwrap(), "theirs");
     }
 
     #[test]
@@ -391,6 +440,36 @@ mod tests {
         let error = check(&settings, &"main".parse().unwrap()).unwrap_err();
         assert_eq!(error.kind, Kind::Target);
         assert!(error.to_string().contains("not mounted"), "{error}");
+    }
+
+    #[test]
+    fn a_target_that_cannot_be_written_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let settings = TargetSettings {
+            directory: directory.path().to_str().unwrap().parse().unwrap(),
+            mounted: false,
+            ..TargetSettings::default()
+        };
+        let checked = || check(&settings, &"main".parse().unwrap());
+        checked().unwrap();
+        let error = if nix::unistd::geteuid().is_root() {
+            // Root may write to what nobody may, unless it is mounted for reading only.
+            isolated(directory.path(), directory.path(), || {
+                let (none, flags) = (
+                    None::<&str>,
+                    MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY,
+                );
+                mount(none, directory.path(), none, flags, none)?;
+                Ok(checked())
+            })
+            .unwrap()
+        } else {
+            fs::set_permissions(directory.path(), PermissionsExt::from_mode(0o500)).unwrap();
+            checked()
+        }
+        .unwrap_err();
+        assert_eq!(error.kind, Kind::Target);
+        assert!(error.to_string().contains("cannot be written"), "{error}");
     }
 
     #[test]

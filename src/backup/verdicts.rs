@@ -13,7 +13,6 @@ use std::{
     io::{self, Read},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use anyhow::{Context, bail};
@@ -25,7 +24,7 @@ use super::{
     list,
     manifest::Manifest,
     mounts,
-    name::BackupId,
+    name::{BackupId, CLOCKS},
     target::{MANIFEST, VERDICT, path_of},
     verify::{Verdict, Word},
 };
@@ -33,8 +32,6 @@ use crate::system::{clock, state::StateDir};
 
 /// Bytes of the longest verdict that is read; one with every check is about 2 KiB.
 const LONGEST: u64 = 64 << 10;
-/// How far the clocks of two nodes may be apart.
-const CLOCKS: Duration = Duration::from_mins(10);
 
 /// The last verdict on a backup.
 pub(super) fn on(settings: &Settings, manifest: &Manifest) -> Option<Verdict> {

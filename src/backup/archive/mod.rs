@@ -12,7 +12,7 @@ mod unpack;
 
 pub(super) use pack::{Packed, pack};
 pub(super) use read::{hash, read};
-pub(super) use unpack::Owner;
+pub(super) use unpack::{Owner, stays};
 
 /// Bytes read at a time.
 const CHUNK: usize = 1 << 20;

@@ -249,12 +249,13 @@ fn bail(message: String) -> Result<()> {
     Err(Error::new(Kind::Failed, message))
 }
 
-/// A header with the file's numbers: mode, owner, time; no names of owners, which mean something else on another node.
+/// A header with the file's numbers: mode, owner, time; no names of owners, which mean something else on another node. No bits that run
+/// a program as somebody else, which some set on directories to have the group passed on: no server needs them, and who unpacks refuses them.
 fn header(meta: &fs::Metadata, kind: EntryType) -> Header {
     let mut header = Header::new_gnu();
     header.set_entry_type(kind);
     header.set_size(0);
-    header.set_mode(meta.mode() & 0o7777);
+    header.set_mode(meta.mode() & 0o777);
     header.set_uid(meta.uid().into());
     header.set_gid(meta.gid().into());
     header.set_mtime(u64::try_from(meta.mtime()).unwrap_or(0));

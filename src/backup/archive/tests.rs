@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    os::unix::fs::{FileExt, MetadataExt, symlink},
+    os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink},
     path::Path,
 };
 
@@ -170,4 +170,28 @@ fn the_same_tree_gives_the_same_archive() {
     let one = packed(&root, &directory.path().join("1"));
     let two = packed(&root, &directory.path().join("2"));
     assert_eq!(one.digests, two.digests);
+}
+
+/// Some have a datadir's group passed on by setgid directories. What is unpacked may not have such a bit, so nothing is packed with one.
+#[test]
+fn what_is_setgid_comes_out_without_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let [root, into, archive] = ["root", "into", "archive"].map(|name| directory.path().join(name));
+    fs::create_dir_all(root.join("schema")).unwrap();
+    fs::write(root.join("schema/t.ibd"), "rows").unwrap();
+    for (path, mode) in [("schema/t.ibd", 0o6640), ("schema", 0o2750), ("", 0o2755)] {
+        fs::set_permissions(root.join(path), PermissionsExt::from_mode(mode)).unwrap();
+    }
+    let packed = packed(&root, &archive);
+    fs::create_dir(&into).unwrap();
+    let owner = Owner {
+        uid: nix::unistd::getuid().as_raw(),
+        gid: nix::unistd::getgid().as_raw(),
+    };
+    let decoder = zstd::Decoder::new(File::open(&archive).unwrap()).unwrap();
+    let into_it = Some((into.as_path(), owner));
+    let found = unpack(decoder, &list(&packed), into_it, Path::new("/x"), &mut |_, _| Ok(())).unwrap();
+    assert_eq!((found.wrong.as_slice(), found.intact), ([].as_slice(), 1));
+    let mode = |path: &str| fs::metadata(into.join(path)).unwrap().mode() & 0o7777;
+    assert_eq!((mode("schema"), mode("schema/t.ibd")), (0o750, 0o640));
 }

@@ -326,7 +326,7 @@ fn inside(path: &Path) -> Option<PathBuf> {
 
 /// Whether a link at `path` to `target` stays inside: `..` only at its beginning, not above the root, and absolute only below the mount
 /// point. A `..` behind a name could pass another link, and mean any place.
-fn stays(path: &Path, target: &Path, mount_point: &Path) -> bool {
+pub(in crate::backup) fn stays(path: &Path, target: &Path, mount_point: &Path) -> bool {
     let plain = |rest: &Path| {
         rest.components()
             .all(|part| matches!(part, Component::Normal(_) | Component::CurDir))

@@ -22,7 +22,10 @@ pub(super) fn choose(
     let directory = &settings.target.directory;
     let named = id.is_some();
     let id = match id {
-        Some(id) => id.clone(),
+        Some(id) => {
+            list::must_be_there(directory, id)?;
+            id.clone()
+        }
         None => newest(settings, until)?,
     };
     let manifest = list::manifest(directory, &id).of_kind(Kind::Corrupt)?;
@@ -40,7 +43,7 @@ pub(super) fn choose(
 fn newest(settings: &Settings, until: Option<&Until>) -> Result<BackupId> {
     let directory = &settings.target.directory;
     let ids = list::ids(directory, Some(&settings.instance))?;
-    let Some(last) = ids.last() else {
+    let Some(last) = list::newest(&ids) else {
         return Err(Error::new(
             Kind::Stale,
             format!("there is no backup of {} in {directory}", settings.instance),
@@ -54,8 +57,8 @@ fn newest(settings: &Settings, until: Option<&Until>) -> Result<BackupId> {
         };
         let older = match until {
             Until::End => true,
-            // The moment that was frozen lies before the end of the run.
-            Until::Time(time) => manifest.ended <= *time,
+            // Where it is not said, the moment that was frozen lies before the end of the run.
+            Until::Time(time) => manifest.lock.at.unwrap_or(manifest.ended) <= *time,
             Until::Gtid(_) => matches!(stands(&manifest, until), Ok(Some(Stands::Before | Stands::There))),
         };
         if older {

@@ -96,10 +96,14 @@ pub fn restore(
     report: &mut dyn FnMut(Step),
 ) -> Result<Restored> {
     let began = Instant::now();
+    let settings = &settings.of_backup(request.id.as_ref());
     let (manifest, warning) = choose::choose(settings, request.id.as_ref(), request.until.as_ref())?;
     let root = match &request.to {
         Destination::Directory(directory) => {
-            std::path::absolute(directory).with_context(|| format!("looking for {}", directory.display()))?
+            let root =
+                std::path::absolute(directory).with_context(|| format!("looking for {}", directory.display()))?;
+            stopped::unused(&root)?;
+            root
         }
         Destination::InPlace => in_place(settings, &manifest)?,
     };
@@ -119,7 +123,7 @@ pub fn restore(
     }
     list::check_length(&settings.target.directory, &manifest).of_kind(Kind::Corrupt)?;
     let list = files::load(&settings.target.directory, &manifest, key.as_ref()).of_kind(Kind::Corrupt)?;
-    let (staging, removed) = Staging::new(&root, &manifest.id, owner.owner)?;
+    let (staging, removed) = Staging::new(&root, &manifest.id, &manifest.volume.datadir, owner.owner)?;
     if let Some(what) = removed {
         report(Step::Removed { what });
     }

@@ -70,10 +70,11 @@ pub(super) fn plan(
         warning: None,
     };
     match until {
-        Until::Time(time) if *time < manifest.started => {
+        Until::Time(time) if *time < shows(manifest) => {
             return none(format!(
-                "{time} is before {}, which was begun at {}: name an older backup",
-                manifest.id, manifest.started
+                "{time} is before {}, which shows {}: name an older backup",
+                manifest.id,
+                shows(manifest)
             ));
         }
         Until::Gtid(Gtids(wanted)) => match stands(manifest, until)? {
@@ -124,6 +125,11 @@ pub(super) fn plan(
     plan.transactions = search.transactions;
     plan.last = search.last;
     Ok(plan)
+}
+
+/// The moment that a backup shows; where it does not say, the earliest that it can be.
+fn shows(manifest: &Manifest) -> Timestamp {
+    manifest.lock.at.unwrap_or(manifest.started)
 }
 
 /// Where a backup stands, seen from a GTID that is wanted; `None` where its server wrote none.

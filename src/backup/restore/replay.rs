@@ -129,8 +129,8 @@ fn run(
         .map(|text| text.split_whitespace().collect::<String>())
         .filter(|text| !text.is_empty());
     drop(session);
-    if let Some(why) = server.stop(interrupt)? {
-        return Err(Error::new(Kind::Failed, why));
+    if let Some(refused) = server.stop(interrupt)? {
+        return Err(Error::new(Kind::Failed, refused.why));
     }
     match server.complaints().first() {
         Some(first) => Err(Error::new(

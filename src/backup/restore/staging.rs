@@ -23,6 +23,7 @@ use crate::{
         error::{Error, Kind, Result},
         name::BackupId,
         target,
+        verify::scratch::end_servers_in,
     },
     system::{clock, state::StateDir},
 };
@@ -61,8 +62,9 @@ pub(super) struct Staging {
 }
 
 impl Staging {
-    /// Takes an empty directory, or makes one. Says what was cleared away of an earlier restore.
-    pub(super) fn new(root: &Path, id: &BackupId, owner: Owner) -> Result<(Self, Option<String>)> {
+    /// Takes an empty directory, or makes one. Says what was cleared away of an earlier restore, and ends the server that was started on its
+    /// `datadir` to replay.
+    pub(super) fn new(root: &Path, id: &BackupId, datadir: &Path, owner: Owner) -> Result<(Self, Option<String>)> {
         let doing = || format!("preparing {}", root.display());
         let made = !root.exists();
         if made {
@@ -96,6 +98,7 @@ impl Staging {
         };
         let mut removed = None;
         if let Some(earlier) = unfinished(root) {
+            end_servers_in(&root.join(NAME).join(VOLUME).join(datadir));
             clear(root, &earlier).with_context(doing)?;
             removed = Some(format!("a restore of {} to {}, unfinished", earlier.id, root.display()));
             (marker.mode, marker.uid, marker.gid) = (earlier.mode, earlier.uid, earlier.gid);
@@ -275,7 +278,8 @@ mod tests {
     }
 
     fn begin(root: &Path) -> Result<(Staging, Option<String>)> {
-        Staging::new(root, &"mysql-main-20261101T031500Z".parse().unwrap(), owner())
+        let id = "mysql-main-20261101T031500Z".parse().unwrap();
+        Staging::new(root, &id, Path::new(""), owner())
     }
 
     fn mode(path: &Path) -> u32 {
@@ -324,11 +328,18 @@ mod tests {
         let root = outer.path();
         let (staging, _) = begin(root).unwrap();
         fs::write(staging.volume().join("ibdata1"), "x").unwrap();
+        // As the server that was replaying: it has another parent now, and goes on.
+        let mut server = std::process::Command::new("sleep")
+            .arg("60")
+            .current_dir(staging.volume())
+            .spawn()
+            .unwrap();
         killed(staging);
         assert_eq!(names(root).unwrap(), [NAME]);
         // Killed once more, in the midst of moving up.
         let (mut staging, removed) = begin(root).unwrap();
         assert!(removed.unwrap().contains("mysql-main-20261101T031500Z"));
+        assert!(!server.wait().unwrap().success());
         staging.marker.moving = vec!["ibdata1".to_owned(), "mysql".to_owned()];
         staging.mark().unwrap();
         fs::write(root.join("ibdata1"), "x").unwrap();

@@ -30,14 +30,24 @@ pub(super) fn check(settings: &Settings, place: &Path, datadir: &Path) -> Result
     if UnixStream::connect(&socket).is_ok() {
         return running(format!("it answers at {socket}"));
     }
-    if let Some(who) = lasting_user_of(place).context("looking for processes with files open")? {
-        return running(format!("{who} has files open below {}", place.display()));
-    }
+    unused(place)?;
     let system = datadir.join("ibdata1");
     if locked(&system)? {
         return running(format!("{} is locked", system.display()));
     }
     Ok(())
+}
+
+/// Refuses a directory that a process has files open below, or that lies in a server's datadir, where it would be a schema.
+pub(super) fn unused(place: &Path) -> Result<()> {
+    let user = lasting_user_of(place).context("looking for processes with files open")?;
+    user.map_or(Ok(()), |who| {
+        let message = format!(
+            "{who} has files open below {}, or its datadir around it: stop it first (a server: systemctl stop mariadb, or mysql), or restore to another place",
+            place.display()
+        );
+        Err(Error::new(Kind::Refused, message))
+    })
 }
 
 /// A user who stays. A process that is being started has open what its parent has, from fork(2) until execve(2) is done.
@@ -52,9 +62,11 @@ fn lasting_user_of(place: &Path) -> io::Result<Option<String>> {
     user_of(place)
 }
 
-/// A process that works in a directory, or has a file of it open. Its name and its number.
+/// A process that works in a directory, or has a file of it open; a server that the directory, which need not be there, lies in the datadir
+/// of. Its name and its number.
 fn user_of(place: &Path) -> io::Result<Option<String>> {
-    let Ok(place) = place.canonicalize() else {
+    let own_place = place.canonicalize().ok();
+    let Some(near) = place.ancestors().find_map(|path| path.canonicalize().ok()) else {
         return Ok(None);
     };
     let own = std::process::id().to_string();
@@ -72,11 +84,17 @@ fn user_of(place: &Path) -> io::Result<Option<String>> {
         let command = command.trim();
         // An operator's shell may stand there; it reads and writes nothing.
         let server = ["mysqld", "mariadbd"].iter().any(|server| command.starts_with(server));
-        let inside = |link: &Path| fs::read_link(link).is_ok_and(|target| target.starts_with(&place));
+        let inside = |link: &Path| {
+            let own_place = own_place.as_ref();
+            own_place.is_some_and(|place| fs::read_link(link).is_ok_and(|target| target.starts_with(place)))
+        };
+        let around =
+            |link: &Path| fs::read_link(link).is_ok_and(|target| target != Path::new("/") && near.starts_with(target));
+        let cwd = path.join("cwd");
         let mut files = fs::read_dir(path.join("fd")).into_iter().flatten().flatten();
-        // In a namespace of its own, as a verification's server has it, such a path is another place.
-        let same_root = mount_namespace(&path) == mount_namespace(Path::new("/proc/self"));
-        if pid != own && same_root && ((server && inside(&path.join("cwd"))) || files.any(|file| inside(&file.path())))
+        if pid != own
+            && ((server && (inside(&cwd) || around(&cwd))) || files.any(|file| inside(&file.path())))
+            && sees(&path, &near)
         {
             return Ok(Some(format!("{command} (process {pid})")));
         }
@@ -84,9 +102,12 @@ fn user_of(place: &Path) -> io::Result<Option<String>> {
     Ok(None)
 }
 
-fn mount_namespace(process: &Path) -> Option<(u64, u64)> {
-    let meta = fs::metadata(process.join("ns/mnt")).ok()?;
-    Some((meta.dev(), meta.ino()))
+/// Whether a process finds the same directory at this path. In a namespace of its own it may not, as a verification's server does not; and
+/// it may, as a service does of which systemd protects the rest of the system (`ProtectSystem=`, `PrivateTmp=`).
+fn sees(process: &Path, place: &Path) -> bool {
+    let file = |path: &Path| fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()));
+    let seen = process.join("root").join(place.strip_prefix("/").unwrap_or(place));
+    file(&seen).is_some_and(|seen| Some(seen) == file(place))
 }
 
 /// Whether somebody holds a lock on a file, as InnoDB does on its system tablespace (`fcntl(F_SETLK)`).
@@ -135,5 +156,57 @@ mod tests {
             "{found:?}"
         );
         assert!(!locked(&file).unwrap());
+    }
+
+    /// systemd starts servers in a mount namespace, in which the data is where it is; a verification's server has another directory there.
+    #[test]
+    fn a_namespace_hides_no_user_but_one_of_another_directory() {
+        if !nix::unistd::geteuid().is_root() {
+            return;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let place = directory.path().canonicalize().unwrap();
+        let [own, other] = ["own", "other"].map(|name| place.join(name));
+        for (covered, found) in [(false, true), (true, false)] {
+            for path in [&own, &other] {
+                std::fs::create_dir_all(path).unwrap();
+            }
+            let cover = if covered { "mount --bind \"$2\" \"$1\"; " } else { "" };
+            let script = format!("{cover}exec 9>\"$1/f\"; echo; exec sleep 60 >&-");
+            let mut child = std::process::Command::new("unshare")
+                .args(["--mount", "sh", "-ec", &script, "sh"])
+                .args([&own, &other])
+                .stdout(std::process::Stdio::piped())
+                .spawn()
+                .unwrap();
+            io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut [0]).unwrap();
+            let user = user_of(&own).unwrap();
+            child.kill().unwrap();
+            child.wait().unwrap();
+            assert_eq!(user.is_some(), found, "{user:?}");
+        }
+    }
+
+    #[test]
+    fn a_place_in_a_servers_datadir_is_in_use() {
+        let datadir = tempfile::tempdir().unwrap();
+        let server = datadir.path().join("mariadbd");
+        fs::copy("/bin/sleep", &server).unwrap();
+        let mut child = std::process::Command::new(&server)
+            .arg("60")
+            .current_dir(datadir.path())
+            .spawn()
+            .unwrap();
+        let new = datadir.path().join("new/data");
+        let named = || user_of(&new).unwrap().is_some_and(|who| who.starts_with("mariadbd"));
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
+        while !named() && std::time::Instant::now() < deadline {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        let found = named();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(found);
+        assert_eq!(user_of(&new).unwrap(), None);
     }
 }

@@ -5,16 +5,16 @@ use std::fs;
 use super::*;
 use crate::backup::{
     error::Error,
-    history::Attempt,
     made_up,
     target::{ARCHIVE, path_of},
     verdicts,
 };
 
 fn found(settings: &Settings) -> (Health, Vec<String>) {
-    let history = Records::glance(settings, "backup").unwrap();
+    let [history, binlogs] = ["backup", "binlogs"].map(|what| Records::glance(settings, what).unwrap());
     let seen = within(PATIENCE, settings, look);
-    let status = judge(settings, clock::now(), history, seen, Ok(Vec::new()));
+    let last = binlogs.last.as_ref();
+    let status = judge(settings, clock::now(), history, last, seen, Ok(Vec::new()));
     let problems = status.problems.into_iter().map(|problem| problem.message);
     (status.health, problems.collect())
 }
@@ -65,10 +65,28 @@ fn each_trouble_has_its_word() {
     records.end(Attempt::begin().ended(&Ok(()))).unwrap();
     assert_eq!(found(&settings), (Health::Ok, Vec::new()));
 
+    let binlogs = Records::open(&settings, "binlogs").unwrap();
+    binlogs.end(Attempt::begin().ended(&failed)).unwrap();
+    assert_eq!(
+        found(&settings),
+        (
+            Health::Failed,
+            said("binary logs are not being archived: the lock was not had")
+        )
+    );
+    binlogs.end(Attempt::begin().ended(&Ok(()))).unwrap();
+    assert_eq!(found(&settings), (Health::Ok, Vec::new()));
+
     fs::write(path_of(&settings.target.directory, &newest.id, ARCHIVE), "short").unwrap();
     let (health, problems) = found(&settings);
     assert_eq!((health, problems.len()), (Health::Corrupt, 1));
     assert!(problems[0].contains("is broken"), "{problems:?}");
+
+    let to_come = made_up::backup(&settings, -1000);
+    let (health, problems) = found(&settings);
+    assert_eq!((health, problems.len()), (Health::Corrupt, 2));
+    assert!(problems[1].contains("still to come"), "{problems:?}");
+    assert!(problems[1].contains(&to_come.id.to_string()), "{problems:?}");
 
     settings.target.mounted = true;
     let (health, problems) = found(&settings);
@@ -88,6 +106,7 @@ fn a_target_that_does_not_answer_is_not_waited_for() {
         &settings,
         clock::now(),
         History::default(),
+        None,
         seen,
         Ok(vec!["mysql/glrl-1".to_owned()]),
     );

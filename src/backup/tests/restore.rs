@@ -62,14 +62,20 @@ fn a_restored_directory_is_a_datadir(on: &Programs) {
         assert_eq!((copy.uid(), copy.mode()), (original.uid(), original.mode()), "{name}");
     }
     // A server of its own reads it, and its rows are those of the moment.
-    let copy = server.start_copy(&directory);
+    let mut copy = server.start_copy(&directory);
     assert_eq!(copy.gtid(), manifest.coordinates.gtid);
     assert_eq!(copy.count("shop.my"), 2);
     assert!(copy.count("shop.t") >= 4096);
-    // Nothing is overwritten.
-    let error = restore(&settings, &to(&directory), &Interrupt::default(), &mut |_| {}).unwrap_err();
-    assert_eq!(error.kind, Kind::Refused, "{error:?}");
-    assert!(error.to_string().contains("is not empty"), "{error}");
+    // Nothing is overwritten, nor put where a server runs.
+    let refused = |place: &Path, said: &str| {
+        let error = restore(&settings, &to(place), &Interrupt::default(), &mut |_| {}).unwrap_err();
+        assert_eq!(error.kind, Kind::Refused, "{error:?}");
+        assert!(error.to_string().contains(said), "{said}: {error}");
+    };
+    refused(&directory, "has files open below");
+    refused(&server.data().join("new"), "has files open below");
+    copy.stop();
+    refused(&directory, "is not empty");
 }
 
 fn a_volume_is_restored_in_place_when_its_server_is_stopped(on: &Programs) {

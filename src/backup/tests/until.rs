@@ -6,8 +6,8 @@ use mysql::{Row, prelude::Queryable};
 
 use super::support::{Behaviour, Programs, Server, names, on_both_flavours, on_every_server};
 use crate::backup::{
-    Destination, Interrupt, Kind, Request, Restored, Settings, Until, archive_binlogs, error::Result, reap_binlogs,
-    restore,
+    Destination, Interrupt, Kind, Request, Restored, Settings, Until, archive_binlogs, error::Result, list,
+    reap_binlogs, restore,
 };
 
 on_every_server!(
@@ -248,6 +248,30 @@ fn what_cannot_be_replayed_is_said(on: &Programs) {
     refused(&settings, &other, Kind::Refused, "is not in the archived binary logs");
     refused(&settings, &before, Kind::Stale, "no backup of test");
     refused(&settings, "2020-01-01T00:00:00Z", Kind::Stale, "no backup of test");
+    // Begun before that moment, and the server locked after it: it holds what was committed between the two.
+    let newest = list(&settings).unwrap().pop().unwrap().manifest.unwrap();
+    let (begun, locked) = (newest.started, newest.lock.at.unwrap());
+    assert!(
+        begun < locked && locked < newest.ended,
+        "{begun} {locked} {}",
+        newest.ended
+    );
+    let mut late = newest.clone();
+    late.lock.at = Some(begun + jiff::SignedDuration::from_secs(90));
+    let path = settings.target.directory.join(format!("{}.json", late.id));
+    fs::write(&path, serde_json::to_vec(&late).unwrap()).unwrap();
+    let between = jiff::Timestamp::from_second(begun.as_second() + 60)
+        .unwrap()
+        .to_string();
+    let request = Request {
+        id: Some(late.id.clone()),
+        to: Destination::Directory(server.directory.path().join("restored")),
+        until: Some(between.parse().unwrap()),
+    };
+    let error = restore(&settings, &request, &Interrupt::default(), &mut |_| {}).unwrap_err();
+    assert!(error.to_string().contains("name an older backup"), "{error}");
+    refused(&settings, &between, Kind::Stale, "no backup of test");
+    fs::write(&path, serde_json::to_vec(&newest).unwrap()).unwrap();
     settings.binlogs.flush = true;
     let newest = archive(&settings);
     let directory = settings.target.directory.join("mysql-test.binlogs");

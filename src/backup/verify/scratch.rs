@@ -124,8 +124,8 @@ impl Drop for Scratch {
     }
 }
 
-/// Ends servers whose verification was killed: those that have this very directory as their working directory.
-fn end_servers_in(datadir: &Path) {
+/// Ends servers whose verification, or restore, was killed: those that have this very directory as their working directory.
+pub(in crate::backup) fn end_servers_in(datadir: &Path) {
     let Ok(wanted) = fs::metadata(datadir) else { return };
     let here = |pid: &str| {
         fs::metadata(Path::new("/proc").join(pid).join("cwd"))

@@ -173,18 +173,26 @@ impl ScratchServer {
         }
     }
 
+    /// Why the server has ended by itself, if it has.
+    pub(super) fn gone(&self) -> Result<Option<Refused>> {
+        Ok(self.running.wait(Duration::ZERO)?.map(|output| self.ended(&output)))
+    }
+
     /// Shuts the server down and waits. Returns what was wrong with that.
-    pub(in crate::backup) fn stop(&self, interrupt: &Interrupt) -> Result<Option<String>> {
+    pub(in crate::backup) fn stop(&self, interrupt: &Interrupt) -> Result<Option<Refused>> {
         const LONGEST: Duration = Duration::from_mins(15);
         self.running.signal(Signal::SIGTERM);
         let deadline = Instant::now() + LONGEST;
         while Instant::now() < deadline {
             interrupt.check()?;
             if let Some(output) = self.running.wait(Duration::from_millis(100))? {
-                return Ok((!output.status.success()).then(|| self.ended(&output).why));
+                return Ok((!output.status.success()).then(|| self.ended(&output)));
             }
         }
-        Ok(Some(format!("the server did not end within {} s", LONGEST.as_secs())))
+        Ok(Some(Refused {
+            word: Word::Unverified,
+            why: format!("the server did not end within {} s", LONGEST.as_secs()),
+        }))
     }
 
     /// What the server wrote into its log about damage to the data. A statement may succeed all the same: MariaDB reads a column whose
@@ -210,7 +218,9 @@ impl ScratchServer {
         };
         // SIGKILL is the kernel's, when memory is short.
         let killed = output.status.signal() == Some(Signal::SIGKILL as i32);
-        let unable = killed || needs_what_is_not_here(&said);
+        let short = short_of(&String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default())).map(str::to_owned);
+        let unable = killed || short.is_some() || needs_what_is_not_here(&said);
+        let said = short.unwrap_or(said);
         Refused {
             word: if unable { Word::Unverified } else { Word::Corrupt },
             why: format!("the server ended ({}): {said}", output.status),
@@ -233,6 +243,22 @@ impl Drop for ScratchServer {
         self.running.kill();
         remove_place(&self.made);
     }
+}
+
+/// What a server complains of in its log that this node is too small for. It says nothing about the data.
+fn short_of(log: &str) -> Option<&str> {
+    const WORDS: [&str; 6] = [
+        "out of memory",
+        "cannot allocate memory",
+        "no space left",
+        "disk is full",
+        "disk full",
+        "requires innodb_buffer_pool_size",
+    ];
+    log.lines().find(|line| {
+        let line = line.to_lowercase();
+        line.contains("[error]") && WORDS.iter().any(|word| line.contains(word))
+    })
 }
 
 /// Starts something in namespaces of its own, with `volume` mounted at `place`, and no network. A namespace belongs to a thread, and is
@@ -362,6 +388,25 @@ fn arguments(settings: &VerifySettings, manifest: &Manifest) -> Anyhow<Vec<Strin
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What MariaDB 10.11 said with a buffer pool that is too large or too small, and with a full disk; and with a page that is broken.
+    #[test]
+    fn a_node_that_is_too_small_is_told_from_data_that_is_damaged() {
+        for log in [
+            "0 [ERROR] mariadbd: Out of memory (Needed 0 bytes)\n0 [ERROR] Unknown/unsupported storage engine: InnoDB",
+            "0 [ERROR] InnoDB: innodb_page_size=16384 requires innodb_buffer_pool_size >= 6 MiB current 2 MiB",
+            "0 [ERROR] mariadbd: Error writing file './ddl_recovery.log' (Errcode: 28 \"No space left on device\")",
+        ] {
+            assert_eq!(short_of(log), log.lines().next());
+        }
+        for log in [
+            "0 [Note] InnoDB: the disk is full of good pages",
+            "0 [ERROR] InnoDB: Database page corruption on disk or a failed read of file './shop/t.ibd' page [page id: space=7, page number=3]",
+            "",
+        ] {
+            assert_eq!(short_of(log), None);
+        }
+    }
 
     #[test]
     fn system_directories_are_never_covered() {

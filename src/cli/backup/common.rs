@@ -67,6 +67,7 @@ impl Common {
         set.extend(named);
         let settings: Settings = config::settings(path, &set)?.unwrap_or_default();
         settings.check_mode(path)?;
+        settings.check_values()?;
         settings.check_encryption()?;
         Ok(settings)
     }

@@ -8,7 +8,7 @@ use crate::backup::{
     list::ids,
     made_up,
     retention::Keep,
-    target::{ARCHIVE, MANIFEST, path_of},
+    target::{ARCHIVE, FILES, MANIFEST, path_of},
 };
 
 fn pruned(settings: &Settings, dry_run: bool) -> Vec<Step> {
@@ -63,14 +63,42 @@ fn what_no_rule_wants_goes_and_nothing_else() {
 }
 
 #[test]
-fn a_backup_without_its_archive_counts_for_nothing_and_is_left() {
+fn a_backup_that_lacks_a_file_counts_for_nothing_and_is_left() {
+    for lacking in [ARCHIVE, FILES] {
+        let directory = tempfile::tempdir().unwrap();
+        let mut settings = made_up::settings(directory.path());
+        let [older, broken] = [50, 2].map(|hours| made_up::backup(&settings, hours));
+        fs::remove_file(path_of(&settings.target.directory, &broken.id, lacking)).unwrap();
+        settings.keep.last = 1;
+        pruned(&settings, false);
+        assert_eq!(ids(&settings.target.directory, None).unwrap(), [older.id, broken.id]);
+    }
+}
+
+/// A run whose clock was wrong must not push out the backups of years, nor all that are made when it is right again.
+#[test]
+fn one_of_a_time_to_come_pushes_out_none() {
     let directory = tempfile::tempdir().unwrap();
     let mut settings = made_up::settings(directory.path());
-    let [older, broken] = [50, 2].map(|hours| made_up::backup(&settings, hours));
-    fs::remove_file(path_of(&settings.target.directory, &broken.id, ARCHIVE)).unwrap();
-    settings.keep.last = 1;
+    let [older, newer, to_come] = [50, 2, -10_000].map(|hours| made_up::backup(&settings, hours).id);
+    settings.keep.within = Some("7d".parse().unwrap());
+    assert!(
+        prune(&settings, false, &Interrupt::default(), &mut |_| {})
+            .unwrap()
+            .is_empty()
+    );
+    settings.keep = Keep {
+        last: 1,
+        ..Keep::default()
+    };
     pruned(&settings, false);
-    assert_eq!(ids(&settings.target.directory, None).unwrap(), [older.id, broken.id]);
+    assert_eq!(
+        ids(&settings.target.directory, None).unwrap(),
+        [newer.clone(), to_come.clone()]
+    );
+    let both = [older, newer.clone(), to_come.clone()];
+    assert_eq!(crate::backup::list::newest(&both), Some(&newer));
+    assert_eq!(crate::backup::list::newest(&both[2..]), Some(&to_come));
 }
 
 #[test]
