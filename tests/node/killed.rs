@@ -53,8 +53,8 @@ pub(super) fn power_cut_after(node: &Node, role: &str, program: &str) -> Result<
     ensure!(done.success(), "the run ended before {program}: {}", done.stdout);
     node.boot()?;
     println!("{}# power cut after {program}", node.name());
-    // Its going may not have reached the disk.
-    node.run(&format!("rm -f /usr/local/sbin/{program}")).map(drop)
+    // Its going may not have reached the disk, nor its contents: at the next power cut it would come back, as a program that does nothing.
+    node.run(&format!("rm -f /usr/local/sbin/{program}; sync")).map(drop)
 }
 
 /// Where a run ends before its time.
