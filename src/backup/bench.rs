@@ -130,7 +130,7 @@ impl Volume for Directory {
         Ok(Vec::new())
     }
 
-    fn prepare(&self, id: &BackupId) -> Result<Box<dyn Snapshot>> {
+    fn prepare(&self, id: &BackupId, _used: Option<u64>) -> Result<Box<dyn Snapshot>> {
         let to = self.0.with_file_name(format!("snapshot-{id}"));
         let program = Program::new("cp").args(["-a"]).args([&self.0, &to]);
         Ok(Box::new(StandIn { program, to }))

@@ -136,6 +136,19 @@ pub struct Snapshot {
     pub fill_percent: f64,
 }
 
+impl Snapshot {
+    /// Bytes that were written into it.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        clippy::cast_sign_loss,
+        reason = "a share of a size, of which three digits are known"
+    )]
+    pub(super) fn used(&self) -> u64 {
+        (self.bytes as f64 * self.fill_percent / 100.0) as u64
+    }
+}
+
 /// The archive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Archive {

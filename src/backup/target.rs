@@ -18,7 +18,9 @@ use super::{
     apart::{self, Apart},
     config::TargetSettings,
     error::{Error, Kind, OfKind, Result},
-    list, mounts,
+    list,
+    manifest::Manifest,
+    mounts,
     name::{BackupId, Instance},
 };
 use crate::system::Mount;
@@ -53,8 +55,8 @@ pub(super) fn path_of(directory: &Path, id: &BackupId, suffix: &str) -> PathBuf 
     directory.join(format!("{id}{suffix}"))
 }
 
-/// Checks that the directory is the one that is meant, and has room for another backup of this instance.
-pub(super) fn check(settings: &TargetSettings, instance: &Instance) -> Result<()> {
+/// Checks that the directory is the one that is meant, and has room for another backup of this instance. Returns what the last one says.
+pub(super) fn check(settings: &TargetSettings, instance: &Instance) -> Result<Option<Manifest>> {
     check_there(settings)?;
     let directory = &settings.directory;
     access(&**directory, AccessFlags::W_OK)
@@ -62,7 +64,7 @@ pub(super) fn check(settings: &TargetSettings, instance: &Instance) -> Result<()
         .of_kind(Kind::Target)?;
     let ids = list::ids(directory, Some(instance))?;
     let Some(last) = ids.iter().rev().find_map(|id| list::manifest(directory, id).ok()) else {
-        return Ok(());
+        return Ok(None);
     };
     let room = free(directory).of_kind(Kind::Target)?;
     let wanted = last.archive.digests.bytes.saturating_mul(11) / 10;
@@ -76,7 +78,7 @@ pub(super) fn check(settings: &TargetSettings, instance: &Instance) -> Result<()
             ),
         ));
     }
-    Ok(())
+    Ok(Some(last))
 }
 
 /// Checks that the directory is the one that is meant.

@@ -15,8 +15,8 @@ pub(super) trait Volume: Sync {
     fn holds(&self, path: &Path) -> Result<bool>;
     /// Removes what runs that are dead have left, and nothing else. Says what it was.
     fn reap(&self) -> Result<Vec<String>>;
-    /// Everything that a snapshot needs and that can be done before the lock.
-    fn prepare(&self, id: &BackupId) -> Result<Box<dyn Snapshot>>;
+    /// Everything that a snapshot needs and that can be done before the lock. `used`: what was written into the one before it, bytes.
+    fn prepare(&self, id: &BackupId, used: Option<u64>) -> Result<Box<dyn Snapshot>>;
 }
 
 /// A snapshot: planned, then taken, opened, and removed. Dropping it removes it too.

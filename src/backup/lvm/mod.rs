@@ -134,12 +134,12 @@ impl Volume for LvmVolume {
         Ok(removed)
     }
 
-    fn prepare(&self, id: &BackupId) -> Result<Box<dyn Snapshot>> {
+    fn prepare(&self, id: &BackupId, used: Option<u64>) -> Result<Box<dyn Snapshot>> {
         let full = format!("{}/{}", self.group, self.name);
         let lines = lvs(Some(&full))?;
         let line = lines.first().with_context(|| format!("{full} is gone"))?;
         let (free, extent) = (bytes(&line.vg_free)?, bytes(&line.vg_extent_size)?.max(1));
-        let wanted = self.wanted.unwrap_or(self.size / 100 * PERCENT).max(LEAST);
+        let wanted = self.wanted.unwrap_or_else(|| usual(self.size, used)).max(LEAST);
         // A snapshot larger than its volume and its own tables cannot fill up: lvcreate(8) makes it smaller by itself.
         let bytes = wanted.min(free) / extent * extent;
         if bytes < LEAST || (self.wanted.is_some() && bytes < wanted / extent * extent) {
@@ -176,6 +176,13 @@ impl Volume for LvmVolume {
     }
 }
 
+/// The space of a snapshot where nothing is said: a fifth of its volume, and twice what was written into the last one.
+fn usual(volume: u64, used: Option<u64>) -> u64 {
+    (volume / 100 * PERCENT)
+        .max(used.unwrap_or(0).saturating_mul(2))
+        .min(volume)
+}
+
 /// glrl's snapshots on this node whose owners are gone: they slow their volumes down until the next run removes them. Where LVM is not
 /// installed there are none.
 pub(super) fn leftovers() -> Anyhow<Vec<String>> {
@@ -187,4 +194,19 @@ pub(super) fn leftovers() -> Anyhow<Vec<String>> {
     let left = |line: &Line| line.tags().any(|tag| tag == TAG) && !line.is_alive();
     let lines = lines.into_iter().filter(left);
     Ok(lines.map(|line| format!("{}/{}", line.vg_name, line.lv_name)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshot_has_room_for_twice_what_the_last_one_took() {
+        let gib = |number: u64| number << 30;
+        assert_eq!(usual(gib(100), None), gib(100) / 100 * PERCENT);
+        assert_eq!(usual(gib(100), Some(gib(3))), gib(100) / 100 * PERCENT);
+        assert_eq!(usual(gib(100), Some(gib(15))), gib(30));
+        // More than the volume has cannot change.
+        assert_eq!(usual(gib(100), Some(gib(80))), gib(100));
+    }
 }

@@ -310,7 +310,7 @@ impl Volume for Directory {
         Ok(Vec::new())
     }
 
-    fn prepare(&self, id: &BackupId) -> Result<Box<dyn Snapshot>> {
+    fn prepare(&self, id: &BackupId, _used: Option<u64>) -> Result<Box<dyn Snapshot>> {
         Ok(Box::new(Copy {
             of: self.path.clone(),
             to: self.path.parent().unwrap().join(format!("snapshot-{id}")),
