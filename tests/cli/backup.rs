@@ -35,7 +35,7 @@ fn backup(target: &Path, instance: &str, time: &str) -> String {
         manifest["archive"][name] = value.clone();
     }
     fs::write(target.join(format!("{id}.json")), manifest.to_string()).expect("a file");
-    fs::write(target.join(format!("{id}.files.zst")), "").expect("a file");
+    fs::write(target.join(format!("{id}.files.zst")), &archive).expect("a file");
     fs::write(target.join(format!("{id}.tar.zst")), archive).expect("a file");
     id
 }

@@ -184,6 +184,15 @@ impl Staging {
 
 impl Drop for Staging {
     fn drop(&mut self) {
+        self.give_back();
+        // A program that is just being started has the directory open too, until its execve(2): closing it would not unlock it.
+        let _ = self.directory.unlock();
+    }
+}
+
+impl Staging {
+    /// Makes the place what it was, unless all is there.
+    fn give_back(&self) {
         if self.finished || clear(&self.root, &self.marker).is_err() {
             return;
         }
