@@ -99,7 +99,8 @@ pub struct LockSettings {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SnapshotSettings {
-    /// Room for what changes while the copy is made. 20 % of the volume, unless said otherwise, or what the volume group has.
+    /// Room for what changes while the copy is made. Unless said otherwise 20 % of the volume, or twice what was written into the last
+    /// snapshot, if that is more; or what the volume group has.
     pub size: Option<Size>,
 }
 
@@ -138,6 +139,8 @@ pub struct VerifySettings {
     pub user: String,
     /// Its buffer pool.
     pub memory: Size,
+    /// Tables (`SCHEMA.TABLE`) that must be there and have rows. The verdict says how many, and their checksum (`CHECKSUM TABLE`).
+    pub tables: Vec<String>,
     /// How long it may take to recover and answer.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     #[schemars(with = "value::Duration")]
@@ -185,6 +188,10 @@ impl Settings {
             (
                 self.verify.memory >= Size::mib(6),
                 "verify.memory is at least 6MiB, which is the least that a server starts with",
+            ),
+            (
+                self.verify.tables.iter().all(|table| table.contains('.')),
+                "verify.tables names tables with their schemas: shop.sale",
             ),
             (
                 (1..=19).contains(&self.archive.level),
@@ -289,6 +296,7 @@ impl Default for VerifySettings {
             server: None,
             user: "mysql".to_owned(),
             memory: Size::mib(256),
+            tables: Vec::new(),
             start_timeout: Duration::from_mins(30),
         }
     }

@@ -10,7 +10,9 @@ use std::{
 };
 
 use super::support::{Behaviour, Programs, Server, names, on_both_flavours};
-use crate::backup::{BackupId, Interrupt, Outcome, Settings, Verdict, Word, hash::Hashing, manifest::Manifest, verify};
+use crate::backup::{
+    BackupId, Check, Interrupt, Outcome, Settings, Verdict, Word, hash::Hashing, manifest::Manifest, verify,
+};
 
 on_both_flavours!(
     a_changed_archive_is_corrupt,
@@ -22,6 +24,7 @@ on_both_flavours!(
     data_of_another_moment_than_the_lock_is_corrupt,
     what_cannot_be_verified_here_is_not_called_good,
     an_archive_without_its_files_is_corrupt,
+    tables_that_are_asked_for_must_have_rows,
 );
 
 /// A server with one backup.
@@ -243,4 +246,25 @@ fn an_archive_without_its_files_is_corrupt(on: &Programs) {
     let backed = Backed::new(on, &Behaviour::default());
     replace_archive(&backed, |_| ());
     backed.expect(Word::Corrupt, "files", "are missing from the archive");
+}
+
+fn tables_that_are_asked_for_must_have_rows(on: &Programs) {
+    let mut backed = Backed::new(on, &Behaviour::default());
+    backed.settings.verify.tables = vec!["shop.t".to_owned(), "shop.my".to_owned()];
+    let verdict = backed.verify();
+    let counted = |check: &Check| check.name == "tables" && check.detail.contains("shop.my has 2 rows, checksum ");
+    assert!(
+        verdict.verdict == Word::Ok && verdict.checks.iter().any(counted),
+        "{verdict:#?}"
+    );
+    backed.settings.verify.tables = vec![
+        "shop.t".to_owned(),
+        "wéird-name.a b`c".to_owned(),
+        "shop.gone".to_owned(),
+    ];
+    backed.expect(
+        Word::Corrupt,
+        "tables",
+        "wéird-name.a b`c has no rows; shop.gone is not there",
+    );
 }

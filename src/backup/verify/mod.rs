@@ -357,7 +357,7 @@ impl Inquest<'_> {
             ),
         ));
         self.gtid(manifest, &mut session)?;
-        let checks = tables::check(&mut session, self.interrupt)?;
+        let checks = tables::check(&mut session, &self.settings.verify.tables, self.interrupt)?;
         // A server that had too little of this node's memory or disk has found nothing out.
         if let Some(refused) = server.gone()?.filter(|gone| gone.word == Word::Unverified) {
             self.add(Check::failed("server", refused.word, refused.why));

@@ -3,6 +3,7 @@
 //! mysqlcheck is of no use for it: it ends with 0 whatever it finds.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     time::Duration,
@@ -15,7 +16,7 @@ use crate::{
     backup::{
         error::{Kind, Result},
         interrupt::Interrupt,
-        server::{Flavour, Server},
+        server::{Flavour, Server, scalar},
         session::{Columns, Session},
     },
     system::programs::{Program, find},
@@ -65,8 +66,8 @@ pub(super) fn needs_what_is_not_here(said: &str) -> bool {
         .any(|word| said.contains(word))
 }
 
-/// Checks every base table of the server.
-pub(super) fn check(session: &mut Session, interrupt: &Interrupt) -> Result<Vec<Check>> {
+/// Checks every base table of the server; those that are `wanted` must be there, and have rows.
+pub(super) fn check(session: &mut Session, wanted: &[String], interrupt: &Interrupt) -> Result<Vec<Check>> {
     // What is read here must not become a part of the data.
     session.rows("SET SESSION sql_log_bin = 0")?;
     let tables = session.within(
@@ -77,6 +78,7 @@ pub(super) fn check(session: &mut Session, interrupt: &Interrupt) -> Result<Vec<
         None,
     )?;
     let (mut indexes, mut rows) = (Findings::default(), Findings::default());
+    let mut counted = BTreeMap::new();
     for table in &tables {
         let column = |name: &str| table.get(name).cloned().flatten().unwrap_or_default();
         let shown = format!("{}.{}", column("db"), column("name"));
@@ -99,13 +101,14 @@ pub(super) fn check(session: &mut Session, interrupt: &Interrupt) -> Result<Vec<
         // rows is read from the smallest index. CHECKSUM TABLE … EXTENDED has to read every column of every row, whatever the engine.
         match session.within(&format!("CHECKSUM TABLE {quoted} EXTENDED"), interrupt, None) {
             Ok(said) => {
-                if said
-                    .first()
-                    .and_then(|row| row.get("Checksum"))
-                    .cloned()
-                    .flatten()
-                    .is_none()
-                {
+                let checksum = said.first().and_then(|row| row.get("Checksum")).cloned().flatten();
+                if let Some(checksum) = checksum {
+                    if wanted.contains(&shown) {
+                        let count =
+                            session.within(&format!("SELECT COUNT(*) AS value FROM {quoted}"), interrupt, None)?;
+                        counted.insert(shown, (scalar(&count).unwrap_or_default(), checksum));
+                    }
+                } else {
                     let warnings = session.rows("SHOW WARNINGS")?;
                     let text = warnings.first().and_then(|row| row.get("Message")).cloned().flatten();
                     rows.add(&shown, &text.unwrap_or_else(|| "its rows cannot be read".to_owned()));
@@ -118,10 +121,32 @@ pub(super) fn check(session: &mut Session, interrupt: &Interrupt) -> Result<Vec<
             }
         }
     }
-    Ok(vec![
+    let mut checks = vec![
         indexes.check("check table", format!("{} tables, every last row is OK", tables.len())),
         rows.check("rows", format!("{} tables, every row was read", tables.len())),
-    ])
+    ];
+    if !wanted.is_empty() {
+        checks.push(have_rows(wanted, &counted));
+    }
+    Ok(checks)
+}
+
+/// Whether the tables that are asked for are there and have rows; `counted`: the number of each, and its checksum.
+fn have_rows(wanted: &[String], counted: &BTreeMap<String, (String, String)>) -> Check {
+    let mut missing = Vec::new();
+    let mut found = Vec::new();
+    for table in wanted {
+        match counted.get(table) {
+            None => missing.push(format!("{table} is not there, or could not be read")),
+            Some((count, _)) if count == "0" => missing.push(format!("{table} has no rows")),
+            Some((count, checksum)) => found.push(format!("{table} has {count} rows, checksum {checksum}")),
+        }
+    }
+    if missing.is_empty() {
+        Check::ok("tables", found.join("; "))
+    } else {
+        Check::failed("tables", Word::Corrupt, missing.join("; "))
+    }
 }
 
 /// CHECK TABLE answers with any number of rows; the last one is the result.
