@@ -60,12 +60,12 @@ pub(super) fn run_on(
     for what in volume.reap()? {
         report(Step::Removed { what });
     }
-    let last = target::check(&settings.target, &settings.instance)?;
+    let before = target::check(&settings.target, &settings.instance)?;
     for what in target::reap(directory, &settings.instance)? {
         report(Step::Removed { what });
     }
     let datadir = placement::check(&mut session, &mut server, &*volume)?;
-    let mut snapshot = volume.prepare(&id, last.map(|last| last.snapshot.used()))?;
+    let mut snapshot = volume.prepare(&id, before.map(|manifest| manifest.snapshot.used()))?;
     interrupt.check()?;
     let frozen = lock::freeze(session, &server, &settings.lock, &mut *snapshot, interrupt, report)?;
 
