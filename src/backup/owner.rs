@@ -23,7 +23,7 @@ impl Owner {
         })
     }
 
-    /// What [`Self::to_string`] has written.
+    /// As it is written.
     pub(super) fn parse(text: &str) -> Result<Self> {
         let (boot, process) = text.split_once(' ').unwrap_or((text, ""));
         ensure!(!process.is_empty(), "'{text}' names no process");
