@@ -74,7 +74,7 @@ pub struct TargetSettings {
     /// False for a target that is a plain directory on purpose.
     pub mounted: bool,
     /// When nothing at all has gone forward for so long, a backup is given up, and others are told: an NFS server that is gone holds up
-    /// a hard mount without end. Writing out what the machine's memory holds for the target must take less.
+    /// a hard mount without end. Writing out what the machine's memory holds for the target must take less. 1s to 168h.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     #[schemars(with = "value::Duration")]
     pub stall_timeout: Duration,
@@ -84,12 +84,12 @@ pub struct TargetSettings {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LockSettings {
-    /// So long the run waits for the lock at most, and so long it keeps it at most.
+    /// So long the run waits for the lock at most, and so long it keeps it at most; 10ms to 1h.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     #[schemars(with = "value::Duration")]
     pub budget: Duration,
     /// MySQL only: with a statement under way that has run longer than this, the lock is not even asked for, since all writers
-    /// would queue up behind it.
+    /// would queue up behind it; at most 24h.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     #[schemars(with = "value::Duration")]
     pub long_statement: Duration,
@@ -110,7 +110,7 @@ pub struct SnapshotSettings {
 pub struct ArchiveSettings {
     /// zstd's level, 1 to 19.
     pub level: i32,
-    /// Threads that compress. As many as there are processors, unless said otherwise.
+    /// Threads that compress. As many as there are processors, unless said otherwise; at most 200.
     pub threads: Option<u32>,
 }
 
@@ -137,11 +137,11 @@ pub struct VerifySettings {
     pub server: Option<AbsPath>,
     /// The account it runs as.
     pub user: String,
-    /// Its buffer pool.
+    /// Its buffer pool; 6MiB or more.
     pub memory: Size,
     /// Tables (`SCHEMA.TABLE`) that must be there and have rows. The verdict says how many, and their checksum (`CHECKSUM TABLE`).
     pub tables: Vec<String>,
-    /// How long it may take to recover and answer.
+    /// How long it may take to recover and answer; 1s to 168h.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     #[schemars(with = "value::Duration")]
     pub start_timeout: Duration,
@@ -340,6 +340,7 @@ mod tests {
                 "verify.start_timeout",
             ),
             (r#"{"verify": {"memory": "1MiB"}}"#, "verify.memory"),
+            (r#"{"verify": {"tables": ["sale"]}}"#, "verify.tables"),
             (r#"{"archive": {"level": 99}}"#, "archive.level"),
             (r#"{"archive": {"level": 0}}"#, "archive.level"),
             (r#"{"archive": {"threads": 0}}"#, "archive.threads"),

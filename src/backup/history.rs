@@ -10,7 +10,7 @@ use super::{
     config::Settings,
     error::{Error, Result},
     name::BackupId,
-    owner::Owner,
+    process::Process,
     verify::Word,
 };
 use crate::{
@@ -62,7 +62,7 @@ impl Attempt {
             id: None,
             started: clock::now(),
             ended: None,
-            owner: Owner::this().map(|owner| owner.to_string()).unwrap_or_default(),
+            owner: Process::this().map(|this| this.to_string()).unwrap_or_default(),
             exit_code: None,
             error: None,
             verdict: None,
@@ -72,7 +72,7 @@ impl Attempt {
     /// Whether it was killed: it has no end, and the process that began it is gone.
     pub fn was_killed(&self) -> bool {
         // One that does not say who it was is gone.
-        self.ended.is_none() && !Owner::parse(&self.owner).is_ok_and(|owner| owner.is_alive())
+        self.ended.is_none() && !Process::parse(&self.owner).is_ok_and(|owner| owner.is_alive())
     }
 
     /// Whether it did not end well. One that is under way has not failed.
@@ -215,9 +215,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let records = records(&directory);
         let mut killed = Attempt::begin();
-        killed.owner = Owner {
-            process: "4194305-1".to_owned(),
-            ..Owner::this().unwrap()
+        killed.owner = Process {
+            began: "4194305-1".to_owned(),
+            ..Process::this().unwrap()
         }
         .to_string();
         records.begin(&killed).unwrap();

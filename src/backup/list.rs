@@ -51,9 +51,11 @@ pub fn list(settings: &Settings) -> Result<Vec<Listed>> {
         .into_iter()
         .map(|id| {
             let manifest = manifest(directory, &id);
-            // That says something about who asks, and not about the backup.
+            // That says something about who asks, and not about the backup. Another instance's need not concern them.
             let manifest = match manifest {
-                Err(error) if denied(&error) => return Err(error).of_kind(Kind::Target),
+                Err(error) if denied(&error) && id.instance() == &settings.instance => {
+                    return Err(error).of_kind(Kind::Target);
+                }
                 manifest => manifest,
             };
             let broken = manifest.as_ref().map_or_else(

@@ -7,19 +7,19 @@ use anyhow::{Context, Result, ensure};
 
 /// A process of a boot of this machine, as text: `BOOT PROCESS`, neither with a space in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Owner {
+pub(super) struct Process {
     /// The boot's id, random(4).
     pub(super) boot: String,
-    /// The number of the process and when it began, in ticks since the boot (field 22 of `proc_pid_stat(5)`): `123-4567`.
-    pub(super) process: String,
+    /// Its number and when it began, in ticks since the boot (field 22 of `proc_pid_stat(5)`): `123-4567`.
+    pub(super) began: String,
 }
 
-impl Owner {
+impl Process {
     /// This process.
     pub(super) fn this() -> Result<Self> {
         Ok(Self {
             boot: boot()?,
-            process: process("self").context("this process is not in /proc")?,
+            began: began("self").context("this process is not in /proc")?,
         })
     }
 
@@ -29,7 +29,7 @@ impl Owner {
         ensure!(!process.is_empty(), "'{text}' names no process");
         Ok(Self {
             boot: boot.to_owned(),
-            process: process.to_owned(),
+            began: process.to_owned(),
         })
     }
 
@@ -38,8 +38,8 @@ impl Owner {
     pub(super) fn is_alive(&self) -> bool {
         match boot() {
             Ok(now) if now == self.boot => {
-                let number = self.process.split('-').next().unwrap_or_default();
-                process(number).is_some_and(|found| found == self.process)
+                let number = self.began.split('-').next().unwrap_or_default();
+                began(number).is_some_and(|found| found == self.began)
             }
             Ok(_) => false,
             Err(_) => true,
@@ -47,9 +47,9 @@ impl Owner {
     }
 }
 
-impl std::fmt::Display for Owner {
+impl std::fmt::Display for Process {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}", self.boot, self.process)
+        write!(f, "{} {}", self.boot, self.began)
     }
 }
 
@@ -58,7 +58,7 @@ fn boot() -> Result<String> {
     Ok(id.trim().to_owned())
 }
 
-fn process(number: &str) -> Option<String> {
+fn began(number: &str) -> Option<String> {
     let stat = fs::read_to_string(Path::new("/proc").join(number).join("stat")).ok()?;
     let (front, back) = stat.rsplit_once(')')?;
     let number = front.split(' ').next()?;
@@ -76,17 +76,17 @@ mod tests {
 
     #[test]
     fn the_dead_are_told_from_the_living() {
-        let this = Owner::this().unwrap();
+        let this = Process::this().unwrap();
         assert!(this.is_alive());
-        assert_eq!(Owner::parse(&this.to_string()).unwrap(), this);
-        let of = |boot: &str, process: &str| Owner {
+        assert_eq!(Process::parse(&this.to_string()).unwrap(), this);
+        let of = |boot: &str, began: &str| Process {
             boot: boot.to_owned(),
-            process: process.to_owned(),
+            began: began.to_owned(),
         };
-        assert!(!of("another-boot", &this.process).is_alive());
+        assert!(!of("another-boot", &this.began).is_alive());
         // Another process has had this number.
         assert!(!of(&this.boot, &format!("{}-1", std::process::id())).is_alive());
         assert!(!of(&this.boot, "4194305-1").is_alive());
-        Owner::parse(" ").unwrap_err();
+        Process::parse(" ").unwrap_err();
     }
 }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 
 use super::{BOOT, PROCESS};
-use crate::{backup::owner::Owner, system::programs::Program};
+use crate::{backup::process::Process, system::programs::Program};
 
 /// A line of `lvs`.
 #[derive(Debug, Clone, Deserialize)]
@@ -40,11 +40,11 @@ impl Line {
 
     /// Whether the process that owns a snapshot is still there. What does not say who owns it is nobody's to remove.
     pub(super) fn is_alive(&self) -> bool {
-        let (Some(boot), Some(process)) = (self.tag(BOOT), self.tag(PROCESS)) else {
+        let (Some(boot), Some(began)) = (self.tag(BOOT), self.tag(PROCESS)) else {
             return true;
         };
-        let (boot, process) = (boot.to_owned(), process.to_owned());
-        Owner { boot, process }.is_alive()
+        let (boot, began) = (boot.to_owned(), began.to_owned());
+        Process { boot, began }.is_alive()
     }
 }
 
@@ -96,8 +96,8 @@ mod tests {
             };
             line.is_alive()
         };
-        let Owner { boot, process } = Owner::this().unwrap();
-        assert!(alive(&format!("glrl_backup,{BOOT}{boot},{PROCESS}{process}")));
+        let Process { boot, began } = Process::this().unwrap();
+        assert!(alive(&format!("glrl_backup,{BOOT}{boot},{PROCESS}{began}")));
         assert!(!alive(&format!("glrl_backup,{BOOT}{boot},{PROCESS}4194305-1")));
         // No owner named: it is not ours to judge.
         assert!(alive("glrl_backup"));

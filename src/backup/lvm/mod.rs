@@ -25,7 +25,7 @@ use super::{
     error::{Error, Kind, Result},
     manifest, mounts,
     name::BackupId,
-    owner::Owner,
+    process::Process,
     volume::{Snapshot, Volume},
 };
 use crate::system::{Mount, programs::Missing};
@@ -157,7 +157,7 @@ impl Volume for LvmVolume {
         File::open(&self.mount.target)
             .and_then(|root| Ok(syncfs(root)?))
             .with_context(|| format!("writing out {}", self.mount.target.display()))?;
-        let owner = Owner::this()?;
+        let owner = Process::this()?;
         Ok(Box::new(LvmSnapshot {
             group: self.group.clone(),
             origin: self.name.clone(),
@@ -166,7 +166,7 @@ impl Volume for LvmVolume {
                 TAG.to_owned(),
                 format!("{RUN}{id}"),
                 format!("{BOOT}{}", owner.boot),
-                format!("{PROCESS}{}", owner.process),
+                format!("{PROCESS}{}", owner.began),
             ],
             bytes,
             fs_type: self.mount.fs_type.clone(),
@@ -176,7 +176,8 @@ impl Volume for LvmVolume {
     }
 }
 
-/// The space of a snapshot where nothing is said: a fifth of its volume, and twice what was written into the last one.
+/// The space of a snapshot where nothing is said: a fifth of its volume, or twice what was written into the last one, if
+/// that is more.
 fn usual(volume: u64, used: Option<u64>) -> u64 {
     (volume / 100 * PERCENT)
         .max(used.unwrap_or(0).saturating_mul(2))

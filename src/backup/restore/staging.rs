@@ -180,17 +180,7 @@ impl Staging {
         self.directory.set_permissions(Permissions::from_mode(root_mode))?;
         Ok(syncfs(&self.directory)?)
     }
-}
 
-impl Drop for Staging {
-    fn drop(&mut self) {
-        self.give_back();
-        // A program that is just being started has the directory open too, until its execve(2): closing it would not unlock it.
-        let _ = self.directory.unlock();
-    }
-}
-
-impl Staging {
     /// Makes the place what it was, unless all is there.
     fn give_back(&self) {
         if self.finished || clear(&self.root, &self.marker).is_err() {
@@ -202,6 +192,14 @@ impl Staging {
         }
         let _ = chown(&self.root, Some(self.marker.uid), Some(self.marker.gid));
         let _ = self.directory.set_permissions(Permissions::from_mode(self.marker.mode));
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        self.give_back();
+        // A program that is just being started has the directory open too, until its execve(2): closing it would not unlock it.
+        let _ = self.directory.unlock();
     }
 }
 
