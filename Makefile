@@ -5,6 +5,9 @@ TARGET := $(shell rustc -vV | sed -n 's/^host: //p')
 BINARY := target/$(TARGET)/release/glrl
 STATIC := RUSTFLAGS="-C target-feature=+crt-static"
 
+# A test's error says where it comes from; behind a backtrace it is not found.
+export RUST_BACKTRACE := 0
+
 .PHONY: help
 help:
 	@sed -n 's/^## //p' Makefile

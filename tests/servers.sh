@@ -55,6 +55,7 @@ bootstrap() {
     cat <<WRAPPER
 #!/bin/sh
 # mariadb-install-db --no-defaults --skip-test-db --auth-root-authentication-method=normal OPTIONS...
+set -e
 tree=$servers/$1
 options=
 for option in "\$@"; do
