@@ -1,6 +1,10 @@
 //! Backups for tests that need a directory of them and no server: complete to `list`, with nothing in them.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+use std::{
+    fs::{self, File},
+    os::unix::fs::PermissionsExt,
+    path::Path,
+};
 
 use age::{secrecy::ExposeSecret, x25519};
 
@@ -58,21 +62,26 @@ pub(super) fn backup(settings: &Settings, hours_ago: i64) -> Manifest {
     let manifest = manifest(&id, started, &archive);
     fs::write(path_of(directory, &id, ARCHIVE), archive).unwrap();
     fs::write(path_of(directory, &id, FILES), "files").unwrap();
-    fs::write(
-        path_of(directory, &id, MANIFEST),
-        serde_json::to_vec(&manifest).unwrap(),
-    )
-    .unwrap();
+    rewrite(settings, &manifest);
     manifest
 }
 
-/// An archived binary log whose last event was written so many hours ago. Returns its name in the archive.
-pub(super) fn log(settings: &Settings, file: &str, hours_ago: i64) -> String {
+/// Writes a backup's manifest as if that had been done when it was ended.
+pub(super) fn rewrite(settings: &Settings, manifest: &Manifest) {
+    let path = path_of(&settings.target.directory, &manifest.id, MANIFEST);
+    let mut file = File::create(path).unwrap();
+    serde_json::to_writer(&mut file, manifest).unwrap();
+    file.set_modified(manifest.ended.into()).unwrap();
+}
+
+/// An archived binary log whose last event was written so many hours ago, and which goes on from another one. Returns its name in the
+/// archive.
+pub(super) fn log(settings: &Settings, file: &str, hours_ago: i64, previous: Option<&str>) -> String {
     let ended = clock::now() - SignedDuration::from_hours(hours_ago);
     let name = format!("{file}-20261101T031500Z");
     let digests = json!({ "bytes": 4, "blake3": "", "sha256": "" });
     let entry: binlogs::Entry = serde_json::from_value(json!({
-        "schema": 1, "name": name, "file": file, "begun": ended, "ended": ended, "previous": null, "server": null,
+        "schema": 1, "name": name, "file": file, "begun": ended, "ended": ended, "previous": previous, "server": null,
         "transactions": 1, "first": null, "last": null, "log": digests, "tail": "", "archive": digests, "archived": ended,
     }))
     .unwrap();

@@ -1,6 +1,10 @@
 //! Which archived logs are still of use: those from the oldest backup that is kept on.
 
-use std::{fs, path::Path};
+use std::{
+    collections::{HashMap, HashSet},
+    fs,
+    path::Path,
+};
 
 use anyhow::Context;
 use jiff::Timestamp;
@@ -17,8 +21,8 @@ use crate::backup::{
     manifest::Manifest,
 };
 
-/// Removes the logs that no backup can be replayed with: those that had ended before the oldest of `kept` was begun. Without a backup
-/// that is kept, none goes. Returns the names of what was removed; with `dry_run`, of what would be.
+/// Removes the logs that no backup can be replayed with: those that had ended before the oldest of `kept` was begun, unless they go on
+/// from one that is of use. Without a backup that is kept, none goes. Returns the names of what was removed; with `dry_run`, of what would be.
 pub fn reap(settings: &Settings, kept: &[Manifest], dry_run: bool) -> Result<Vec<String>> {
     let directory = directory(settings);
     let Some(need) = Need::of(kept).filter(|_| directory.exists()) else {
@@ -31,7 +35,8 @@ pub fn reap(settings: &Settings, kept: &[Manifest], dry_run: bool) -> Result<Vec
         Some(alone(settings, "binlogs")?)
     };
     let mut entries = all(&directory).of_kind(Kind::Target)?;
-    entries.retain(|entry| !need.has(&entry.file, entry.ended));
+    let of_use = need.of_use(&entries);
+    entries.retain(|entry| !of_use.contains(&entry.name));
     if !dry_run {
         for entry in &entries {
             remove(&directory, entry).of_kind(Kind::Target)?;
@@ -64,12 +69,33 @@ impl Need {
         if settings.keep.is_empty() {
             return Ok(None);
         }
-        let backups = list(settings)?.into_iter();
-        let backups: Vec<_> = backups
-            .filter(|backup| backup.id.instance() == &settings.instance)
-            .filter_map(Listed::complete)
-            .collect();
+        let mut backups = list(settings)?;
+        backups.retain(|backup| backup.id.instance() == &settings.instance);
+        // What one needs whose manifest cannot be read is not known.
+        if backups.iter().any(|backup| backup.manifest.is_none()) {
+            return Ok(None);
+        }
+        let backups: Vec<_> = backups.into_iter().filter_map(Listed::complete).collect();
         Ok(Self::of(&backups))
+    }
+
+    /// The names of what is needed, and of all that goes on from there: a clock that was set back makes later logs look older.
+    fn of_use(&self, entries: &[Entry]) -> HashSet<String> {
+        let mut behind: HashMap<&str, Vec<&Entry>> = HashMap::new();
+        for entry in entries {
+            if let Some(previous) = &entry.previous {
+                behind.entry(previous).or_default().push(entry);
+            }
+        }
+        let needed = |entry: &&Entry| self.has(&entry.file, entry.ended);
+        let mut found: Vec<&Entry> = entries.iter().filter(needed).collect();
+        let mut names = HashSet::new();
+        while let Some(entry) = found.pop() {
+            if names.insert(entry.name.clone()) {
+                found.extend(behind.remove(&*entry.name).unwrap_or_default());
+            }
+        }
+        names
     }
 
     /// A log that a backup begins in stays in any case: a server that was killed has not written the end of it.

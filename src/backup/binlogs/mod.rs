@@ -164,7 +164,8 @@ impl Archiver<'_> {
             self.done.last = entry.last.clone().or(self.done.last.take());
             return Ok(Some(entry.name.clone()));
         }
-        if self.need.as_ref().is_some_and(|need| !need.has(file, look.ended)) {
+        // What goes on from a log that is archived is of use whenever that one is.
+        if previous.is_none() && self.need.as_ref().is_some_and(|need| !need.has(file, look.ended)) {
             return Ok(None);
         }
         let stem = format!("{file}-{}", look.begun.strftime("%Y%m%dT%H%M%SZ"));

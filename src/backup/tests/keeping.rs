@@ -2,12 +2,15 @@
 
 use std::{sync::Arc, thread::sleep, time::Duration};
 
+use jiff::SignedDuration;
+
 use super::support::{Behaviour, Programs, Server, names, on_both_flavours};
-use crate::backup::{Interrupt, Kind, Step, archive_binlogs, error::Error, list, prune};
+use crate::backup::{Interrupt, Kind, Step, archive_binlogs, error::Error, list, made_up, prune};
 
 on_both_flavours!(
     seven_failed_runs_push_out_none_of_seven_good_backups,
     logs_that_went_with_a_backup_are_not_archived_anew,
+    logs_of_a_clock_that_was_set_back_are_archived,
 );
 
 fn seven_failed_runs_push_out_none_of_seven_good_backups(on: &Programs) {
@@ -88,4 +91,23 @@ fn logs_that_went_with_a_backup_are_not_archived_anew(on: &Programs) {
         archive_binlogs(&settings, &interrupt, &mut |_| {}).unwrap().logs.len(),
         1
     );
+}
+
+/// As if the clock had been set back an hour after the backup: what follows looks older than it.
+fn logs_of_a_clock_that_was_set_back_are_archived(on: &Programs) {
+    let server = Server::start(on);
+    let mut settings = server.settings();
+    settings.keep.last = 1;
+    settings.lock.budget = Duration::from_secs(20);
+    let mut backup = server.backup(&settings, &Behaviour::default()).unwrap();
+    backup.started += SignedDuration::from_hours(1);
+    made_up::rewrite(&settings, &backup);
+    let interrupt = Interrupt::default();
+    let mut archived = Vec::new();
+    for sql in ["CREATE DATABASE shop", "CREATE TABLE shop.t (id INT PRIMARY KEY)"] {
+        server.execute(&[sql]);
+        archived.push(archive_binlogs(&settings, &interrupt, &mut |_| {}).unwrap().logs.len());
+    }
+    assert_eq!(archived, [1, 1]);
+    assert!(prune(&settings, false, &interrupt, &mut |_| {}).unwrap().is_empty());
 }
