@@ -9,7 +9,6 @@ use super::{
     error::{Error, Kind, Result},
     history::{Attempt, Records},
     interrupt::Interrupt,
-    list,
     lvm::LvmVolume,
     manifest::Manifest,
     name::BackupId,
@@ -46,11 +45,7 @@ pub(super) fn back_up(
         report(step);
     });
     job.end(&result, Event::backed_up, report);
-    let another = result.as_ref().ok().and_then(|manifest| another(settings, manifest));
-    if let Some(message) = another {
-        report(Step::Warning { message });
-        measure(settings, report);
-    } else if result.is_ok() && !settings.keep.is_empty() {
+    if result.is_ok() && !settings.keep.is_empty() {
         let mut but_what_stays = |step: Step| {
             if !matches!(&step, Step::Judged { judged, .. } if judged.keep) {
                 report(step);
@@ -65,24 +60,6 @@ pub(super) fn back_up(
         measure(settings, report);
     }
     result
-}
-
-/// Whether the backup before this one is of another server on another machine. Once, that is a new machine in the place of an old one. Again
-/// and again, it is two that have one name by mistake, of which each would delete the other's backups.
-fn another(settings: &Settings, manifest: &Manifest) -> Option<String> {
-    let directory = &settings.target.directory;
-    let ids = list::ids(directory, Some(&settings.instance)).ok()?;
-    let mut others = ids.iter().rev().filter(|id| **id != manifest.id);
-    let before = others.find_map(|id| list::manifest(directory, id).ok())?;
-    let same =
-        before.host == manifest.host || (before.server.uuid.is_some() && before.server.uuid == manifest.server.uuid);
-    (!same).then(|| {
-        format!(
-            "{}, the backup before this one, is of another server, on {}: if that is still there, give each an 'instance' of its own, \
-             or each deletes the other's backups; this run has deleted none",
-            before.id, before.host
-        )
-    })
 }
 
 /// Deletes the backups that the policy does not keep, and the archived binary logs that are of no use then; or says which it would.
@@ -225,25 +202,4 @@ fn warn<T>(result: anyhow::Result<T>, report: &mut Report<'_>) -> Option<T> {
             report(Step::Warning { message });
         })
         .ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::backup::made_up;
-
-    #[test]
-    fn two_servers_under_one_name_are_noticed() {
-        let directory = tempfile::tempdir().unwrap();
-        let settings = made_up::settings(directory.path());
-        let before = made_up::backup(&settings, 24);
-        let mut manifest = made_up::backup(&settings, 1);
-        assert_eq!(another(&settings, &manifest), None);
-        manifest.host = "db2".to_owned();
-        let said = another(&settings, &manifest).unwrap();
-        assert!(
-            said.contains(&before.id.to_string()) && said.contains("on db1"),
-            "{said}"
-        );
-    }
 }

@@ -88,6 +88,7 @@ pub(super) const VARIABLES: &[(&str, Use)] = &[
     ("innodb_data_home_dir", Use::Place),
     ("innodb_log_group_home_dir", Use::Place),
     ("innodb_undo_directory", Use::Place),
+    ("innodb_doublewrite_dir", Use::Place),
     ("aria_log_dir_path", Use::Place),
     ("log_bin_basename", Use::Place),
     ("log_bin_index", Use::Place),

@@ -1,5 +1,7 @@
-//! Which backups are kept, and the deletion of the others. `policy` decides, a pure function with reasons; `prune` does it.
+//! Which backups are kept, and the deletion of the others. `policy` decides, a pure function with reasons; `prune` does it,
+//! unless there is `doubt`.
 
+mod doubt;
 mod policy;
 mod prune;
 

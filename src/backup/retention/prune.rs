@@ -3,6 +3,7 @@
 
 use super::{
     Judged,
+    doubt::doubt,
     policy::{Candidate, State, judge},
 };
 use crate::{
@@ -10,7 +11,7 @@ use crate::{
         alone::alone,
         binlogs,
         config::Settings,
-        error::{Kind, Result},
+        error::{Error, Kind, Result},
         interrupt::Interrupt,
         list::{Listed, list},
         manifest::Manifest,
@@ -73,6 +74,11 @@ pub(in crate::backup) fn prune(
     }
     let of_this = |backup: &Listed| backup.id.instance() == &settings.instance;
     let backups: Vec<_> = list(settings)?.into_iter().filter(of_this).collect();
+    if !settings.keep.is_empty()
+        && let Some(why) = doubt(settings, &backups)
+    {
+        return Err(Error::new(Kind::Refused, format!("nothing is deleted: {why}")));
+    }
     let candidates: Vec<_> = backups.iter().map(candidate).collect();
     let judged = judge(&settings.keep, &clock::zone(), &candidates);
     for judged in &judged {

@@ -224,13 +224,18 @@ fn a_full_target_is_the_targets_fault(on: &Programs) {
 fn files_outside_the_volume_are_refused(on: &Programs) {
     let outside = tempfile::tempdir().unwrap();
     fs::set_permissions(outside.path(), PermissionsExt::from_mode(0o777)).unwrap();
-    let log = format!("--log-bin={}/binlog", outside.path().display());
-    let server = Server::start_with(on, &[&log, "--server-id=7"]);
-    let settings = server.settings();
-    let error = server.backup(&settings, &Behaviour::default()).unwrap_err();
-    assert_eq!((error.kind, error.kind.exit_code()), (Kind::Refused, 3), "{error:?}");
-    assert!(error.to_string().contains("log_bin_basename"), "{error}");
-    nothing_is_left(&server, &settings);
+    let place = outside.path().display();
+    let log = (format!("--log-bin={place}/binlog"), "log_bin_basename");
+    // Pages are written there first: what a crash has torn is repaired from it.
+    let pages = (format!("--innodb-doublewrite-dir={place}"), "innodb_doublewrite_dir");
+    for (option, variable) in std::iter::once(log).chain((!on.mariadb).then_some(pages)) {
+        let server = Server::start_with(on, &["--server-id=7", &option]);
+        let settings = server.settings();
+        let error = server.backup(&settings, &Behaviour::default()).unwrap_err();
+        assert_eq!((error.kind, error.kind.exit_code()), (Kind::Refused, 3), "{error:?}");
+        assert!(error.to_string().contains(variable), "{error}");
+        nothing_is_left(&server, &settings);
+    }
 
     let (server, settings) = self::server(on);
     symlink(outside.path(), server.data().join("moved")).unwrap();

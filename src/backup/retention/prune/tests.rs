@@ -1,12 +1,16 @@
 //! With files, and no server.
 
-use std::fs;
+use std::{
+    fs::{self, File},
+    time::SystemTime,
+};
 
 use super::*;
 use crate::backup::{
     error::Kind,
     list::ids,
     made_up,
+    manifest::Position,
     retention::Keep,
     target::{ARCHIVE, FILES, MANIFEST, path_of},
 };
@@ -137,7 +141,7 @@ fn archived_logs_go_with_the_backups_that_need_them() {
         ("binlog.000003", 49),
         ("binlog.000004", 1),
     ]
-    .map(|(file, hours)| made_up::log(&settings, file, hours));
+    .map(|(file, hours)| made_up::log(&settings, file, hours, None));
     let there = || binlogs::all(&binlogs::directory(&settings)).unwrap().len();
     let gone = |settings: &Settings, dry_run| {
         let mut told = Vec::new();
@@ -163,10 +167,9 @@ fn archived_logs_go_with_the_backups_that_need_them() {
     assert_eq!(gone(&with_policy, true), [oldest.clone(), old.clone()]);
     // One whose manifest cannot be read may need any of them.
     let manifest = path_of(&settings.target.directory, &broken.id, MANIFEST);
-    let readable = fs::read(&manifest).unwrap();
-    fs::write(&manifest, "{").unwrap();
+    fs::write(manifest, "{").unwrap();
     assert!(gone(&with_policy, true).is_empty());
-    fs::write(&manifest, readable).unwrap();
+    made_up::rewrite(&settings, &broken);
     assert_eq!(there(), 4);
     // While logs are being archived they are left alone, and the backups are not.
     let archiving = alone(&settings, "binlogs").unwrap();
@@ -195,4 +198,45 @@ fn archived_logs_go_with_the_backups_that_need_them() {
         let _ = fs::remove_file(path_of(&settings.target.directory, &id, ARCHIVE));
     }
     assert!(gone(&settings, false).is_empty());
+}
+
+/// The clock was set back after the oldest backup: what follows its log looks older than the backup is, and is needed all the same.
+#[test]
+fn logs_that_go_on_from_a_needed_one_stay_whatever_their_time() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut settings = made_up::settings(directory.path());
+    let mut backup = made_up::backup(&settings, 50);
+    backup.coordinates.binlog = Some(Position {
+        file: "binlog.000002".to_owned(),
+        position: 4,
+    });
+    made_up::rewrite(&settings, &backup);
+    settings.keep.last = 1;
+    let useless = made_up::log(&settings, "binlog.000001", 60, None);
+    let begin = made_up::log(&settings, "binlog.000002", 60, Some(&useless));
+    let behind = made_up::log(&settings, "binlog.000003", 90, Some(&begin));
+    made_up::log(&settings, "binlog.000004", 80, Some(&behind));
+    let pruned = prune(&settings, false, &Interrupt::default(), &mut |_| {}).unwrap();
+    assert_eq!(pruned.logs, [useless]);
+    assert_eq!(binlogs::all(&binlogs::directory(&settings)).unwrap().len(), 3);
+}
+
+/// One wrong clock could make all others look old. Without a policy there is nothing to doubt.
+#[test]
+fn nothing_is_deleted_in_doubt() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut settings = made_up::settings(directory.path());
+    made_up::backup(&settings, 100);
+    let wrong = made_up::backup(&settings, 50).id;
+    let manifest = path_of(&settings.target.directory, &wrong, MANIFEST);
+    let file = File::options().append(true).open(manifest).unwrap();
+    file.set_modified(SystemTime::now()).unwrap();
+    assert!(!pruned(&settings, false).is_empty());
+    settings.keep.last = 1;
+    for dry_run in [true, false] {
+        let error = prune(&settings, dry_run, &Interrupt::default(), &mut |_| {}).unwrap_err();
+        assert_eq!(error.kind, Kind::Refused);
+        assert!(error.to_string().starts_with("nothing is deleted: "), "{error}");
+    }
+    assert_eq!(ids(&settings.target.directory, None).unwrap().len(), 2);
 }
