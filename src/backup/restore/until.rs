@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
+use jiff::{Timestamp, civil::{Date, DateTime}, tz::TimeZone};
 
 use crate::backup::gtid::Wanted;
 
@@ -29,7 +29,10 @@ impl FromStr for Until {
         if text == "end" {
             return Ok(Self::End);
         }
-        // `2026-11-01` alone could be either; a time has its hours.
+        // It would be a GTID too, of domain 2026.
+        if text.len() == "2026-11-01".len() && text.parse::<Date>().is_ok() {
+            return Err(format!("'{text}' is a day and no moment of it: write '{text} 00:00:00'"));
+        }
         if let Ok(gtids) = text.parse() {
             return Ok(Self::Gtid(Gtids(gtids)));
         }
@@ -73,7 +76,7 @@ mod tests {
         assert_eq!("2026-11-01T03:15:00Z".parse(), Ok(time("2026-11-01T03:15:00Z")));
         assert_eq!("2026-11-01T05:15:00.9+02:00".parse(), Ok(time("2026-11-01T03:15:00Z")));
         assert!(matches!("2026-11-01 03:15:00".parse(), Ok(Until::Time(_))));
-        for text in ["", "yesterday", "0-1", "03:15"] {
+        for text in ["", "yesterday", "0-1", "03:15", "2026-11-25", "20261125"] {
             assert!(text.parse::<Until>().is_err(), "{text}");
         }
     }
