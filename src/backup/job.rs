@@ -133,6 +133,7 @@ pub fn archive_binlogs(settings: &Settings, interrupt: &Interrupt, report: &mut 
         }
         _ => {}
     }
+    measure(settings, report);
     result
 }
 

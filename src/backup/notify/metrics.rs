@@ -24,7 +24,12 @@ pub(in crate::backup) fn write(settings: &Settings) -> Result<()> {
     };
     let status = status(settings).map_err(|error| anyhow::anyhow!("{error:#}"))?;
     let verified = Records::glance(settings, "verify")?;
-    let text = render(&status, &verified);
+    let binlogs = Records::glance(settings, "binlogs")?;
+    let text = render(&Look {
+        status: &status,
+        verified: &verified,
+        binlogs: &binlogs,
+    });
     let name = format!("glrl_backup_{}.prom", settings.instance);
     StateDir::if_any(Path::new("/"), directory)?
         .with_context(|| format!("there is no directory {directory} for metrics"))?
@@ -35,6 +40,7 @@ pub(in crate::backup) fn write(settings: &Settings) -> Result<()> {
 struct Look<'a> {
     status: &'a Status,
     verified: &'a History,
+    binlogs: &'a History,
 }
 
 impl<'a> Look<'a> {
@@ -54,7 +60,7 @@ impl<'a> Look<'a> {
 /// A metric: its name, what it says, its value if there is one.
 type Metric = (&'static str, &'static str, fn(&Look<'_>) -> Option<f64>);
 
-const METRICS: [Metric; 25] = [
+const METRICS: [Metric; 26] = [
     (
         "glrl_backup_last_success_timestamp_seconds",
         "When the last run that made a backup ended.",
@@ -166,6 +172,11 @@ const METRICS: [Metric; 25] = [
         },
     ),
     (
+        "glrl_backup_binlogs_last_success_timestamp_seconds",
+        "When binary logs were last archived.",
+        |look| look.binlogs.success.as_ref().and_then(|run| run.ended).map(seconds),
+    ),
+    (
         "glrl_backup_snapshots_left",
         "Snapshots that runs which died have left.",
         |look| Some(number(look.status.snapshots.len() as u64)),
@@ -195,12 +206,11 @@ fn is(yes: bool) -> f64 {
     f64::from(u8::from(yes))
 }
 
-fn render(status: &Status, verified: &History) -> String {
+fn render(look: &Look<'_>) -> String {
     let mut text = String::new();
-    let label = format!("backup_instance=\"{}\"", status.instance);
-    let look = Look { status, verified };
+    let label = format!("backup_instance=\"{}\"", look.status.instance);
     for (name, help, value) in METRICS {
-        if let Some(value) = value(&look) {
+        if let Some(value) = value(look) {
             let _ = writeln!(
                 text,
                 "# HELP {name} {help}\n# TYPE {name} gauge\n{name}{{{label}}} {value}"
@@ -219,7 +229,7 @@ fn render(status: &Status, verified: &History) -> String {
         Health::Corrupt,
         Health::Target,
     ] {
-        let holds = u8::from(health == status.health);
+        let holds = u8::from(health == look.status.health);
         let _ = writeln!(text, "{name}{{{label},health=\"{}\"}} {holds}", health.word());
     }
     text

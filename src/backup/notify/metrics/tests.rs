@@ -22,6 +22,8 @@ fn a_file_that_anybody_can_read_has_it_all() {
     let newest = made_up::backup(&settings, 2);
     let records = Records::open(&settings, "backup").unwrap();
     records.end(Attempt::begin().ended(&Ok(()))).unwrap();
+    let archived = Records::open(&settings, "binlogs").unwrap();
+    archived.end(Attempt::begin().ended(&Ok(()))).unwrap();
     write(&settings).unwrap();
     let path = metrics.join("glrl_backup_db1.prom");
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644);
@@ -42,6 +44,7 @@ fn a_file_that_anybody_can_read_has_it_all() {
     };
     let now = crate::system::clock::now();
     about("glrl_backup_last_success_timestamp_seconds", now);
+    about("glrl_backup_binlogs_last_success_timestamp_seconds", now);
     about("glrl_backup_verified_timestamp_seconds", now);
     about("glrl_backup_verified_backup_timestamp_seconds", proven.started);
     about("glrl_backup_newest_timestamp_seconds", newest.started);
