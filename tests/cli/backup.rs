@@ -1,6 +1,11 @@
 //! Sessions with backups that are there: a directory of them is made, and `pages/backups.md` is run beside it.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
+use std::{
+    fs::{self, File},
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    process::Command,
+};
 
 use serde_json::json;
 
@@ -34,7 +39,15 @@ fn backup(target: &Path, instance: &str, time: &str) -> String {
     for (name, value) in digests.as_object().expect("a map") {
         manifest["archive"][name] = value.clone();
     }
-    fs::write(target.join(format!("{id}.json")), manifest.to_string()).expect("a file");
+    let path = target.join(format!("{id}.json"));
+    fs::write(&path, manifest.to_string()).expect("a file");
+    // Written when it says so.
+    let written: jiff::Timestamp = format!("{stamp}Z").parse().expect("a time");
+    File::options()
+        .append(true)
+        .open(path)
+        .and_then(|file| file.set_modified(written.into()))
+        .expect("a file");
     fs::write(target.join(format!("{id}.files.zst")), &archive).expect("a file");
     fs::write(target.join(format!("{id}.tar.zst")), archive).expect("a file");
     id

@@ -34,8 +34,8 @@ fn wrong_clock(manifest: &Manifest, written: SystemTime) -> Option<String> {
     let apart = written.duration_since(manifest.ended).unsigned_abs();
     (apart > CLOCKS).then(|| {
         format!(
-            "{} says that it was ended at {}, and the target that it was written at {}: a clock is wrong, or the file was copied without \
-             its time",
+            "{} says that it was ended at {}, and the target that it was written at {}: a clock is wrong, or it was copied without its \
+             times; it can be done after the next backup",
             manifest.id,
             manifest.ended.strftime("%FT%TZ"),
             written.strftime("%FT%TZ")
