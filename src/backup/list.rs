@@ -4,6 +4,7 @@ use std::{
     fs::File,
     io::{self, BufReader},
     path::Path,
+    time::Duration,
 };
 
 use anyhow::{Context, bail};
@@ -19,7 +20,7 @@ use super::{
     verdicts,
     verify::Verdict,
 };
-use crate::system::clock;
+use crate::{report::text, system::clock};
 
 /// One backup, as `glrl backup list` shows it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -126,6 +127,12 @@ fn check_time(id: &BackupId, now: Timestamp) -> anyhow::Result<()> {
         );
     }
     Ok(())
+}
+
+/// How old something is, and how old it may be.
+pub(super) fn age_and_limit(age: Duration, limit: Duration) -> String {
+    let [age, limit] = [age, limit].map(|time| text::duration(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)));
+    format!("{age} old, at most {limit} are allowed")
 }
 
 /// A backup's manifest.

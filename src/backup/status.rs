@@ -10,7 +10,7 @@ use super::{
     config::Settings,
     error::{Kind, Result},
     history::{Attempt, History, Records},
-    list::{Listed, list},
+    list::{Listed, age_and_limit, list},
     lvm,
     name::Instance,
     notify, target,
@@ -172,10 +172,7 @@ fn judge(
     let newest_verified = whole.iter().rfind(verified).cloned();
     let too_old = |backup: &Listed, limit: Duration| {
         let age = Duration::from_secs(at.duration_since(backup.id.at()).as_secs().max(0).unsigned_abs());
-        (age > limit).then(|| {
-            let hours = |time: Duration| time.as_secs() / 3600;
-            format!("{} h old, at most {} h are allowed", hours(age), hours(limit))
-        })
+        (age > limit).then(|| age_and_limit(age, limit))
     };
     match &newest {
         Some(newest) => {

@@ -2,7 +2,11 @@
 
 use std::{fmt, str::FromStr};
 
-use jiff::{Timestamp, civil::{Date, DateTime}, tz::TimeZone};
+use jiff::{
+    Timestamp,
+    civil::{Date, DateTime},
+    tz::TimeZone,
+};
 
 use crate::backup::gtid::Wanted;
 
@@ -31,7 +35,9 @@ impl FromStr for Until {
         }
         // It would be a GTID too, of domain 2026.
         if text.len() == "2026-11-01".len() && text.parse::<Date>().is_ok() {
-            return Err(format!("'{text}' is a day and no moment of it: write '{text} 00:00:00'"));
+            return Err(format!(
+                "'{text}' is a day and no moment of it: write '{text} 00:00:00'"
+            ));
         }
         if let Ok(gtids) = text.parse() {
             return Ok(Self::Gtid(Gtids(gtids)));

@@ -31,7 +31,7 @@ fn each_trouble_has_its_word() {
         found(&settings),
         (
             Health::Stale,
-            said("the newest backup is 50 h old, at most 26 h are allowed")
+            said("the newest backup is 50 h 0 min old, at most 26 h 0 min are allowed")
         )
     );
     let newest = made_up::backup(&settings, 5);

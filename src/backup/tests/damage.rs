@@ -120,7 +120,7 @@ fn the_newest_backup_counts_even_if_an_older_one_is_good(on: &Programs) {
 fn an_old_backup_is_stale(on: &Programs) {
     let mut backed = Backed::new(on, &Behaviour::default());
     backed.change_manifest(|manifest| manifest.started -= jiff::SignedDuration::from_hours(27));
-    backed.expect(Word::Stale, "fresh", "27 h old");
+    backed.expect(Word::Stale, "fresh", "27 h 0 min old, at most 26 h 0 min are allowed");
     assert_eq!(backed.verify().exit_code(), 15);
     backed.settings.instance = "another".parse().unwrap();
     let none = backed.verify();

@@ -151,11 +151,7 @@ impl Inquest<'_> {
     fn fresh(&mut self, manifest: &Manifest, newest: bool) {
         let now = clock::now();
         let age = Duration::try_from(now.duration_since(manifest.started)).unwrap_or_default();
-        let said = format!(
-            "{} h old, at most {} h are allowed",
-            age.as_secs() / 3600,
-            self.settings.verify.max_age.as_secs() / 3600
-        );
+        let said = list::age_and_limit(age, self.settings.verify.max_age);
         self.add(if !newest {
             Check::skipped("fresh", "it is not the newest backup")
         } else if manifest.id.is_to_come(now) {
