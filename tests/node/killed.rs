@@ -57,33 +57,41 @@ pub(super) fn power_cut_after(node: &Node, role: &str, program: &str) -> Result<
     node.run(&format!("rm -f /usr/local/sbin/{program}; sync")).map(drop)
 }
 
-/// Where a run ends before its time.
+/// A moment of a run.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Moment {
+    /// This program runs, by the name that the kernel has for it (proc(5), comm).
+    While(&'static str),
+    /// It is done with a resource.
+    Applied(&'static str),
+}
+
+/// How a run ends before its time.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Point {
-    /// It is killed after so many seconds. The program that it has started goes on.
-    Seconds(u64),
-    /// It is killed as soon as it is done with a resource.
-    Applied(&'static str),
-    /// After so many seconds the node has no power; it is booted again.
-    PowerCut(u64),
+    /// It is killed. The program that it has started goes on.
+    Killed(Moment),
+    /// The node has no power; it is booted again.
+    PowerCut(Moment),
 }
 
 /// Converges up to the point; the plan of what is left can then be made.
 pub(super) fn converge_cut_short(node: &Node, role: &str, point: Point) -> Result<()> {
-    let killed = "kill -KILL $glrl; wait $glrl";
-    let (rest, status) = match point {
-        Point::Seconds(seconds) => (format!("sleep {seconds}; {killed}"), 137),
-        Point::Applied(id) => {
-            let applied = format!("grep --quiet '\"applied\".*\"{id}\"' /tmp/events");
-            (
-                format!("until {applied} || ! kill -0 $glrl; do sleep 0.02; done; {killed}"),
-                137,
-            )
+    let (moment, then, status) = match point {
+        Point::Killed(moment) => (moment, "kill -KILL $glrl; wait $glrl", 137),
+        Point::PowerCut(moment) => (moment, "kill -0 $glrl", 0),
+    };
+    let reached = match moment {
+        Moment::While(program) => {
+            format!("grep --quiet --no-messages --line-regexp '{program}' /proc/[0-9]*/comm")
         }
-        Point::PowerCut(seconds) => (format!("sleep {seconds}; kill -0 $glrl"), 0),
+        Moment::Applied(id) => format!("grep --quiet '\"applied\".*\"{id}\"' /tmp/events"),
     };
     let output = node.ssh_within(
-        &format!("glrl converge --role {role} --json > /tmp/events 2>&1 & glrl=$!; {rest}"),
+        &format!(
+            "glrl converge --role {role} --json > /tmp/events 2>&1 & glrl=$!; \
+             until {reached} || ! kill -0 $glrl; do sleep 0.02; done; {then}"
+        ),
         LIMIT,
     )?;
     ensure!(

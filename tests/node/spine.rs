@@ -11,7 +11,11 @@ use glrl_lab::{Disk, Lab, Node, NodeSpec};
 use self::verdicts::verdicts_change_and_are_told;
 use super::{
     glrl::{BACKUP, LIMIT, MYSQL, glrl, install, nothing_left, plan_is_what_happened, said},
-    killed::{Point, converge_cut_short, same, state},
+    killed::{
+        Moment::{Applied, While},
+        Point::{Killed, PowerCut},
+        converge_cut_short, same, state,
+    },
 };
 
 #[test]
@@ -199,15 +203,16 @@ fn what_is_broken_is_repaired(mysql: &Node) -> Result<()> {
 /// leaves; the last one is not, and the node is as if there had been no other.
 fn runs_cut_short_are_harmless(mysql: &Node, undisturbed: &str) -> Result<()> {
     for point in [
-        Point::Seconds(4),
-        Point::Applied("package:lvm2"),
-        Point::Applied("volume_group:mysql"),
-        Point::Applied("filesystem:/dev/mysql/data"),
-        Point::Seconds(10),
-        Point::PowerCut(30),
-        Point::Seconds(30),
-        Point::Applied("template:settings"),
-        Point::Applied("service:server"),
+        Killed(While("apt-get")),
+        Killed(Applied("package:lvm2")),
+        Killed(Applied("volume_group:mysql")),
+        Killed(While("mkfs.xfs")),
+        Killed(Applied("filesystem:/dev/mysql/data")),
+        PowerCut(While("dpkg-deb")),
+        // What the package's own scripts have written is on disk.
+        PowerCut(Applied("package:server")),
+        Killed(Applied("template:settings")),
+        Killed(Applied("service:server")),
     ] {
         converge_cut_short(mysql, MYSQL, point)?;
     }

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use nix::sys::stat;
 
-use super::{packages::Packages, tree::Tree};
+use super::{mounts, packages::Packages, tree::Tree};
 use crate::system::{Refused, clock, programs::Program};
 
 const LISTS: &str = "/var/lib/apt/lists";
@@ -38,7 +38,8 @@ pub(super) fn install(tree: &Tree, packages: &[String]) -> Result<()> {
         output = attempt()?;
     }
     if output.status.success() {
-        return Ok(());
+        // dpkg's record that the packages' scripts have run is on disk, and not what they wrote, which nobody would write again.
+        return mounts::sync();
     }
     let removed = removed(&output);
     if removed.is_empty() {

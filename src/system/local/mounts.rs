@@ -1,9 +1,13 @@
 //! mountinfo and statfs, and who keeps a filesystem busy.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashSet,
+    fs::File,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result, bail};
-use nix::sys::statfs::statfs;
+use nix::{sys::statfs::statfs, unistd::syncfs};
 
 use super::kernel;
 use crate::system::{Mount, Usage, octal};
@@ -21,6 +25,21 @@ pub(super) fn read() -> Result<Vec<Mount>> {
             Ok(mount)
         })
         .collect()
+}
+
+/// Brings to disk what memory holds of the filesystems on this machine's devices (syncfs(2)); one of another machine may never answer.
+/// What fails is a warning: it may be a disk that is about something else.
+pub(super) fn sync() -> Result<()> {
+    let mut synced = HashSet::new();
+    for mount in read()? {
+        if mount.source.starts_with("/dev/")
+            && synced.insert(mount.device)
+            && let Err(error) = File::open(&mount.target).and_then(|root| Ok(syncfs(root)?))
+        {
+            tracing::warn!("syncing {}: {error}", mount.target.display());
+        }
+    }
+    Ok(())
 }
 
 /// The kernel's own path of the device below a mount: by its number, or, where the filesystem has a number that is no device's
