@@ -181,10 +181,12 @@ impl Session {
         }
     }
 
-    /// The statements that have been running for so long, those of this session left out.
+    /// The statements that have been running for so long, those of this session left out, and a replica's own: their time is how far it
+    /// is behind, and goes on while it has nothing to do (`Query`, `Replica has read all relay log`; seen with MySQL 8.0 and 9.7).
     pub(super) fn running_longer_than(&mut self, time: Duration) -> Result<Vec<String>> {
         let own = [self.conn.connection_id(), self.guard.connection_id()];
-        let rows = query(&mut self.guard, "SHOW FULL PROCESSLIST").context("asking what is running")?;
+        let mut rows = query(&mut self.guard, "SHOW FULL PROCESSLIST").context("asking what is running")?;
+        rows.retain(|row| row.get("User").and_then(Option::as_deref) != Some("system user"));
         Ok(statements(&rows, &own, time))
     }
 }

@@ -15,6 +15,7 @@ on_every_server!(
     a_statement_in_the_way_costs_the_budget_and_no_more,
     a_snapshot_that_hangs_does_not_hold_the_lock,
     a_lock_that_is_lost_fails_the_run,
+    a_replica_that_waits_for_its_source_is_backed_up,
 );
 on_both_flavours!(a_snapshot_that_fails_frees_the_lock_at_once,);
 
@@ -47,6 +48,29 @@ fn a_statement_in_the_way_costs_the_budget_and_no_more(on: &Programs) {
     blocker.join().unwrap();
     settings.lock.budget = Duration::from_secs(20);
     server.backup(&settings, &Behaviour::default()).unwrap();
+}
+
+/// Its applier is a statement of the server's own, which lasts as long as there is nothing to apply.
+fn a_replica_that_waits_for_its_source_is_backed_up(on: &Programs) {
+    let server = Server::start(on);
+    server.fill();
+    let mut settings = server.settings();
+    settings.lock.budget = Duration::from_secs(20);
+    settings.lock.long_statement = Duration::from_secs(1);
+    server.execute(if server.mariadb {
+        &[
+            "CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_PORT = 1, MASTER_USER = 'nobody'",
+            "START SLAVE SQL_THREAD",
+        ]
+    } else {
+        &[
+            "CHANGE REPLICATION SOURCE TO SOURCE_HOST = '127.0.0.1', SOURCE_PORT = 1",
+            "START REPLICA SQL_THREAD",
+        ]
+    });
+    sleep(Duration::from_secs(3));
+    let manifest = server.backup(&settings, &Behaviour::default()).unwrap();
+    assert_eq!(manifest.coordinates.replicas.len(), 1, "{manifest:?}");
 }
 
 fn a_snapshot_that_hangs_does_not_hold_the_lock(on: &Programs) {
