@@ -23,6 +23,10 @@ pub(super) type Columns = BTreeMap<String, Option<String>>;
 /// Where servers of Debian and Ubuntu listen.
 const SOCKET: &str = "/run/mysqld/mysqld.sock";
 
+/// Seconds that a session may have nothing to say. Some servers drop one after ten; looking for links in a large volume, and writing it out,
+/// takes longer, and the guard may never be needed.
+const IDLE: u32 = 86_400;
+
 /// The server does not know such a statement: another version's name for it may do.
 const ER_PARSE_ERROR: u16 = 1064;
 /// `lock_wait_timeout` has run out.
@@ -81,6 +85,7 @@ impl Session {
                 .user(Some(user))
                 .pass(password)
                 .prefer_socket(false)
+                .init(vec![format!("SET SESSION wait_timeout = {IDLE}")])
                 .write_timeout(Some(Duration::from_secs(30)))
         };
         let log_in = |options| {

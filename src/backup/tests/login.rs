@@ -1,16 +1,30 @@
 //! Logging in: by the socket's peer, and by an option file.
 
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
 
 use super::support::{Behaviour, Programs, Server, on_both_flavours};
+use crate::backup::session::Session;
 
-on_both_flavours!(root_logs_in_without_and_with_a_password,);
+on_both_flavours!(
+    root_logs_in_without_and_with_a_password,
+    a_server_that_drops_idle_sessions_keeps_these,
+);
+
+fn a_server_that_drops_idle_sessions_keeps_these(on: &Programs) {
+    let server = Server::start(on);
+    server.execute(&["SET GLOBAL wait_timeout = 1"]);
+    let mut session = Session::open(&server.settings().server).unwrap();
+    std::thread::sleep(Duration::from_secs(3));
+    // The guard, and the session itself.
+    session.running_longer_than(Duration::ZERO).unwrap();
+    session.rows("SELECT 1").unwrap();
+}
 
 fn root_logs_in_without_and_with_a_password(on: &Programs) {
     let server = Server::start(on);
     server.fill();
     let mut settings = server.settings();
-    settings.lock.budget = std::time::Duration::from_secs(20);
+    settings.lock.budget = Duration::from_secs(20);
     if server.mariadb {
         server.execute(&["ALTER USER root@localhost IDENTIFIED VIA unix_socket"]);
     } else {
