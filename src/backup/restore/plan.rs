@@ -20,7 +20,7 @@ use crate::backup::{
     },
     config::Settings,
     error::{Error, Kind, OfKind, Result},
-    gtid::{Gtid, Stands},
+    gtid::{Gtid, Stands, Wanted},
     hash::Hashing,
     interrupt::Interrupt,
     manifest::{Manifest, Position},
@@ -95,7 +95,8 @@ pub(super) fn plan(
     let directory = binlogs::directory(settings);
     let entries = binlogs::all(&directory).of_kind(Kind::Target)?;
     let own = own_log(manifest, stood, volume);
-    let Some(mut entry) = first(settings, &entries, stood, &own)? else {
+    let first = first(settings, &entries, stood, &own)?;
+    let Some(mut entry) = fork(first, until, &entries, &mut plan.warning) else {
         return none(missing_first(manifest, stood, &entries));
     };
     DirBuilder::new()
@@ -115,9 +116,11 @@ pub(super) fn plan(
             plan.stop = Some(stop);
             break;
         }
-        let next = entries.iter().find(|next| next.previous.as_ref() == Some(&entry.name));
-        let Some(next) = next else {
-            plan.warning = ended(until, entry, &entries, &search)?;
+        let next = entries
+            .iter()
+            .filter(|next| next.previous.as_ref() == Some(&entry.name));
+        let Some(next) = fork(next.collect(), until, &entries, &mut plan.warning) else {
+            plan.warning = ended(until, entry, &entries, &search)?.or(plan.warning);
             break;
         };
         entry = next;
@@ -158,9 +161,11 @@ fn own_log(manifest: &Manifest, stood: &Position, volume: &Path) -> PathBuf {
     volume.join(within).with_file_name(&stood.file)
 }
 
-/// The archived log that goes on where the backup's own ends: it has that one's name, and begins with its bytes.
-fn first<'a>(settings: &Settings, entries: &'a [Entry], stood: &Position, own: &Path) -> Result<Option<&'a Entry>> {
+/// The archived logs that go on where the backup's own ends: they have that one's name, and begin with its bytes. There are several where
+/// the server was restored meanwhile, and wrote on from the same place.
+fn first<'a>(settings: &Settings, entries: &'a [Entry], stood: &Position, own: &Path) -> Result<Vec<&'a Entry>> {
     let directory = binlogs::directory(settings);
+    let mut found = Vec::new();
     for entry in entries
         .iter()
         .filter(|entry| entry.file == stood.file && entry.log.bytes >= stood.position)
@@ -169,10 +174,83 @@ fn first<'a>(settings: &Settings, entries: &'a [Entry], stood: &Position, own: &
         let same = same(own, entry.open(&directory, &settings.encryption)?, stood.position);
         let damaged = || format!("reading the archived binary log {}", entry.name);
         if same.with_context(damaged).of_kind(Kind::Corrupt)? {
-            return Ok(Some(entry));
+            found.push(entry);
         }
     }
-    Ok(None)
+    Ok(found)
+}
+
+/// Which of several logs that go on from the same place, as they do where the server was restored and wrote on, leads to the moment that is
+/// wanted: the last, which is what became of the database; but before the restore, what had been until then.
+fn fork<'a>(
+    mut ways: Vec<&'a Entry>,
+    until: &Until,
+    entries: &'a [Entry],
+    warning: &mut Option<String>,
+) -> Option<&'a Entry> {
+    ways.sort_by_key(|way| way.archived);
+    let way = ways.iter().rfind(|way| leads(way, until, entries));
+    let or_else = match until {
+        Until::Time(_) => ways.first(),
+        Until::Gtid(_) | Until::End => ways.last(),
+    };
+    let way = *way.or(or_else)?;
+    if ways.len() > 1 {
+        let others = ways.iter().filter(|other| other.name != way.name);
+        let others: Vec<_> = others.map(|other| other.name.as_str()).collect();
+        *warning = Some(format!(
+            "the server was restored, and wrote on from the same place again: {} is replayed and what goes on from it, and not {}",
+            way.name,
+            others.join(", ")
+        ));
+    }
+    Some(way)
+}
+
+/// Whether a log, or one that goes on from it, may hold the moment.
+fn leads(way: &Entry, until: &Until, entries: &[Entry]) -> bool {
+    let behind = || entries.iter().filter(|next| next.previous.as_ref() == Some(&way.name));
+    match until {
+        Until::End => true,
+        // The next one was begun by the server when it was started on what was restored.
+        Until::Time(time) => behind().map(|next| next.begun).min().unwrap_or(way.archived) <= *time,
+        Until::Gtid(Gtids(wanted)) => {
+            let has = wanted.last.iter().any(|gtid| holds(way, *gtid));
+            has || behind().any(|next| leads(next, until, entries))
+        }
+    }
+}
+
+/// Whether a transaction lies between a log's first and its last.
+fn holds(entry: &Entry, wanted: Gtid) -> bool {
+    let end = |text: &Option<String>| text.as_ref()?.parse::<Wanted>().ok()?.last.first().copied();
+    match (end(&entry.first), wanted, end(&entry.last)) {
+        (
+            Some(Gtid::MariaDb {
+                domain: first,
+                sequence: from,
+                ..
+            }),
+            Gtid::MariaDb { domain, sequence, .. },
+            Some(Gtid::MariaDb {
+                domain: last,
+                sequence: to,
+                ..
+            }),
+        ) => first == domain && last == domain && (from..=to).contains(&sequence),
+        (
+            Some(Gtid::MySql {
+                source: first,
+                number: from,
+            }),
+            Gtid::MySql { source, number },
+            Some(Gtid::MySql {
+                source: last,
+                number: to,
+            }),
+        ) => first == source && last == source && (from..=to).contains(&number),
+        _ => false,
+    }
 }
 
 /// Whether two logs are the same up to here. Not compared is a flag in the header of the first event, which says that the log is open.

@@ -14,7 +14,10 @@ on_every_server!(
     two_hundred_tables_are_taken_to_a_transaction_in_the_middle,
     a_log_is_archived_once_and_never_overwritten,
 );
-on_both_flavours!(what_cannot_be_replayed_is_said,);
+on_both_flavours!(
+    what_cannot_be_replayed_is_said,
+    logs_of_before_a_restore_are_not_taken_for_those_behind_it,
+);
 
 fn until(server: &Server, settings: &Settings, name: &str, until: &str) -> Result<Restored> {
     let request = Request {
@@ -215,6 +218,57 @@ fn a_log_is_archived_once_and_never_overwritten(on: &Programs) {
     useless.sort();
     older.sort();
     assert_eq!(useless, older);
+}
+
+/// The backup is restored to before a mistake, and the server writes on; before there is another backup, the data is lost again.
+fn logs_of_before_a_restore_are_not_taken_for_those_behind_it(on: &Programs) {
+    let mut server = Server::start(on);
+    let settings = patient(&server);
+    server.execute(&["CREATE DATABASE shop", "CREATE TABLE shop.t (id INT PRIMARY KEY)"]);
+    server.backup(&settings, &Behaviour::default()).unwrap();
+    // Twice, so that the logs part in the backup's own, and then in a later one.
+    let mut sure = Vec::new();
+    for round in [0, 10] {
+        let insert = |server: &Server, id: u32| server.execute(&[&format!("INSERT INTO shop.t VALUES ({id})")]);
+        insert(&server, round + 1);
+        let good = server.gtid().unwrap();
+        insert(&server, round + 2);
+        insert(&server, round + 3);
+        let mistake = server.gtid().unwrap();
+        let before = seconds(&server) + 1;
+        while seconds(&server) <= before {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        archive(&settings);
+        server.stop();
+        server.clear();
+        let request = Request {
+            id: None,
+            to: Destination::InPlace,
+            until: Some(good.parse().unwrap()),
+        };
+        restore(&settings, &request, &Interrupt::default(), &mut |_| {}).unwrap();
+        server.launch();
+        insert(&server, round + 4);
+        archive(&settings);
+        sure.extend([round + 1, round + 4]);
+        let before = jiff::Timestamp::from_second(before).unwrap().to_string();
+        let with_mistake = if round == 0 {
+            vec![1, 2, 3]
+        } else {
+            vec![1, 4, 11, 12, 13]
+        };
+        for (name, moment, rows) in [
+            ("end", "end", &sure),
+            ("before", before.as_str(), &with_mistake),
+            ("mistake", &mistake, &with_mistake),
+        ] {
+            let restored = until(&server, &settings, &format!("{name}-{round}"), moment).unwrap();
+            let copy = server.start_copy(&restored.datadir);
+            let found: Vec<u32> = copy.connect().query("SELECT id FROM shop.t ORDER BY id").unwrap();
+            assert_eq!(found, *rows, "{name} {round}");
+        }
+    }
 }
 
 fn what_cannot_be_replayed_is_said(on: &Programs) {
