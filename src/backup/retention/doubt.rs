@@ -43,10 +43,12 @@ fn wrong_clock(manifest: &Manifest, written: SystemTime) -> Option<String> {
     })
 }
 
-/// Whether the backup before the last is of another server on another machine. Once, that is a new machine in the place of an old one. Again
-/// and again, it is two that have one name by mistake, of which each would delete the other's backups.
+/// Whether the backup before the last is of another server. Once, that is a new machine in the place of an old one, or one that got another
+/// name. Again and again, it is two that have one name by mistake, of which each would delete the other's backups: two hosts that are called
+/// the same, which is what an instance is called by itself, or a machine and its copy, whose server has the same UUID.
 fn another_server(last: &Manifest, before: &Manifest) -> Option<String> {
-    let same = before.host == last.host || (before.server.uuid.is_some() && before.server.uuid == last.server.uuid);
+    let uuids = before.server.uuid.as_ref().zip(last.server.uuid.as_ref());
+    let same = before.host == last.host && uuids.is_none_or(|(before, last)| before == last);
     (!same).then(|| {
         format!(
             "{}, the backup before the last, is of another server, on {}: if that is still there, give each an 'instance' of its own, or \
@@ -78,6 +80,27 @@ mod tests {
         made_up::rewrite(&settings, &manifest);
         let why = said(&settings).unwrap();
         assert!(why.contains(&before.id.to_string()) && why.contains("on db1"), "{why}");
+    }
+
+    /// As hosts `db1` of two sites are, and a machine that was copied.
+    #[test]
+    fn neither_a_name_nor_a_uuid_alone_makes_two_servers_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let settings = made_up::settings(directory.path());
+        let mut backups = [24, 1].map(|hours| made_up::backup(&settings, hours));
+        for (host, uuids, same) in [
+            ("db1", [Some("a"), Some("a")], true),
+            ("db1", [None, Some("a")], true),
+            ("db1", [Some("a"), Some("b")], false),
+            ("db2", [Some("a"), Some("a")], false),
+        ] {
+            host.clone_into(&mut backups[1].host);
+            for (backup, uuid) in backups.iter_mut().zip(uuids) {
+                backup.server.uuid = uuid.map(str::to_owned);
+                made_up::rewrite(&settings, backup);
+            }
+            assert_eq!(said(&settings).is_none(), same, "{host} {uuids:?}");
+        }
     }
 
     /// Whether it is ahead or behind: of two backups that are in order by their own words, the one that was written last counts.
