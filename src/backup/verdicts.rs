@@ -98,12 +98,13 @@ fn check(verdict: Verdict, id: &BackupId, archive: &str) -> anyhow::Result<Verdi
     Ok(verdict)
 }
 
-/// Writes a verdict to this node's state, and wherever others look for it, as far as that can be written. Returns warnings. A good verdict
-/// stays when a later verification could not be made.
+/// Writes a verdict to this node's state, and wherever others look for it, as far as that can be written. Returns warnings. A verdict that
+/// says something stays when a later verification could not be made: one called corrupt is not a candidate for a restore again for that.
 pub(super) fn keep(settings: &Settings, verdict: &Verdict) -> Result<Vec<String>> {
     let Some(id) = &verdict.id else { return Ok(Vec::new()) };
     let earlier = verdict.archive.as_ref().and_then(|archive| last(settings, id, archive));
-    if verdict.verdict == Word::Unverified && earlier.is_some_and(|earlier| earlier.restores()) {
+    let says = |earlier: Verdict| earlier.restores() || earlier.verdict == Word::Corrupt;
+    if verdict.verdict == Word::Unverified && earlier.is_some_and(says) {
         return Ok(Vec::new());
     }
     let text = serde_json::to_vec_pretty(verdict).context("writing the verdict")?;

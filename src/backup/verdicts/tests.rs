@@ -141,13 +141,15 @@ fn what_lies_there_is_not_trusted() {
 }
 
 #[test]
-fn a_good_verdict_stays_when_a_later_one_could_not_be_given() {
+fn a_verdict_stays_when_a_later_one_could_not_be_given() {
     let shared = shared();
     keep(&shared.settings, &made_up::verdict(&shared.manifest, Word::Ok)).unwrap();
     keep(&shared.settings, &made_up::verdict(&shared.manifest, Word::Unverified)).unwrap();
     assert_eq!(shared.word(), Some(Word::Ok));
-    keep(&shared.settings, &made_up::verdict(&shared.manifest, Word::Corrupt)).unwrap();
-    assert_eq!(shared.word(), Some(Word::Corrupt));
+    for later in [Word::Corrupt, Word::Unverified] {
+        keep(&shared.settings, &made_up::verdict(&shared.manifest, later)).unwrap();
+        assert_eq!(shared.word(), Some(Word::Corrupt));
+    }
 }
 
 #[test]
