@@ -100,7 +100,7 @@ pub(super) fn free(directory: &Path) -> anyhow::Result<u64> {
     Ok(status.blocks_available() * status.fragment_size())
 }
 
-/// Checks that what must be mounted is.
+/// Checks that what must be mounted is, and that the directory is on it.
 pub(super) fn check_mount(settings: &TargetSettings) -> Result<()> {
     let Some(mount_point) = settings.must_be_mounted() else {
         return Ok(());
@@ -112,7 +112,20 @@ pub(super) fn check_mount(settings: &TargetSettings) -> Result<()> {
             "{mount_point} is not mounted: what is written there would fill this node's own disk"
         )),
     };
+    let wrong = wrong.or_else(|| beside(&settings.directory, mount_point));
     wrong.map_or(Ok(()), |message| Err(Error::new(Kind::Target, message)))
+}
+
+/// What is wrong where the directory is not below what is mounted for it: what is written there goes elsewhere.
+fn beside(directory: &Path, mount_point: &Path) -> Option<String> {
+    let real = directory.canonicalize().ok()?;
+    (!real.starts_with(mount_point.canonicalize().ok()?)).then(|| {
+        format!(
+            "the target {} is not below {}, which must be mounted for it (target.mount_point)",
+            directory.display(),
+            mount_point.display()
+        )
+    })
 }
 
 /// What is wrong with an NFS mount that gives up: writes are lost, and nobody is told.
@@ -442,6 +455,25 @@ mod tests {
         let error = check(&settings, &"main".parse().unwrap()).unwrap_err();
         assert_eq!(error.kind, Kind::Target);
         assert!(error.to_string().contains("not mounted"), "{error}");
+    }
+
+    /// `/proc` is always mounted, and says nothing about where a backup goes that is written beside it.
+    #[test]
+    fn what_is_mounted_elsewhere_does_not_count() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut settings = TargetSettings {
+            directory: directory.path().to_str().unwrap().parse().unwrap(),
+            mount_point: Some("/proc".parse().unwrap()),
+            ..TargetSettings::default()
+        };
+        let error = check_mount(&settings).unwrap_err();
+        assert_eq!(error.kind, Kind::Target);
+        assert!(error.to_string().contains("is not below /proc"), "{error}");
+        // By a link it may be.
+        let link = directory.path().join("link");
+        std::os::unix::fs::symlink("/proc/self", &link).unwrap();
+        settings.directory = link.to_str().unwrap().parse().unwrap();
+        check_mount(&settings).unwrap();
     }
 
     #[test]
