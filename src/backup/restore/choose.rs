@@ -8,7 +8,7 @@ use crate::backup::{
     list,
     manifest::Manifest,
     name::BackupId,
-    verdicts,
+    target, verdicts,
     verify::Word,
 };
 
@@ -44,6 +44,7 @@ fn newest(settings: &Settings, until: Option<&Until>) -> Result<BackupId> {
     let directory = &settings.target.directory;
     let ids = list::ids(directory, Some(&settings.instance))?;
     let Some(last) = list::newest(&ids) else {
+        target::check_there(&settings.target)?;
         return Err(Error::new(
             Kind::Stale,
             format!("there is no backup of {} in {directory}", settings.instance),
@@ -90,4 +91,24 @@ fn corrupt(settings: &Settings, id: &BackupId) -> Result<Error> {
         Kind::Corrupt,
         format!("a verification has found the newest backup, {id}, to be corrupt; {instead}"),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backup::made_up;
+
+    #[test]
+    fn a_target_that_is_not_mounted_is_not_one_without_backups() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut settings = made_up::settings(directory.path());
+        assert_eq!(newest(&settings, None).unwrap_err().kind, Kind::Stale);
+        settings.target.mounted = true;
+        let error = newest(&settings, None).unwrap_err();
+        assert_eq!(error.kind, Kind::Target);
+        assert!(error.to_string().contains("is not mounted"), "{error}");
+        // A copy of them elsewhere is as good as they are.
+        let id = made_up::backup(&settings, 1).id;
+        assert_eq!(newest(&settings, None).unwrap(), id);
+    }
 }

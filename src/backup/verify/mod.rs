@@ -38,7 +38,7 @@ use super::{
     name::BackupId,
     server::{Flavour, scalar},
     step::{Report, Step},
-    verdicts,
+    target, verdicts,
 };
 use crate::{report::text::bytes, system::clock};
 
@@ -88,6 +88,8 @@ impl Inquest<'_> {
         }
         let newest = list::newest(&list::ids(directory, Some(&self.settings.instance))?).cloned();
         let Some(id) = id.cloned().or_else(|| newest.clone()) else {
+            // Where nothing is mounted there is no backup, and nobody knows whether there is one.
+            target::check_there(&self.settings.target)?;
             let mut others: Vec<String> = list::ids(directory, None)?
                 .iter()
                 .map(|id| id.instance().to_string())
