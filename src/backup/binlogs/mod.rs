@@ -136,52 +136,63 @@ impl Archiver<'_> {
         for name in logs {
             self.interrupt.check()?;
             let path = of(&name);
-            previous = match Look::at(&path) {
-                Ok(look) => self.log(&name, &path, &look, previous)?,
+            previous = match self.closed(&name, &path, previous) {
+                Ok(entry) => entry,
                 Err(error) if !path.exists() => {
                     (self.report)(Step::Warning {
                         message: format!("{name} was purged before it was archived: {error:#}"),
                     });
                     None
                 }
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(error),
             };
         }
         Ok(())
     }
 
-    /// Archives a log, if it is not, and if it is of use. Returns its entry's name.
-    fn log(&mut self, file: &str, path: &Path, look: &Look, previous: Option<String>) -> Result<Option<String>> {
-        let tail = |encrypted| self.tails.of(&look.end, encrypted);
-        let same = |entry: &&Entry| {
-            entry.file == file
-                && entry.begun == look.begun
-                && entry.log.bytes == look.bytes
-                && tail(entry.encryption.is_some()).as_ref() == Some(&entry.tail)
-        };
-        if let Some(entry) = self.known.iter().find(same) {
+    /// Looks at a closed log, and archives it unless it is. Returns its entry's name. One that is archived is not read once more: servers keep
+    /// theirs for weeks, and this is done every few minutes.
+    fn closed(&mut self, file: &str, path: &Path, previous: Option<String>) -> Result<Option<String>> {
+        let glance = Glance::at(path)?;
+        if let Some(entry) = self.known.iter().find(|entry| self.is(entry, file, &glance)) {
             self.done.before += 1;
             self.done.last = entry.last.clone().or(self.done.last.take());
             return Ok(Some(entry.name.clone()));
         }
+        self.log(file, path, &Look::at(path)?, previous)
+    }
+
+    /// Whether an entry is of this log.
+    fn is(&self, entry: &Entry, file: &str, glance: &Glance) -> bool {
+        entry.file == file
+            && entry.begun == glance.begun
+            && entry.log.bytes == glance.bytes
+            && self.tails.of(&glance.end, entry.encryption.is_some()).as_ref() == Some(&entry.tail)
+    }
+
+    /// Archives a log, if it is of use. Returns its entry's name.
+    fn log(&mut self, file: &str, path: &Path, look: &Look, previous: Option<String>) -> Result<Option<String>> {
         // What goes on from a log that is archived is of use whenever that one is.
         if previous.is_none() && self.need.as_ref().is_some_and(|need| !need.has(file, look.ended)) {
             return Ok(None);
         }
-        let stem = format!("{file}-{}", look.begun.strftime("%Y%m%dT%H%M%SZ"));
+        let stem = format!("{file}-{}", look.glance.begun.strftime("%Y%m%dT%H%M%SZ"));
         let taken = |name: &String| self.known.iter().any(|entry| entry.name == *name);
         let name = std::iter::once(stem.clone())
             .chain((2..u32::MAX).map(|number| format!("{stem}-{number}")))
             .find(|name| !taken(name))
             .ok_or_else(|| anyhow!("there is no name for {file}"))?;
         let encryption = Encryption::to(&self.recipients);
-        let tail = tail(encryption.is_some()).context("there is no key for the hash of a log's end")?;
+        let tail = self
+            .tails
+            .of(&look.glance.end, encryption.is_some())
+            .context("there is no key for the hash of a log's end")?;
         let (log, archive) = self.copy(&name, path, look)?;
         let entry = Entry {
             schema: SCHEMA,
             name: name.clone(),
             file: file.to_owned(),
-            begun: look.begun,
+            begun: look.glance.begun,
             ended: look.ended,
             previous,
             server: self.uuid.clone(),
@@ -235,7 +246,7 @@ impl Archiver<'_> {
             Ok(hashing.with_context(doing).of_kind(Kind::Target)?.finish().1)
         })?;
         let log = log.finish().1;
-        if log.bytes != look.bytes {
+        if log.bytes != look.glance.bytes {
             return Err(Error::new(
                 Kind::Failed,
                 format!(
@@ -264,13 +275,42 @@ fn names(session: &mut Session) -> Result<Vec<String>> {
     }
 }
 
-/// What is in a log of the server's.
-struct Look {
+/// What tells a log of the server's from others, without reading all of it.
+struct Glance {
     begun: Timestamp,
-    ended: Timestamp,
     bytes: u64,
     /// Its last bytes.
     end: Vec<u8>,
+}
+
+impl Glance {
+    fn at(path: &Path) -> anyhow::Result<Self> {
+        let doing = || format!("reading {}", path.display());
+        let mut file = File::open(path).with_context(doing)?;
+        let bytes = file.metadata().with_context(doing)?.len();
+        let mut begun = None;
+        event::walk(BufReader::new((&file).take(bytes)), |event| {
+            begun = Some(event.at);
+            Ok(false)
+        })
+        .with_context(doing)?;
+        let begun = begun.with_context(|| format!("{} is empty", path.display()))?;
+        file.seek(SeekFrom::Start(bytes.saturating_sub(tail::LENGTH)))
+            .with_context(doing)?;
+        let mut end = Vec::new();
+        (&file).take(tail::LENGTH).read_to_end(&mut end).with_context(doing)?;
+        Ok(Self {
+            begun: Timestamp::from_second(begun).with_context(doing)?,
+            bytes,
+            end,
+        })
+    }
+}
+
+/// What is in a log of the server's.
+struct Look {
+    glance: Glance,
+    ended: Timestamp,
     transactions: u64,
     first: Option<String>,
     last: Option<String>,
@@ -279,12 +319,11 @@ struct Look {
 impl Look {
     fn at(path: &Path) -> anyhow::Result<Self> {
         let doing = || format!("reading {}", path.display());
-        let mut file = File::open(path).with_context(doing)?;
-        let bytes = file.metadata().with_context(doing)?.len();
-        let (mut begun, mut ended, mut transactions) = (None, 0, 0);
+        let glance = Glance::at(path)?;
+        let file = File::open(path).with_context(doing)?;
+        let (mut ended, mut transactions) = (0, 0);
         let (mut first, mut last) = (None, None);
-        event::walk(BufReader::with_capacity(1 << 20, (&file).take(bytes)), |event| {
-            begun.get_or_insert(event.at);
+        event::walk(BufReader::with_capacity(1 << 20, file.take(glance.bytes)), |event| {
             ended = ended.max(event.at);
             if let What::Begin(gtid) = &event.what {
                 transactions += 1;
@@ -294,16 +333,9 @@ impl Look {
             Ok(true)
         })
         .with_context(doing)?;
-        file.seek(SeekFrom::Start(bytes.saturating_sub(tail::LENGTH)))
-            .with_context(doing)?;
-        let mut end = Vec::new();
-        (&file).take(tail::LENGTH).read_to_end(&mut end).with_context(doing)?;
-        let second = |at: i64| Timestamp::from_second(at).with_context(doing);
         Ok(Self {
-            begun: second(begun.with_context(|| format!("{} is empty", path.display()))?)?,
-            ended: second(ended)?,
-            bytes,
-            end,
+            glance,
+            ended: Timestamp::from_second(ended).with_context(doing)?,
             transactions,
             first: first.map(|gtid| gtid.to_string()),
             last: last.map(|gtid| gtid.to_string()),
