@@ -186,6 +186,10 @@ impl Settings {
                 "verify.start_timeout is from 1s to 168h",
             ),
             (
+                self.verify.max_age >= second && self.verify.max_proven_age.is_none_or(|age| age >= second),
+                "verify.max_age and verify.max_proven_age are at least 1s: with less, every backup is too old",
+            ),
+            (
                 self.verify.memory >= Size::mib(6),
                 "verify.memory is at least 6MiB, which is the least that a server starts with",
             ),
@@ -339,6 +343,7 @@ mod tests {
                 r#"{"verify": {"start_timeout": "999999999999h"}}"#,
                 "verify.start_timeout",
             ),
+            (r#"{"verify": {"max_age": "0s"}}"#, "verify.max_age"),
             (r#"{"verify": {"memory": "1MiB"}}"#, "verify.memory"),
             (r#"{"verify": {"tables": ["sale"]}}"#, "verify.tables"),
             (r#"{"archive": {"level": 99}}"#, "archive.level"),

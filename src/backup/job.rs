@@ -40,7 +40,7 @@ pub(super) fn back_up(
     let result = run_on(settings, volume, interrupt, &mut |step| {
         // From here on it is alone.
         if let Step::Began { id, .. } = &step {
-            job.noted(id, report);
+            job.note(Some(id), report);
         }
         report(step);
     });
@@ -97,7 +97,7 @@ pub fn verify(
     let mut job = Job::begin(settings, Program::Verify, report);
     let result = verify::verify(settings, id, interrupt, &mut |step| {
         if let Step::Verifying { id } = &step {
-            job.noted(id, report);
+            job.note(Some(id), report);
         }
         report(step);
     });
@@ -144,6 +144,8 @@ struct Job<'a> {
     attempt: Attempt,
     /// Where runs are recorded; where that cannot be had, they are not.
     records: Option<Records>,
+    /// Whether its begin is recorded.
+    noted: bool,
 }
 
 impl<'a> Job<'a> {
@@ -158,12 +160,14 @@ impl<'a> Job<'a> {
             program,
             attempt: Attempt::begin(),
             records: warn(Records::open(settings, what), report),
+            noted: false,
         }
     }
 
-    /// Notes which backup it is about. It is alone from here on: one before it that has no end was killed.
-    fn noted(&mut self, id: &BackupId, report: &mut Report<'_>) {
-        self.attempt.id = Some(id.clone());
+    /// Notes which backup it is about, where it is about one. It is alone from here on: one before it that has no end was killed.
+    fn note(&mut self, id: Option<&BackupId>, report: &mut Report<'_>) {
+        self.noted = true;
+        self.attempt.id = id.cloned();
         let records = self.records.as_ref();
         let killed = records.and_then(|records| warn(records.begin(&self.attempt), report)?);
         if let Some(killed) = killed {
@@ -172,15 +176,16 @@ impl<'a> Job<'a> {
         }
     }
 
-    fn end<T>(self, result: &Result<T>, success: impl FnOnce(&T) -> Event, report: &mut Report<'_>) {
+    fn end<T>(mut self, result: &Result<T>, success: impl FnOnce(&T) -> Event, report: &mut Report<'_>) {
         let id = self.attempt.id.clone();
         // The record is that of the run that is under way.
-        if let Some(records) = self
-            .records
-            .as_ref()
-            .filter(|_| !matches!(result, Err(Error { kind: Kind::Busy, .. })))
-        {
-            warn(records.end(self.attempt.ended(result)), report);
+        if !matches!(result, Err(Error { kind: Kind::Busy, .. })) {
+            if !self.noted {
+                self.note(None, report);
+            }
+            if let Some(records) = self.records {
+                warn(records.end(self.attempt.ended(result)), report);
+            }
         }
         let event = match result {
             Ok(value) => success(value),
@@ -203,4 +208,29 @@ fn warn<T>(result: anyhow::Result<T>, report: &mut Report<'_>) -> Option<T> {
             report(Step::Warning { message });
         })
         .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::backup::made_up;
+
+    #[test]
+    fn a_run_that_was_killed_counts_though_the_next_comes_to_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut settings = made_up::settings(directory.path());
+        let nowhere = directory.path().join("no-server");
+        settings.server.socket = Some(nowhere.to_str().unwrap().parse().unwrap());
+        let killed: Attempt = serde_json::from_value(json!({
+            "id": null, "started": "2026-11-01T02:00:00Z", "ended": null, "owner": "", "exit_code": null, "error": null, "verdict": null,
+        }))
+        .unwrap();
+        Records::open(&settings, "backup").unwrap().begin(&killed).unwrap();
+        let no_volume = |_: &Path| -> Result<Box<dyn Volume>> { unreachable!() };
+        back_up(&settings, &no_volume, &Interrupt::default(), &mut |_| {}).unwrap_err();
+        let history = Records::glance(&settings, "backup").unwrap();
+        assert_eq!((history.runs, history.failures_in_a_row), (2, 2));
+    }
 }

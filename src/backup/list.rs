@@ -48,8 +48,12 @@ impl Listed {
 pub fn list(settings: &Settings) -> Result<Vec<Listed>> {
     let now = clock::now();
     let directory = &settings.target.directory;
-    ids(directory, None)?
-        .into_iter()
+    let ids = ids(directory, None)?;
+    if ids.is_empty() {
+        // Where nothing is mounted there are none, and nobody knows whether there are any.
+        target::check_there(&settings.target)?;
+    }
+    ids.into_iter()
         .map(|id| {
             let manifest = manifest(directory, &id);
             // That says something about who asks, and not about the backup. Another instance's need not concern them.

@@ -75,16 +75,17 @@ fn newest(settings: &Settings, until: Option<&Until>) -> Result<BackupId> {
     ))
 }
 
-/// Refuses the newest backup, and names the one to take.
+/// Refuses the newest backup that may be meant, and names the one to take, which is an older one.
 fn corrupt(settings: &Settings, id: &BackupId) -> Result<Error> {
     let ids = list::ids(&settings.target.directory, Some(&settings.instance))?;
     let restores = |id: &BackupId| {
         let manifest = list::manifest(&settings.target.directory, id).ok()?;
         Some(verdicts::on(settings, &manifest)?.restores())
     };
-    let good = ids.into_iter().rev().find(|id| restores(id) == Some(true));
+    let older = ids.into_iter().rev().skip_while(|other| other != id);
+    let good = older.skip(1).find(|id| restores(id) == Some(true));
     let instead = good.map_or_else(
-        || "none of the others was verified: name one with --backup".to_owned(),
+        || "none of the older ones was verified: name one with --backup".to_owned(),
         |good| format!("the newest that restores is {good}: name one with --backup"),
     );
     Ok(Error::new(

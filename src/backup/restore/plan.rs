@@ -188,6 +188,9 @@ fn fork<'a>(
     entries: &'a [Entry],
     warning: &mut Option<String>,
 ) -> Option<&'a Entry> {
+    if ways.len() < 2 {
+        return ways.pop();
+    }
     ways.sort_by_key(|way| way.archived);
     let way = ways.iter().rfind(|way| leads(way, until, entries));
     let or_else = match until {
@@ -195,15 +198,13 @@ fn fork<'a>(
         Until::Gtid(_) | Until::End => ways.last(),
     };
     let way = *way.or(or_else)?;
-    if ways.len() > 1 {
-        let others = ways.iter().filter(|other| other.name != way.name);
-        let others: Vec<_> = others.map(|other| other.name.as_str()).collect();
-        *warning = Some(format!(
-            "the server was restored, and wrote on from the same place again: {} is replayed and what goes on from it, and not {}",
-            way.name,
-            others.join(", ")
-        ));
-    }
+    let others = ways.iter().filter(|other| other.name != way.name);
+    let others: Vec<_> = others.map(|other| other.name.as_str()).collect();
+    *warning = Some(format!(
+        "the server was restored, and wrote on from the same place again: {} is replayed and what goes on from it, and not {}",
+        way.name,
+        others.join(", ")
+    ));
     Some(way)
 }
 

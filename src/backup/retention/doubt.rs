@@ -1,6 +1,9 @@
 //! What makes it doubtful which backups are old, or whose they are. Then none is deleted: it can be done later, and not undone.
 
-use std::{fs, time::SystemTime};
+use std::{
+    fs,
+    time::{Duration, SystemTime},
+};
 
 use jiff::Timestamp;
 
@@ -11,6 +14,9 @@ use crate::backup::{
     name::CLOCKS,
     target::{MANIFEST, path_of},
 };
+
+/// Another server that has made no backup for so long makes none any more.
+const LATELY: Duration = Duration::from_hours(30 * 24);
 
 /// Why none of an instance's backups should be deleted now, if there is a reason. It is looked for in the one that was written last, by the
 /// clock of the target: after a backup, that is the one that was just made.
@@ -25,7 +31,10 @@ pub(super) fn doubt(settings: &Settings, backups: &[Listed]) -> Option<String> {
         .collect();
     manifests.sort_by_key(|(written, manifest)| (*written, &manifest.id));
     let (written, last) = manifests.pop()?;
-    wrong_clock(last, written).or_else(|| another_server(last, manifests.pop()?.1))
+    let lately = written.checked_sub(LATELY).unwrap_or(SystemTime::UNIX_EPOCH);
+    let before = manifests.iter().rev().take_while(|(written, _)| *written >= lately);
+    let before: Vec<_> = before.map(|(_, manifest)| *manifest).collect();
+    wrong_clock(last, written).or_else(|| another_server(last, &before))
 }
 
 /// Whether the clock of who made a backup and that of the target, which is another's where it is on NFS, were apart.
@@ -43,17 +52,23 @@ fn wrong_clock(manifest: &Manifest, written: SystemTime) -> Option<String> {
     })
 }
 
-/// Whether the backup before the last is of another server. Once, that is a new machine in the place of an old one, or one that got another
-/// name. Again and again, it is two that have one name by mistake, of which each would delete the other's backups: two hosts that are called
-/// the same, which is what an instance is called by itself, or a machine and its copy, whose server has the same UUID.
-fn another_server(last: &Manifest, before: &Manifest) -> Option<String> {
-    let uuids = before.server.uuid.as_ref().zip(last.server.uuid.as_ref());
-    let same = before.host == last.host && uuids.is_none_or(|(before, last)| before == last);
-    (!same).then(|| {
+/// Whether another server makes backups under the same name: the one before the last is its, or one between two of the last one's. `before`
+/// are those before the last, the newest first. A new machine in the place of an old one is in doubt once. Two that have one name by mistake
+/// are for as long as both make backups, of which each would delete the other's: two hosts that are called the same, which is what an instance is
+/// called by itself, or a machine and its copy, whose server has the same UUID.
+fn another_server(last: &Manifest, before: &[&Manifest]) -> Option<String> {
+    let same = |other: &&&Manifest| {
+        let uuids = other.server.uuid.as_ref().zip(last.server.uuid.as_ref());
+        other.host == last.host && uuids.is_none_or(|(other, last)| other == last)
+    };
+    let since = before.iter().take_while(same).count();
+    let other = before.get(since)?;
+    let came_back = before[since..].iter().any(|other| same(&other));
+    (since == 0 || came_back).then(|| {
         format!(
-            "{}, the backup before the last, is of another server, on {}: if that is still there, give each an 'instance' of its own, or \
-             each deletes the other's backups",
-            before.id, before.host
+            "{} is of another server, on {}: if that is still there, give each an 'instance' of its own, or each deletes the other's \
+             backups",
+            other.id, other.host
         )
     })
 }
@@ -80,6 +95,27 @@ mod tests {
         made_up::rewrite(&settings, &manifest);
         let why = said(&settings).unwrap();
         assert!(why.contains(&before.id.to_string()) && why.contains("on db1"), "{why}");
+    }
+
+    #[test]
+    fn a_server_that_took_anothers_place_is_told_from_two_that_take_turns() {
+        let old = [(24 * 40, "db1"), (24 * 36, "db2"), (24 * 35, "db1")];
+        for (backups, doubted) in [
+            (&[(3, "db1"), (2, "db2")][..], true),
+            (&[(3, "db1"), (2, "db2"), (1, "db2")], false),
+            (&[(3, "db1"), (2, "db2"), (1, "db1")], true),
+            (&[(4, "db1"), (3, "db2"), (2, "db1"), (1, "db1")], true),
+            (&[(2, "db1"), (1, "db1")], false),
+        ] {
+            let directory = tempfile::tempdir().unwrap();
+            let settings = made_up::settings(directory.path());
+            for (hours, host) in old.iter().chain(backups) {
+                let mut backup = made_up::backup(&settings, *hours);
+                (*host).clone_into(&mut backup.host);
+                made_up::rewrite(&settings, &backup);
+            }
+            assert_eq!(said(&settings).is_some(), doubted, "{backups:?}");
+        }
     }
 
     /// As hosts `db1` of two sites are, and a machine that was copied.
