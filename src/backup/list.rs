@@ -194,6 +194,18 @@ mod tests {
     }
 
     #[test]
+    fn a_target_that_is_not_mounted_is_not_an_empty_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut settings = made_up::settings(directory.path());
+        assert_eq!(list(&settings).unwrap(), []);
+        settings.target.mounted = true;
+        assert_eq!(list(&settings).unwrap_err().kind, Kind::Target);
+        // A copy may lie anywhere.
+        made_up::backup(&settings, 1);
+        assert_eq!(list(&settings).unwrap().len(), 1);
+    }
+
+    #[test]
     fn who_may_not_read_is_told_so_and_not_that_it_is_broken() {
         let directory = tempfile::tempdir().unwrap();
         let settings = made_up::settings(directory.path());
