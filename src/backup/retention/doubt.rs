@@ -65,10 +65,16 @@ fn another_server(last: &Manifest, before: &[&Manifest]) -> Option<String> {
     let other = before.get(since)?;
     let came_back = before[since..].iter().any(|other| same(&other));
     (since == 0 || came_back).then(|| {
+        let named = |backup: &Manifest| match &backup.server.uuid {
+            Some(uuid) => format!("{uuid} on {}", backup.host),
+            None => format!("that on {}", backup.host),
+        };
         format!(
-            "{} is of another server, on {}: if that is still there, give each an 'instance' of its own, or each deletes the other's \
-             backups",
-            other.id, other.host
+            "{} is of another server, {}, than {}: if that is still there, give each an 'instance' of its own, or each deletes the \
+             other's backups",
+            other.id,
+            named(other),
+            named(last)
         )
     })
 }

@@ -17,7 +17,8 @@ pub use prune::Pruned;
 pub(super) use prune::prune;
 
 /// `keep`: which backups stay, as restic means it ("Removing backup snapshots" of its manual). A backup that one of the rules wants
-/// is kept; of a day, a week or a month that is the newest. Nothing set deletes nothing.
+/// is kept; of a day, a week or a month that is the newest. Nothing set deletes nothing. Nothing is deleted either while the newest backup's own
+/// time is not the target's, or another server makes backups under the same name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Keep {
