@@ -112,7 +112,7 @@ fn settings_of_the_roles_are_read() {
         let glrl = |mode| {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("a mode");
             let glrl = Command::new(env!("CARGO_BIN_EXE_glrl"))
-                .args(["backup", "list", "--settings"])
+                .args(["backup", "list", "--set", "target.mounted=false", "--settings"])
                 .arg(&path)
                 .arg("--target")
                 .arg(&target)
