@@ -102,6 +102,8 @@ pub(super) const VARIABLES: &[(&str, Use)] = &[
     ("gtid_mode", Use::Format),
     ("enforce_gtid_consistency", Use::Format),
     ("gtid_domain_id", Use::Format),
+    ("default_storage_engine", Use::Format),
+    ("partial_revokes", Use::Format),
     ("log_bin", Use::Record),
     ("binlog_encryption", Use::Record),
     ("encrypt_binlog", Use::Record),

@@ -13,6 +13,7 @@ use crate::backup::{
 on_every_server!(
     two_hundred_tables_are_taken_to_a_transaction_in_the_middle,
     a_log_is_archived_once_and_never_overwritten,
+    what_the_settings_of_the_server_allowed_is_replayed,
 );
 on_both_flavours!(
     what_cannot_be_replayed_is_said,
@@ -159,6 +160,63 @@ fn two_hundred_tables_are_taken_to_a_transaction_in_the_middle(on: &Programs) {
     assert_eq!(checksums(&server), last_sums);
     server.execute(&["INSERT INTO many.t0 (v) VALUES ('anew')"]);
     assert!(!archive(&settings).is_empty());
+}
+
+/// Statements that another server refuses, or takes otherwise, and that are in no binary log with what makes the difference.
+fn what_the_settings_of_the_server_allowed_is_replayed(on: &Programs) {
+    let mut options = vec![
+        "--log-bin=binlog",
+        "--server-id=7",
+        "--log-bin-trust-function-creators=1",
+        "--innodb-strict-mode=OFF",
+        "--default-storage-engine=MyISAM",
+        "--binlog-format=STATEMENT",
+        "--secure-file-priv=",
+    ];
+    if !on.mariadb {
+        options.push("--partial-revokes=ON");
+    }
+    let server = Server::start_with(on, &options);
+    let settings = patient(&server);
+    server.execute(&[
+        "CREATE DATABASE shop",
+        "CREATE TABLE shop.t (id INT PRIMARY KEY) ENGINE=InnoDB",
+        "INSERT INTO shop.t VALUES (7)",
+        "CREATE USER reader@localhost",
+        "GRANT SELECT ON *.* TO reader@localhost",
+    ]);
+    server.backup(&settings, &Behaviour::default()).unwrap();
+    let file = server.directory.path().join("tmp/rows");
+    server.execute(&[
+        "CREATE FUNCTION shop.f() RETURNS INT RETURN (SELECT COUNT(*) FROM shop.t)",
+        "CREATE EVENT shop.gone ON SCHEDULE EVERY 1 DAY DO DELETE FROM shop.t",
+        "DROP EVENT shop.gone",
+        "CREATE EVENT shop.e ON SCHEDULE EVERY 1 SECOND DO DELETE FROM shop.t",
+        "CREATE TABLE shop.odd (id INT PRIMARY KEY) ENGINE=InnoDB KEY_BLOCK_SIZE=9",
+        "CREATE TABLE shop.own (id INT PRIMARY KEY)",
+        &format!("SELECT 8 INTO OUTFILE '{}'", file.display()),
+        &format!("LOAD DATA INFILE '{}' INTO TABLE shop.own", file.display()),
+    ]);
+    if !on.mariadb {
+        server.execute(&["REVOKE SELECT ON shop.* FROM reader@localhost"]);
+    }
+    archive(&settings);
+    let restored = until(&server, &settings, "end", "end").unwrap();
+    let copy = server.start_copy(&restored.datadir);
+    let asked = |sql: &str| -> (Vec<String>, Vec<String>) {
+        (server.connect().query(sql).unwrap(), copy.connect().query(sql).unwrap())
+    };
+    for sql in [
+        "SELECT ROUTINE_NAME FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = 'shop'",
+        "SELECT CONCAT(EVENT_NAME, DEFINER) FROM information_schema.EVENTS",
+        "SELECT CONCAT(TABLE_NAME, ENGINE) FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'shop' ORDER BY 1",
+        "SELECT id FROM shop.own",
+        "SHOW GRANTS FOR reader@localhost",
+    ] {
+        let (one, other) = asked(sql);
+        assert_eq!(one, other, "{sql}");
+        assert!(!one.is_empty(), "{sql}");
+    }
 }
 
 /// What is in a directory, by name.

@@ -37,6 +37,9 @@ use crate::{
     system::programs::{Program, Running, find as find_program},
 };
 
+/// Engines that a server has without plugins, and that tables are made with when nothing is said.
+const BUILT_IN: [&str; 4] = ["InnoDB", "MyISAM", "Aria", "MEMORY"];
+
 const SOCKET: &str = "glrl-verify.sock";
 const PID: &str = "glrl-verify.pid";
 const LOG: &str = "glrl-verify.log";
@@ -381,6 +384,8 @@ fn arguments(settings: &VerifySettings, manifest: &Manifest) -> Anyhow<Vec<Strin
             "log_bin_basename" | "log_bin_index" if !server.logs() => continue,
             // MySQL has always two, and refuses to be told.
             "innodb_undo_tablespaces" if server.flavour == Flavour::MySql => continue,
+            // One of a plugin is not there, and the server would not start.
+            "default_storage_engine" if !BUILT_IN.iter().any(|engine| value.eq_ignore_ascii_case(engine)) => continue,
             "log_bin_basename" => "log-bin".to_owned(),
             name => name.replace('_', "-"),
         };
