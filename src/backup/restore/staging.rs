@@ -98,6 +98,19 @@ impl Staging {
         };
         let mut removed = None;
         if let Some(earlier) = unfinished(root) {
+            // The place is root's alone until a restore is done. Somebody has given it away by hand, and a server may have used it since.
+            let given_away = meta.uid() != nix::unistd::geteuid().as_raw() || meta.mode() & 0o077 != 0;
+            if given_away && !earlier.moving.is_empty() {
+                return Err(Error::new(
+                    Kind::Refused,
+                    format!(
+                        "{} holds what a restore of {} has moved there before it was killed, and was given to somebody else since: \
+                         move all of it away if it is of no use, or {NAME} alone",
+                        root.display(),
+                        earlier.id
+                    ),
+                ));
+            }
             end_servers_in(&root.join(NAME).join(VOLUME).join(datadir));
             clear(root, &earlier).with_context(doing)?;
             removed = Some(format!("a restore of {} to {}, unfinished", earlier.id, root.display()));
@@ -353,6 +366,12 @@ mod tests {
         fs::create_dir(root.join("mysql")).unwrap();
         fs::write(root.join("letter"), "x").unwrap();
         killed(staging);
+        // An operator who took it for good, and started a server on it.
+        fs::set_permissions(root, Permissions::from_mode(0o755)).unwrap();
+        let error = begin(root).unwrap_err();
+        assert!(error.to_string().contains("given to somebody else"), "{error}");
+        assert_eq!(names(root).unwrap(), [NAME, "ibdata1", "letter", "mysql"]);
+        fs::set_permissions(root, Permissions::from_mode(0o700)).unwrap();
         let error = begin(root).unwrap_err();
         assert!(error.to_string().contains("is not empty: letter;"), "{error}");
         assert_eq!(names(root).unwrap(), ["letter"]);
