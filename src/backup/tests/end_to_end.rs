@@ -8,6 +8,8 @@ on_every_server!(a_backup_under_load_verifies,);
 fn a_backup_under_load_verifies(on: &Programs) {
     let server = Server::start(on);
     server.fill();
+    // Tables that are open under the lock too.
+    server.execute(&["SET GLOBAL log_output = 'TABLE'", "SET GLOBAL general_log = ON"]);
     let settings = server.settings();
     let writer = Writer::start(&server);
     let manifest = server.backup(&settings, &Behaviour::default()).unwrap();
