@@ -26,6 +26,14 @@ const MOST: usize = 100;
 /// So old they are no news any more.
 const OLDEST: SignedDuration = SignedDuration::from_hours(7 * 24);
 
+/// An instance's own: others are told by other settings.
+fn directory(settings: &Settings) -> PathBuf {
+    settings
+        .state_directory
+        .join(DIRECTORY)
+        .join(settings.instance.as_str())
+}
+
 /// An event and who has not been told of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Letter {
@@ -42,7 +50,7 @@ pub(super) struct Outbox {
 
 impl Outbox {
     pub(super) fn open(settings: &Settings) -> Result<Self> {
-        let path = settings.state_directory.join(DIRECTORY);
+        let path = directory(settings);
         Ok(Self {
             directory: StateDir::open(&path)?,
             path,
@@ -121,7 +129,7 @@ fn names(path: &Path) -> Result<Vec<String>> {
 
 /// How many wait.
 pub(in crate::backup) fn waiting(settings: &Settings) -> usize {
-    names(&settings.state_directory.join(DIRECTORY)).map_or(0, |names| names.len())
+    names(&directory(settings)).map_or(0, |names| names.len())
 }
 
 /// Now, as letters are dated.

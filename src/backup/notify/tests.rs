@@ -122,6 +122,26 @@ fn a_ping_url_is_told_by_its_path() {
 }
 
 #[test]
+fn what_was_not_delivered_is_told_to_nobody_of_another_instance() {
+    let directory = tempfile::tempdir().unwrap();
+    let receiver = Receiver::http(&[204]);
+    let mut one = settings(&directory);
+    one.notify.webhook = Some(webhook(&nobody()));
+    one.notify.ping = Some(ping(&nobody()));
+    told(&one, &failed("one"));
+    let mut other = settings(&directory);
+    other.instance = "db2".parse().unwrap();
+    other.notify.webhook = Some(webhook(&receiver.url("/hook")));
+    other.notify.ping = Some(ping(&receiver.url("/ping")));
+    assert_eq!(
+        told(&other, &Event::pruned(&other.instance, &Pruned::default())),
+        Vec::<String>::new()
+    );
+    assert_eq!(receiver.heard().len(), 1);
+    assert_eq!((waiting(&one), waiting(&other)), (2, 0));
+}
+
+#[test]
 fn what_was_not_delivered_is_kept_and_tried_again() {
     let directory = tempfile::tempdir().unwrap();
     let mut settings = settings(&directory);
@@ -332,7 +352,7 @@ fn secrets_are_in_no_warning_and_in_no_letter() {
             "{warnings:?}"
         );
     }
-    let letters = fs::read_dir(settings.state_directory.join("notify")).unwrap();
+    let letters = fs::read_dir(settings.state_directory.join("notify/db1")).unwrap();
     let letters: Vec<_> = letters
         .map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap())
         .collect();
