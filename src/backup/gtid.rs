@@ -40,6 +40,47 @@ type Set = BTreeMap<Uuid, Vec<(u64, u64)>>;
 impl Wanted {
     /// Where a position stands, MariaDB's or MySQL's, as the server writes it.
     pub(super) fn seen_from(&self, position: &str) -> Result<Stands, String> {
+        let seen = self.seen(position)?;
+        Ok(
+            match (seen.iter().all(|(holds, _)| *holds), seen.iter().any(|(_, more)| *more)) {
+                (false, _) => Stands::Before,
+                (true, false) => Stands::There,
+                (true, true) => Stands::Beyond,
+            },
+        )
+    }
+
+    /// Those that a position does not hold yet.
+    pub(super) fn to_come(&self, position: &str) -> Result<Vec<Gtid>, String> {
+        let seen = self.seen(position)?;
+        let to_come = self.last.iter().zip(seen).filter(|(_, (holds, _))| !holds);
+        Ok(to_come.map(|(gtid, _)| *gtid).collect())
+    }
+
+    /// Whether this one was committed behind the last that is wanted of its domain, or its source.
+    pub(super) fn is_passed_by(&self, gtid: Gtid) -> bool {
+        self.last.iter().any(|wanted| match (*wanted, gtid) {
+            (
+                Gtid::MariaDb { domain, sequence, .. },
+                Gtid::MariaDb {
+                    domain: of,
+                    sequence: found,
+                    ..
+                },
+            ) => domain == of && found > sequence,
+            (
+                Gtid::MySql { source, number },
+                Gtid::MySql {
+                    source: of,
+                    number: found,
+                },
+            ) => source == of && found > number,
+            _ => false,
+        })
+    }
+
+    /// Of each that is wanted, whether a position holds it, and whether it has more of its domain, or its source.
+    fn seen(&self, position: &str) -> Result<Vec<(bool, bool)>, String> {
         let stands = if let Some(Gtid::MariaDb { .. }) = self.last.first() {
             let last = mariadb(position)?;
             self.each(|wanted| {
@@ -68,13 +109,8 @@ impl Wanted {
         Ok(stands)
     }
 
-    fn each(&self, look: impl Fn(Gtid) -> Option<(bool, bool)>) -> Stands {
-        let seen: Vec<(bool, bool)> = self.last.iter().map(|gtid| look(*gtid).unwrap_or_default()).collect();
-        match (seen.iter().all(|(holds, _)| *holds), seen.iter().any(|(_, more)| *more)) {
-            (false, _) => Stands::Before,
-            (true, false) => Stands::There,
-            (true, true) => Stands::Beyond,
-        }
+    fn each(&self, look: impl Fn(Gtid) -> Option<(bool, bool)>) -> Vec<(bool, bool)> {
+        self.last.iter().map(|gtid| look(*gtid).unwrap_or_default()).collect()
     }
 }
 
@@ -227,6 +263,26 @@ mod tests {
             let [wanted, position] = [wanted, position].map(|text| text.replace('U', UUID));
             assert_eq!(seen(&wanted, &position), stands, "{wanted} from {position}");
         }
+    }
+
+    #[test]
+    fn what_a_position_holds_is_not_waited_for() {
+        let to_come = |wanted: &str, position: &str| {
+            let wanted = wanted.replace('U', UUID).parse::<Wanted>().unwrap();
+            let to_come = wanted.to_come(&position.replace('U', UUID)).unwrap();
+            to_come.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(to_come("0-1-5,1-1-2", "0-1-4,1-1-2"), ["0-1-5"]);
+        assert_eq!(to_come("0-1-5,1-1-2", ""), ["0-1-5", "1-1-2"]);
+        let other = "11111111-2222-3333-4444-555555555555";
+        let set = format!("U:1-9,{other}:1-3");
+        assert_eq!(to_come(&set, &format!("U:1-7,{other}:1-3")), [format!("{UUID}:9")]);
+        let wanted: Wanted = "0-1-5,1-1-2".parse().unwrap();
+        let passed = |text: &str| wanted.is_passed_by(text.parse::<Wanted>().unwrap().last[0]);
+        assert_eq!(
+            ["0-1-5", "0-2-6", "1-1-2", "2-1-9"].map(passed),
+            [false, true, false, false]
+        );
     }
 
     #[test]

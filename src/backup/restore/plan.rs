@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result as Anyhow};
+use anyhow::{Context, Result as Anyhow, anyhow};
 use jiff::Timestamp;
 
 use super::until::{Gtids, Until};
@@ -69,6 +69,7 @@ pub(super) fn plan(
         last: None,
         warning: None,
     };
+    let mut wanted = Vec::new();
     match until {
         Until::Time(time) if *time < shows(manifest) => {
             return none(format!(
@@ -77,15 +78,19 @@ pub(super) fn plan(
                 shows(manifest)
             ));
         }
-        Until::Gtid(Gtids(wanted)) => match stands(manifest, until)? {
+        Until::Gtid(Gtids(named)) => match stands(manifest, until)? {
             Some(Stands::Beyond) => {
                 return none(format!(
-                    "{} has {wanted} already, and more: name an older backup",
+                    "{} has {named} already, and more: name an older backup",
                     manifest.id
                 ));
             }
             Some(Stands::There) => return Ok(plan),
-            Some(Stands::Before) => {}
+            Some(Stands::Before) => {
+                // Of a whole position, the backup may have all of one domain or source.
+                let gtid = manifest.coordinates.gtid.as_deref().unwrap_or_default();
+                wanted = named.to_come(gtid).map_err(|error| anyhow!(error))?;
+            }
             None => {
                 return none(format!("the server of {} wrote no GTIDs: name a time", manifest.id));
             }
@@ -104,7 +109,7 @@ pub(super) fn plan(
         .create(into)
         .and_then(|()| chown(into, Some(owner.uid), Some(owner.gid)))
         .with_context(|| format!("making {}", into.display()))?;
-    let mut search = Search::new(until);
+    let mut search = Search::new(until, wanted);
     loop {
         interrupt.check()?;
         let from = if plan.logs.is_empty() { stood.position } else { FIRST };
@@ -124,6 +129,13 @@ pub(super) fn plan(
             break;
         };
         entry = next;
+    }
+    if let (Some(passed), Until::Gtid(Gtids(named))) = (search.passed, until) {
+        let message = format!("{passed} was committed before the last of {named}, and is restored too");
+        plan.warning = Some(
+            plan.warning
+                .map_or(message.clone(), |warning| format!("{warning}; {message}")),
+        );
     }
     plan.transactions = search.transactions;
     plan.last = search.last;
@@ -354,19 +366,18 @@ struct Search<'a> {
     until: &'a Until,
     /// Transactions that are still to come.
     wanted: Vec<Gtid>,
+    /// One that nobody has asked for, before the last of them.
+    passed: Option<Gtid>,
     transactions: u64,
     last: Option<(Option<Gtid>, Timestamp)>,
 }
 
 impl<'a> Search<'a> {
-    fn new(until: &'a Until) -> Self {
-        let wanted = match until {
-            Until::Gtid(Gtids(wanted)) => wanted.last.clone(),
-            Until::Time(_) | Until::End => Vec::new(),
-        };
+    fn new(until: &'a Until, wanted: Vec<Gtid>) -> Self {
         Self {
             until,
             wanted,
+            passed: None,
             transactions: 0,
             last: None,
         }
@@ -398,6 +409,9 @@ impl<'a> Search<'a> {
             self.transactions += 1;
             self.last = Some((gtid, Timestamp::from_second(event.at)?));
             if let Some(gtid) = gtid {
+                if matches!(self.until, Until::Gtid(Gtids(named)) if named.is_passed_by(gtid)) {
+                    self.passed = Some(gtid);
+                }
                 let before = self.wanted.len();
                 self.wanted.retain(|wanted| *wanted != gtid);
                 last_one = before > 0 && self.wanted.is_empty();

@@ -6,7 +6,7 @@ use mysql::{Row, prelude::Queryable};
 
 use super::support::{Behaviour, Programs, Server, names, on_both_flavours, on_every_server};
 use crate::backup::{
-    Destination, Interrupt, Kind, Request, Restored, Settings, Until, archive_binlogs, error::Result, list,
+    Destination, Interrupt, Kind, Request, Restored, Settings, Step, Until, archive_binlogs, error::Result, list,
     reap_binlogs, restore,
 };
 
@@ -16,6 +16,7 @@ on_every_server!(
     what_the_settings_of_the_server_allowed_is_replayed,
 );
 on_both_flavours!(
+    a_whole_position_is_a_moment,
     what_cannot_be_replayed_is_said,
     logs_of_before_a_restore_are_not_taken_for_those_behind_it,
 );
@@ -217,6 +218,53 @@ fn what_the_settings_of_the_server_allowed_is_replayed(on: &Programs) {
         assert_eq!(one, other, "{sql}");
         assert!(!one.is_empty(), "{sql}");
     }
+}
+
+/// Of one domain, or source, the backup has all already.
+fn a_whole_position_is_a_moment(on: &Programs) {
+    let server = Server::start(on);
+    let settings = patient(&server);
+    server.execute(&["CREATE DATABASE shop", "CREATE TABLE shop.t (id INT PRIMARY KEY)"]);
+    if server.mariadb {
+        server.execute(&["SET gtid_domain_id = 1", "INSERT INTO shop.t VALUES (1)"]);
+    } else {
+        server.execute(&[
+            "SET gtid_next = '11111111-2222-3333-4444-555555555555:1'",
+            "INSERT INTO shop.t VALUES (1)",
+            "SET gtid_next = 'AUTOMATIC'",
+        ]);
+    }
+    server.backup(&settings, &Behaviour::default()).unwrap();
+    server.execute(&["INSERT INTO shop.t VALUES (2)", "INSERT INTO shop.t VALUES (3)"]);
+    let position = server.gtid().unwrap();
+    server.execute(&["INSERT INTO shop.t VALUES (4)"]);
+    archive(&settings);
+    let restored = until(&server, &settings, "position", &position).unwrap();
+    let copy = server.start_copy(&restored.datadir);
+    assert_eq!(copy.count("shop.t"), 3);
+    if !server.mariadb {
+        return;
+    }
+    // Of one domain more than was asked for lies before the last of the other.
+    server.execute(&["SET gtid_domain_id = 1", "INSERT INTO shop.t VALUES (5)"]);
+    archive(&settings);
+    let first = position.replace("1-7-1", "1-7-2");
+    let mut warnings = Vec::new();
+    let request = Request {
+        id: None,
+        to: Destination::Directory(server.directory.path().join("passed")),
+        until: Some(first.parse::<Until>().unwrap()),
+    };
+    let restored = restore(&settings, &request, &Interrupt::default(), &mut |step| {
+        if let Step::Warning { message } = step {
+            warnings.push(message);
+        }
+    });
+    assert_eq!(server.start_copy(&restored.unwrap().datadir).count("shop.t"), 5);
+    assert!(
+        warnings.iter().any(|said| said.contains("is restored too")),
+        "{warnings:?}"
+    );
 }
 
 /// What is in a directory, by name.
