@@ -185,6 +185,39 @@ impl FromStr for Uuid {
     }
 }
 
+/// Where a replica of MariaDB goes on, that stood at `slave` and has since taken in what its binary log has: of each domain the last
+/// transaction, unless it is the replica's own.
+pub(super) fn slave_position(slave: &str, binlog: &str, own: u32) -> Result<String, String> {
+    let mut last = BTreeMap::new();
+    for gtid in mariadb(slave)?.into_iter().chain(mariadb(binlog)?) {
+        let Gtid::MariaDb {
+            domain,
+            server,
+            sequence,
+        } = gtid
+        else {
+            continue;
+        };
+        let later = last.get(&domain).is_none_or(|(_, stood)| *stood < sequence);
+        if later && (server != own || !last.contains_key(&domain)) {
+            last.insert(domain, (server, sequence));
+        }
+    }
+    // A domain of its own is none that it gets from others.
+    let replicated: Vec<_> = mariadb(slave)?;
+    let known = |domain: u32| {
+        replicated
+            .iter()
+            .any(|gtid| matches!(gtid, Gtid::MariaDb { domain: of, .. } if *of == domain))
+    };
+    last.retain(|domain, (server, _)| known(*domain) || *server != own);
+    let texts: Vec<_> = last
+        .into_iter()
+        .map(|(domain, (server, sequence))| format!("{domain}-{server}-{sequence}"))
+        .collect();
+    Ok(texts.join(","))
+}
+
 fn mariadb(text: &str) -> Result<Vec<Gtid>, String> {
     text.split(',')
         .map(str::trim)
@@ -283,6 +316,19 @@ mod tests {
             ["0-1-5", "0-2-6", "1-1-2", "2-1-9"].map(passed),
             [false, true, false, false]
         );
+    }
+
+    #[test]
+    fn a_replica_goes_on_behind_what_it_has() {
+        for (slave, binlog, position) in [
+            ("0-1-5", "0-1-7", "0-1-7"),
+            ("0-1-5", "0-2-9", "0-1-5"),
+            ("0-1-5", "0-1-7,3-2-4", "0-1-7"),
+            ("0-1-5,4-1-8", "0-3-7,4-1-8,5-1-1", "0-3-7,4-1-8,5-1-1"),
+            ("0-1-5", "", "0-1-5"),
+        ] {
+            assert_eq!(slave_position(slave, binlog, 2).unwrap(), position, "{slave} {binlog}");
+        }
     }
 
     #[test]

@@ -26,7 +26,7 @@ use crate::{
         archive::Owner,
         config::Settings,
         error::{Error, Kind, Result},
-        gtid::Stands,
+        gtid::{Stands, slave_position},
         interrupt::Interrupt,
         manifest::Manifest,
         milliseconds,
@@ -75,6 +75,14 @@ pub(super) fn replay(
         });
     }
     let mut gtid = manifest.coordinates.gtid.clone();
+    if plan.transactions > 0 && goes_by_files(manifest) {
+        report(Step::Warning {
+            message:
+                "the server was a replica that goes by its source's files, and what is replayed it would get again: \
+                      start it with skip_slave_start, and have it go on from the right place"
+                    .to_owned(),
+        });
+    }
     if plan.transactions > 0 {
         report(Step::Replaying {
             transactions: plan.transactions,
@@ -131,6 +139,14 @@ fn run(
     let gtid = scalar(&session.rows(sql)?)
         .map(|text| text.split_whitespace().collect::<String>())
         .filter(|text| !text.is_empty());
+    if let (Some(stood), Some(gtid), Flavour::MariaDb) =
+        (&manifest.coordinates.gtid_slave_pos, &gtid, manifest.server.flavour)
+    {
+        // What is replayed here is no replica's doing, and it would get all of it again.
+        let own = manifest.server.variable("server_id").and_then(|id| id.parse().ok());
+        let position = slave_position(stood, gtid, own.unwrap_or_default()).map_err(|error| anyhow!(error))?;
+        session.rows(&format!("SET GLOBAL gtid_slave_pos = '{position}'"))?;
+    }
     drop(session);
     if let Some(refused) = server.stop(interrupt)? {
         return Err(Error::new(Kind::Failed, refused.why));
@@ -141,6 +157,15 @@ fn run(
             format!("the server complains about the data: {first}"),
         )),
         None => Ok(gtid),
+    }
+}
+
+/// Whether the backup's server was a replica that knows where it stood by its source's log and not by GTIDs.
+fn goes_by_files(manifest: &Manifest) -> bool {
+    let mut replicas = manifest.coordinates.replicas.iter();
+    match manifest.server.flavour {
+        Flavour::MariaDb => replicas.any(|replica| replica.get("Using_Gtid").is_some_and(|using| using == "No")),
+        Flavour::MySql => replicas.next().is_some() && manifest.server.variable("gtid_mode") != Some("ON"),
     }
 }
 

@@ -17,6 +17,7 @@ on_every_server!(
 );
 on_both_flavours!(
     a_whole_position_is_a_moment,
+    a_replica_that_was_replayed_goes_on_behind_it,
     what_cannot_be_replayed_is_said,
     logs_of_before_a_restore_are_not_taken_for_those_behind_it,
 );
@@ -265,6 +266,80 @@ fn a_whole_position_is_a_moment(on: &Programs) {
         warnings.iter().any(|said| said.contains("is restored too")),
         "{warnings:?}"
     );
+}
+
+/// It must not get once more what was replayed.
+fn a_replica_that_was_replayed_goes_on_behind_it(on: &Programs) {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let source = Server::start_with(
+        on,
+        &[
+            "--log-bin=binlog",
+            "--server-id=1",
+            "--skip-networking=0",
+            &format!("--port={port}"),
+        ],
+    );
+    source.execute(&[
+        "CREATE USER replica@'%' IDENTIFIED BY 'secret'",
+        "GRANT REPLICATION SLAVE ON *.* TO replica@'%'",
+        "CREATE DATABASE shop",
+        "CREATE TABLE shop.t (id INT PRIMARY KEY, v INT)",
+        "INSERT INTO shop.t VALUES (1, 0)",
+    ]);
+    let server = Server::start_with(
+        on,
+        &[
+            "--log-bin=binlog",
+            "--server-id=2",
+            "--log-slave-updates",
+            "--skip-slave-start",
+        ],
+    );
+    let settings = patient(&server);
+    let (change, start) = if on.mariadb {
+        (
+            format!(
+                "CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_PORT = {port}, MASTER_USER = 'replica', \
+                 MASTER_PASSWORD = 'secret', MASTER_USE_GTID = slave_pos"
+            ),
+            "START SLAVE",
+        )
+    } else {
+        (
+            format!(
+                "CHANGE REPLICATION SOURCE TO SOURCE_HOST = '127.0.0.1', SOURCE_PORT = {port}, SOURCE_USER = 'replica', \
+                 SOURCE_PASSWORD = 'secret', GET_SOURCE_PUBLIC_KEY = 1, SOURCE_AUTO_POSITION = 1"
+            ),
+            "START REPLICA",
+        )
+    };
+    server.execute(&[&change, start]);
+    let reaches = |server: &Server, wanted: u64| {
+        for _ in 0..300 {
+            let mut conn = server.connect();
+            let value: mysql::Result<Option<u64>> = conn.query_first("SELECT v FROM shop.t WHERE id = 1");
+            if value.is_ok_and(|value| value == Some(wanted)) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        panic!("it does not reach {wanted}");
+    };
+    reaches(&server, 0);
+    server.backup(&settings, &Behaviour::default()).unwrap();
+    let add = "UPDATE shop.t SET v = v + 1";
+    source.execute(&["SET SESSION binlog_format = STATEMENT", add, add]);
+    reaches(&server, 2);
+    archive(&settings);
+    let restored = until(&server, &settings, "end", "end").unwrap();
+    let copy = server.start_copy(&restored.datadir);
+    reaches(&copy, 2);
+    copy.execute(&[start]);
+    source.execute(&["SET SESSION binlog_format = STATEMENT", add]);
+    reaches(&copy, 3);
 }
 
 /// What is in a directory, by name.
