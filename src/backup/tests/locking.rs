@@ -9,13 +9,14 @@ use std::{
 use mysql::prelude::Queryable;
 
 use super::support::{Behaviour, Programs, Server, Writer, names, on_both_flavours, on_every_server};
-use crate::backup::{Kind, error::Error};
+use crate::backup::{Destination, Interrupt, Kind, Request, error::Error, restore};
 
 on_every_server!(
     a_statement_in_the_way_costs_the_budget_and_no_more,
     a_snapshot_that_hangs_does_not_hold_the_lock,
     a_lock_that_is_lost_fails_the_run,
     a_replica_that_waits_for_its_source_is_backed_up,
+    what_is_committed_is_in_the_backup_before_it_is_in_the_log,
 );
 on_both_flavours!(a_snapshot_that_fails_frees_the_lock_at_once,);
 
@@ -48,6 +49,48 @@ fn a_statement_in_the_way_costs_the_budget_and_no_more(on: &Programs) {
     blocker.join().unwrap();
     settings.lock.budget = Duration::from_secs(20);
     server.backup(&settings, &Behaviour::default()).unwrap();
+}
+
+/// A server that writes its log every 45 minutes, and not when something is committed.
+fn what_is_committed_is_in_the_backup_before_it_is_in_the_log(on: &Programs) {
+    let server = Server::start_with(
+        on,
+        &[
+            "--log-bin=binlog",
+            "--server-id=7",
+            "--innodb-flush-log-at-trx-commit=0",
+            "--innodb-flush-log-at-timeout=2700",
+        ],
+    );
+    let mut settings = server.settings();
+    settings.lock.budget = Duration::from_secs(20);
+    server.execute(&[
+        "CREATE DATABASE shop",
+        "CREATE TABLE shop.t (id INT PRIMARY KEY) ENGINE=InnoDB",
+    ]);
+    if server.mariadb {
+        server.execute(&["CREATE SEQUENCE shop.s"]);
+    }
+    for id in 0..100 {
+        server.execute(&[&format!("INSERT INTO shop.t VALUES ({id})")]);
+    }
+    server.backup(&settings, &Behaviour::default()).unwrap();
+    let setting: Option<u8> = server
+        .connect()
+        .query_first("SELECT @@GLOBAL.innodb_flush_log_at_trx_commit")
+        .unwrap();
+    assert_eq!(setting, Some(0));
+    let request = Request {
+        id: None,
+        to: Destination::Directory(server.directory.path().join("restored")),
+        until: None,
+    };
+    let restored = restore(&settings, &request, &Interrupt::default(), &mut |_| {}).unwrap();
+    let copy = server.start_copy(&restored.datadir);
+    assert_eq!(copy.count("shop.t"), 100);
+    if server.mariadb {
+        assert_eq!(copy.count("shop.s"), 1);
+    }
 }
 
 /// Its applier is a statement of the server's own, which lasts as long as there is nothing to apply.
