@@ -68,7 +68,7 @@ impl Node {
             assert!(!said.contains(secret), "{said}");
         }
         let mut letters = 0;
-        for entry in fs::read_dir(directory("state/notify")).unwrap() {
+        for entry in fs::read_dir(directory("state/notify/db1")).unwrap() {
             let path = entry.unwrap().path();
             // Beside them lies the lock.
             if path.extension().is_some_and(|kind| kind == "json") {
