@@ -383,12 +383,14 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Looks through a log from this position. Returns where in it the replay ends, if it does.
+    /// Looks through a log from this position. Returns where in it the replay ends, if it does. What is behind the last whole event, the
+    /// server's own tools refuse, and is cut off.
     fn look(&mut self, log: &Path, from: u64) -> Result<Option<u64>> {
         let doing = || format!("reading {}", log.display());
         let file = BufReader::with_capacity(1 << 20, File::open(log).with_context(doing)?);
-        let (mut stop, mut last_one) = (None, false);
+        let (mut stop, mut last_one, mut end) = (None, false, FIRST);
         event::walk(file, |event| {
+            end = event.end;
             // Between transactions a log may hold what belongs to none.
             let between = matches!(event.what, What::Begin(_) | What::Rotate);
             if event.begin < from || (!between && !last_one) {
@@ -421,6 +423,10 @@ impl<'a> Search<'a> {
         })
         .with_context(doing)
         .of_kind(Kind::Corrupt)?;
+        if stop.is_none() {
+            let file = File::options().write(true).open(log).with_context(doing)?;
+            file.set_len(end).with_context(doing)?;
+        }
         Ok(stop)
     }
 }
