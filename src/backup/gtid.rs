@@ -3,7 +3,7 @@
 //! MariaDB: `DOMAIN-SERVER-SEQUENCE`; a position names the last one of each domain (knowledge base, "Global Transaction ID").
 //! MySQL: `UUID:NUMBER`; a position is a set of intervals (reference manual, "GTID Sets"). Tagged ones (8.3) are not read.
 
-use std::{collections::BTreeMap, fmt, str::FromStr};
+use std::{cmp::Ordering, collections::BTreeMap, fmt, str::FromStr};
 
 /// A transaction's id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,6 +37,30 @@ pub(super) enum Stands {
 /// MySQL's intervals, both ends included, by source.
 type Set = BTreeMap<Uuid, Vec<(u64, u64)>>;
 
+impl Gtid {
+    /// Which of two of one domain, or one source, is the later; `None` of those that have no order.
+    pub(super) fn order(self, other: Self) -> Option<Ordering> {
+        match (self, other) {
+            (
+                Self::MariaDb { domain, sequence, .. },
+                Self::MariaDb {
+                    domain: of,
+                    sequence: than,
+                    ..
+                },
+            ) if domain == of => Some(sequence.cmp(&than)),
+            (
+                Self::MySql { source, number },
+                Self::MySql {
+                    source: of,
+                    number: than,
+                },
+            ) if source == of => Some(number.cmp(&than)),
+            _ => None,
+        }
+    }
+}
+
 impl Wanted {
     /// Where a position stands, MariaDB's or MySQL's, as the server writes it.
     pub(super) fn seen_from(&self, position: &str) -> Result<Stands, String> {
@@ -59,24 +83,9 @@ impl Wanted {
 
     /// Whether this one was committed behind the last that is wanted of its domain, or its source.
     pub(super) fn is_passed_by(&self, gtid: Gtid) -> bool {
-        self.last.iter().any(|wanted| match (*wanted, gtid) {
-            (
-                Gtid::MariaDb { domain, sequence, .. },
-                Gtid::MariaDb {
-                    domain: of,
-                    sequence: found,
-                    ..
-                },
-            ) => domain == of && found > sequence,
-            (
-                Gtid::MySql { source, number },
-                Gtid::MySql {
-                    source: of,
-                    number: found,
-                },
-            ) => source == of && found > number,
-            _ => false,
-        })
+        self.last
+            .iter()
+            .any(|wanted| wanted.order(gtid) == Some(Ordering::Less))
     }
 
     /// Of each that is wanted, whether a position holds it, and whether it has more of its domain, or its source.
@@ -188,29 +197,23 @@ impl FromStr for Uuid {
 /// Where a replica of MariaDB goes on, that stood at `slave` and has since taken in what its binary log has: of each domain the last
 /// transaction, unless it is the replica's own.
 pub(super) fn slave_position(slave: &str, binlog: &str, own: u32) -> Result<String, String> {
-    let mut last = BTreeMap::new();
-    for gtid in mariadb(slave)?.into_iter().chain(mariadb(binlog)?) {
-        let Gtid::MariaDb {
-            domain,
-            server,
-            sequence,
-        } = gtid
-        else {
-            continue;
-        };
-        let later = last.get(&domain).is_none_or(|(_, stood)| *stood < sequence);
-        if later && (server != own || !last.contains_key(&domain)) {
-            last.insert(domain, (server, sequence));
+    let mut last: BTreeMap<u32, (u32, u64)> = BTreeMap::new();
+    for (gtids, of_others) in [(mariadb(slave)?, false), (mariadb(binlog)?, true)] {
+        for gtid in gtids {
+            let Gtid::MariaDb {
+                domain,
+                server,
+                sequence,
+            } = gtid
+            else {
+                continue;
+            };
+            let later = last.get(&domain).is_none_or(|(_, stood)| *stood < sequence);
+            if later && !(of_others && server == own) {
+                last.insert(domain, (server, sequence));
+            }
         }
     }
-    // A domain of its own is none that it gets from others.
-    let replicated: Vec<_> = mariadb(slave)?;
-    let known = |domain: u32| {
-        replicated
-            .iter()
-            .any(|gtid| matches!(gtid, Gtid::MariaDb { domain: of, .. } if *of == domain))
-    };
-    last.retain(|domain, (server, _)| known(*domain) || *server != own);
     let texts: Vec<_> = last
         .into_iter()
         .map(|(domain, (server, sequence))| format!("{domain}-{server}-{sequence}"))

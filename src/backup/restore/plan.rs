@@ -2,6 +2,7 @@
 //! the moment that is wanted. They are copied out of the archive here, their hashes checked on the way.
 
 use std::{
+    cmp::Ordering,
     fs::{self, DirBuilder, File},
     io::{self, BufReader, BufWriter, Read, Write},
     os::unix::fs::{DirBuilderExt, chown},
@@ -237,33 +238,8 @@ fn leads(way: &Entry, until: &Until, entries: &[Entry]) -> bool {
 /// Whether a transaction lies between a log's first and its last.
 fn holds(entry: &Entry, wanted: Gtid) -> bool {
     let end = |text: &Option<String>| text.as_ref()?.parse::<Wanted>().ok()?.last.first().copied();
-    match (end(&entry.first), wanted, end(&entry.last)) {
-        (
-            Some(Gtid::MariaDb {
-                domain: first,
-                sequence: from,
-                ..
-            }),
-            Gtid::MariaDb { domain, sequence, .. },
-            Some(Gtid::MariaDb {
-                domain: last,
-                sequence: to,
-                ..
-            }),
-        ) => first == domain && last == domain && (from..=to).contains(&sequence),
-        (
-            Some(Gtid::MySql {
-                source: first,
-                number: from,
-            }),
-            Gtid::MySql { source, number },
-            Some(Gtid::MySql {
-                source: last,
-                number: to,
-            }),
-        ) => first == source && last == source && (from..=to).contains(&number),
-        _ => false,
-    }
+    let in_order = |one: Option<Gtid>, other: Option<Gtid>| one?.order(other?).map(Ordering::is_le);
+    in_order(end(&entry.first), Some(wanted)) == Some(true) && in_order(Some(wanted), end(&entry.last)) == Some(true)
 }
 
 /// Whether two logs are the same up to here. Not compared is a flag in the header of the first event, which says that the log is open.

@@ -1,6 +1,6 @@
 //! What a run does to the backups before it.
 
-use std::{sync::Arc, thread::sleep, time::Duration};
+use std::{fs::File, os::unix::fs::FileExt, sync::Arc, thread::sleep, time::Duration};
 
 use jiff::SignedDuration;
 
@@ -11,6 +11,7 @@ on_both_flavours!(
     seven_failed_runs_push_out_none_of_seven_good_backups,
     logs_that_went_with_a_backup_are_not_archived_anew,
     logs_of_a_clock_that_was_set_back_are_archived,
+    a_log_that_is_archived_is_not_read_again,
 );
 
 fn seven_failed_runs_push_out_none_of_seven_good_backups(on: &Programs) {
@@ -110,4 +111,24 @@ fn logs_of_a_clock_that_was_set_back_are_archived(on: &Programs) {
     }
     assert_eq!(archived, [1, 1]);
     assert!(prune(&settings, false, &interrupt, &mut |_| {}).unwrap().is_empty());
+}
+
+/// What is between its first event and its last 64 KiB can be anything.
+fn a_log_that_is_archived_is_not_read_again(on: &Programs) {
+    let server = Server::start(on);
+    let settings = server.settings();
+    let interrupt = Interrupt::default();
+    let archive = || archive_binlogs(&settings, &interrupt, &mut |_| {}).unwrap();
+    server.execute(&[
+        "CREATE DATABASE shop",
+        "CREATE TABLE shop.t (text LONGTEXT)",
+        "SET SESSION binlog_format = ROW",
+        "INSERT INTO shop.t VALUES (REPEAT('x', 300000))",
+    ]);
+    let name = archive().logs.pop().unwrap();
+    let log = server.data().join(name.rsplit_once('-').unwrap().0);
+    let log = File::options().write(true).open(log).unwrap();
+    log.write_all_at(&[0xff; 1000], 1000).unwrap();
+    let again = archive();
+    assert_eq!((again.logs, again.before > 0), (Vec::new(), true));
 }

@@ -321,7 +321,7 @@ fn a_replica_that_was_replayed_goes_on_behind_it(on: &Programs) {
         "CREATE TABLE shop.t (id INT PRIMARY KEY, v INT)",
         "INSERT INTO shop.t VALUES (1, 0)",
     ]);
-    let server = Server::start_with(
+    let mut server = Server::start_with(
         on,
         &[
             "--log-bin=binlog",
@@ -367,6 +367,8 @@ fn a_replica_that_was_replayed_goes_on_behind_it(on: &Programs) {
     reaches(&server, 2);
     archive(&settings);
     let restored = until(&server, &settings, "end", "end").unwrap();
+    // Of two replicas with one server_id the source sends the other away.
+    server.stop();
     let copy = server.start_copy(&restored.datadir);
     reaches(&copy, 2);
     copy.execute(&[start]);
