@@ -74,7 +74,7 @@ pub struct TargetSettings {
     pub mount_point: Option<AbsPath>,
     /// False for a target that is a plain directory on purpose.
     pub mounted: bool,
-    /// When nothing at all has gone forward for so long, a backup is given up, and others are told: an NFS server that is gone holds up
+    /// When nothing at all has gone forward for so long, a run is given up, and others are told: an NFS server that is gone holds up
     /// a hard mount without end. Writing out what the machine's memory holds for the target must take less. 1s to 168h.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     #[schemars(with = "value::Duration")]

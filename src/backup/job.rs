@@ -115,17 +115,23 @@ pub fn verify(
 pub fn archive_binlogs(settings: &Settings, interrupt: &Interrupt, report: &mut dyn FnMut(Step)) -> Result<Archived> {
     let attempt = Attempt::begin();
     let result = binlogs::archive(settings, interrupt, &mut |step| report(step));
-    if matches!(&result, Err(Error { kind: Kind::Busy, .. })) {
-        return result;
+    binlogs_ended(settings, attempt, &result, report);
+    result
+}
+
+/// Records how an archive of binary logs ended, and tells others where that is news.
+pub(super) fn binlogs_ended(settings: &Settings, attempt: Attempt, result: &Result<Archived>, report: &mut Report<'_>) {
+    if matches!(result, Err(Error { kind: Kind::Busy, .. })) {
+        return;
     }
     let records = warn(Records::open(settings, "binlogs"), report);
     let failed_before = records
         .as_ref()
         .is_some_and(|records| records.read().failures_in_a_row > 0);
     if let Some(records) = records {
-        warn(records.end(attempt.ended(&result)), report);
+        warn(records.end(attempt.ended(result)), report);
     }
-    match &result {
+    match result {
         Ok(archived) if failed_before => notify::tell(settings, &Event::archived(&settings.instance, archived), report),
         Err(error) if !failed_before => {
             let event = Event::fail(Program::Binlogs, &settings.instance, None, error);
@@ -134,7 +140,6 @@ pub fn archive_binlogs(settings: &Settings, interrupt: &Interrupt, report: &mut 
         _ => {}
     }
     measure(settings, report);
-    result
 }
 
 /// A run, as others see it.

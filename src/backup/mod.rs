@@ -75,7 +75,7 @@ pub use restore::{Destination, Replayed, Request, Restored, Until, restore};
 pub use retention::{Judged, Keep, Pruned};
 pub use status::{Health, Status, status};
 pub use step::Step;
-pub use supervise::{Heartbeat, supervise};
+pub use supervise::{Heartbeat, Supervised, supervise};
 pub use verify::{Check, Outcome, Verdict, Word};
 
 #[cfg(test)]

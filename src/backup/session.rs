@@ -160,7 +160,7 @@ impl Session {
                         Ok(()) | Err(RecvTimeoutError::Disconnected) => return None,
                         Err(RecvTimeoutError::Timeout) => {}
                     }
-                    let cut = if interrupt.is_set() {
+                    let cut = if interrupt.check().is_err() {
                         Cut::Interrupted
                     } else if deadline.is_some_and(|deadline| Instant::now() >= deadline.at) {
                         Cut::Late {

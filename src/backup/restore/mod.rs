@@ -149,6 +149,8 @@ pub fn restore(
     }
     interrupt.check()?;
     report(Step::Syncing);
+    // The target is read, and a local disk may take its time.
+    interrupt.end_supervision();
     staging.finish(root_mode)?;
     let datadir = root.join(&manifest.volume.datadir);
     Ok(Restored {
