@@ -20,8 +20,9 @@ use super::{
     files,
     hash::Hashing,
     interrupt::Interrupt,
+    inventory::{self, Inventory, Survey},
     lock,
-    manifest::{Archive, Files, Manifest, SCHEMA},
+    manifest::{Archive, Files, Manifest, SCHEMA, Tables},
     name::BackupId,
     option_files, placement,
     server::Server,
@@ -31,7 +32,7 @@ use super::{
     volume::{Snapshot, Volume},
     watch::watch,
 };
-use crate::system::clock;
+use crate::{report::text::count, system::clock};
 
 /// How often progress is told.
 const TELL: Duration = Duration::from_millis(500);
@@ -64,12 +65,23 @@ pub(super) fn run_on(
     for what in target::reap(directory, &settings.instance)? {
         report(Step::Removed { what });
     }
-    let datadir = placement::check(&mut session, &mut server, &*volume)?;
+    let placed = placement::check(&mut session, &mut server, &*volume)?;
+    let survey = inventory::survey(&mut session, &server, interrupt)?;
     let mut snapshot = volume.prepare(&id, before.map(|manifest| manifest.snapshot.used()))?;
     interrupt.check()?;
     let frozen = lock::freeze(session, &server, &settings.lock, &mut *snapshot, interrupt, report)?;
 
+    let inventory = described(frozen.inventory, &survey, report);
+    let mut not_included = placed.not_included;
+    for message in &not_included {
+        report(Step::Warning {
+            message: format!("not in the backup: {message}"),
+        });
+    }
+    not_included.extend(inventory.iter().flat_map(Inventory::not_included));
+
     let root = snapshot.open()?;
+    let datadir = placed.datadir;
     let mut draft = Draft::new(directory, &id)?;
     let left_out = left_out(&datadir, &server, volume.mount_point());
     let (packed, fullest) = draft.write(target::archive(encryption.is_some()), |file| {
@@ -88,6 +100,18 @@ pub(super) fn run_on(
         files::write(&packed.files, &mut hashing, &recipients).of_kind(Kind::Target)?;
         Ok(hashing.finish().1)
     })?;
+    let tables = match &inventory {
+        None => None,
+        Some(inventory) => Some(Tables {
+            count: inventory.items.len() as u64,
+            complete: inventory.complete,
+            list: draft.write(target::tables(encryption.is_some()), |file| {
+                let mut hashing = Hashing::new(file);
+                inventory.write(&mut hashing, &recipients).of_kind(Kind::Target)?;
+                Ok(hashing.finish().1)
+            })?,
+        }),
+    };
     // The last word on the snapshot, after the last byte was read from it.
     let fill_percent = snapshot.fill()?.max(fullest);
     let manifest = Manifest {
@@ -121,6 +145,8 @@ pub(super) fn run_on(
             list,
             left_out: packed.left_out,
         },
+        tables,
+        not_included,
         id: id.clone(),
     };
     draft.write(MANIFEST, |file| {
@@ -144,6 +170,59 @@ pub(super) fn run_on(
         took: began.elapsed(),
     });
     Ok(manifest)
+}
+
+/// What the server had, with what is known about it; says what an operator should know.
+fn described(inventory: Result<Inventory, String>, survey: &Survey, report: &mut Report<'_>) -> Option<Inventory> {
+    let mut warn = |message: String| report(Step::Warning { message });
+    let mut inventory = match inventory {
+        Ok(inventory) => inventory,
+        Err(why) => {
+            warn(format!(
+                "the server did not list what it has, so that no verification can compare it: {why}"
+            ));
+            return None;
+        }
+    };
+    inventory.annotate(survey);
+    if let Some(why) = &survey.cut_short {
+        warn(format!(
+            "not every table was opened on the server before the backup: {why}"
+        ));
+    }
+    if !inventory.complete {
+        warn(
+            "the account that makes backups may not see everything, so that not everything can be compared: \
+             it needs SELECT, TRIGGER and EVENT on *.*"
+                .to_owned(),
+        );
+    }
+    let broken: Vec<_> = inventory.broken().collect();
+    if !broken.is_empty() {
+        warn(format!(
+            "{} that the server itself cannot open: {}",
+            count(broken.len(), "table"),
+            inventory::few(&broken, |item| format!(
+                "{} ({})",
+                item.shown(),
+                item.broken.as_deref().unwrap_or_default()
+            ))
+        ));
+    }
+    // That a table in memory is empty after a restart is known to who made it, and said by the verification.
+    let elsewhere: Vec<_> = inventory.elsewhere().filter(|item| !item.is_in_memory()).collect();
+    if !elsewhere.is_empty() {
+        warn(format!(
+            "not in the backup: {}",
+            inventory::few(&elsewhere, |item| format!(
+                "{} ({}: {})",
+                item.shown(),
+                item.engine.as_deref().unwrap_or_default(),
+                item.elsewhere.as_deref().unwrap_or_default()
+            ))
+        ));
+    }
+    Some(inventory)
 }
 
 /// What is not archived, by its path in the volume: what a server or mkfs makes anew. The datadir is relative to the volume's root.

@@ -16,9 +16,18 @@ use super::{
     volume::Volume,
 };
 
+/// Where a server's files are.
+#[derive(Debug)]
+pub(super) struct Placed {
+    /// The datadir, relative to the volume.
+    pub(super) datadir: PathBuf,
+    /// What lies below the volume's mount point and is not in a backup, one line each.
+    pub(super) not_included: Vec<String>,
+}
+
 /// Checks every place that the server's variables name, every tablespace, and every link in the volume. The places become absolute
-/// paths without links, which mean the same wherever the volume is mounted at the same place. Returns the datadir, relative to the volume.
-pub(super) fn check(session: &mut Session, server: &mut Server, volume: &dyn Volume) -> Result<PathBuf> {
+/// paths without links, which mean the same wherever the volume is mounted at the same place.
+pub(super) fn check(session: &mut Session, server: &mut Server, volume: &dyn Volume) -> Result<Placed> {
     let datadir = datadir(server)?;
     let mut outside = Vec::new();
     let mut look = |what: &str, path: &Path| -> Result<()> {
@@ -53,9 +62,12 @@ pub(super) fn check(session: &mut Session, server: &mut Server, volume: &dyn Vol
     if outside.is_empty() {
         let datadir = self::datadir(server)?;
         let within = datadir.strip_prefix(volume.mount_point());
-        return Ok(within
-            .context("the datadir is not below the volume's mount point")?
-            .to_owned());
+        return Ok(Placed {
+            datadir: within
+                .context("the datadir is not below the volume's mount point")?
+                .to_owned(),
+            not_included: Vec::new(),
+        });
     }
     let more = outside.len().saturating_sub(5);
     outside.truncate(5);
