@@ -65,7 +65,17 @@ pub(super) fn run_on(
     for what in target::reap(directory, &settings.instance)? {
         report(Step::Removed { what });
     }
-    let placed = placement::check(&mut session, &mut server, &*volume)?;
+    let placed = placement::check(
+        &mut session,
+        &mut server,
+        &*volume,
+        Path::new(&Session::socket_of(&settings.server)?),
+    )?;
+    for message in &placed.warnings {
+        report(Step::Warning {
+            message: message.clone(),
+        });
+    }
     let survey = inventory::survey(&mut session, &server, interrupt)?;
     let mut snapshot = volume.prepare(&id, before.map(|manifest| manifest.snapshot.used()))?;
     interrupt.check()?;

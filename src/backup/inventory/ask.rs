@@ -36,10 +36,14 @@ pub(in crate::backup) struct Survey {
 pub(in crate::backup) fn survey(session: &mut Session, server: &Server, interrupt: &Interrupt) -> Result<Survey> {
     let end = Instant::now() + SURVEY;
     let mut found = Survey::default();
-    session.rows("SET SESSION max_error_count = 65535, SESSION lock_wait_timeout = 1")?;
-    if server.flavour == Flavour::MySql {
-        // Or it tells what it remembers, and opens nothing.
-        session.rows("SET SESSION information_schema_stats_expiry = 0")?;
+    for sql in [
+        "SET SESSION lock_wait_timeout = 1",
+        "SET SESSION max_error_count = 65535",
+        // Or MySQL tells what it remembers, and opens nothing.
+        "SET SESSION information_schema_stats_expiry = 0",
+    ] {
+        // MariaDB does not have the last one, and MySQL does not let everybody set the second: it warns of 1024 tables then, at most.
+        let _ = session.attempt(sql, interrupt, None)?;
     }
     let sql = format!("SELECT SCHEMA_NAME AS db FROM information_schema.SCHEMATA WHERE SCHEMA_NAME NOT IN ({MADE_UP})");
     for schema in session.rows(&sql)?.iter().map(|row| column(row, "db")) {

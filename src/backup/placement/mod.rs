@@ -1,20 +1,51 @@
 //! Whether all of the database lies in the one volume that is frozen. What lies elsewhere would be of another moment, or missing: such
 //! a backup recovers to nonsense, or not at all, and is refused before the server is locked.
+//!
+//! Asked are the server's variables and tablespaces, the volume's files (`walk`), what is mounted below it (`mounts`), and the server's own process
+//! (`process`), which may see other mounts than this one.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+mod mounts;
+mod process;
+mod walk;
+
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
+use self::process::ServerProcess;
 use super::{
-    archive::stays,
     error::{Error, Kind, Result},
+    mounts as all_mounts,
     server::{Flavour, Server, Use, VARIABLES},
     session::Session,
+    verify::scratch_server::may_be_covered,
     volume::Volume,
 };
+use crate::system::{Mount, mounts_of_process};
+
+/// Directories of engines that a plugin brings.
+const OF_ENGINES: [&str; 4] = [
+    "rocksdb_datadir",
+    "rocksdb_wal_dir",
+    "tokudb_data_dir",
+    "tokudb_log_dir",
+];
+
+/// Files and directories that a server writes to and that are no part of its data.
+const NO_DATA: [&str; 12] = [
+    "tmpdir",
+    "innodb_tmpdir",
+    "slave_load_tmpdir",
+    "replica_load_tmpdir",
+    "innodb_temp_tablespaces_dir",
+    "log_error",
+    "general_log_file",
+    "slow_query_log_file",
+    "server_audit_file_path",
+    "audit_log_file",
+    "relay_log_basename",
+    "pid_file",
+];
 
 /// Where a server's files are.
 #[derive(Debug)]
@@ -23,50 +54,54 @@ pub(super) struct Placed {
     pub(super) datadir: PathBuf,
     /// What lies below the volume's mount point and is not in a backup, one line each.
     pub(super) not_included: Vec<String>,
+    /// What could not be looked at, one line each.
+    pub(super) warnings: Vec<String>,
 }
 
-/// Checks every place that the server's variables name, every tablespace, and every link in the volume. The places become absolute
-/// paths without links, which mean the same wherever the volume is mounted at the same place.
-pub(super) fn check(session: &mut Session, server: &mut Server, volume: &dyn Volume) -> Result<Placed> {
+/// Checks every place that the server's variables name, every tablespace, every file in the volume, every mount below it, and everything that
+/// the server has open. `socket`: where it listens. The places become absolute paths without links, which mean the same wherever the volume
+/// is mounted at the same place.
+pub(super) fn check(session: &mut Session, server: &mut Server, volume: &dyn Volume, socket: &Path) -> Result<Placed> {
+    check_own_filesystem(&datadir(server)?, volume.mount_point())?;
+    let mut outside = places_outside(session, server, volume)?;
     let datadir = datadir(server)?;
-    let mut outside = Vec::new();
-    let mut look = |what: &str, path: &Path| -> Result<()> {
-        if !volume.holds(path)? {
-            outside.push(format!("{what} ({})", path.display()));
-        }
-        Ok(())
-    };
-    for (name, _) in VARIABLES.iter().filter(|(_, what)| *what == Use::Place) {
-        if let Some(value) = server.variable(name) {
-            let path = resolve(&datadir.join(value))?;
-            look(name, path.parent().filter(|_| !path.exists()).unwrap_or(&path))?;
-            server
-                .variables
-                .insert((*name).to_owned(), path.to_string_lossy().into_owned());
-        }
-    }
-    for file in server.variable("innodb_data_file_path").unwrap_or_default().split(';') {
-        let home = server.variable("innodb_data_home_dir").unwrap_or_default();
-        let name = file.split(':').next().unwrap_or_default();
-        // With an empty home directory the names are absolute paths, or relative to the datadir.
-        look("innodb_data_file_path", &datadir.join(home).join(name))?;
-    }
-    for path in tablespaces(session, server)? {
-        let path = datadir.join(path);
-        // A table may be dropped while this looks.
-        if path.exists() {
-            look("a tablespace", &path)?;
+    // Where data lies, without what is outside and refused by that.
+    let mut places = places(server);
+    places.retain(|place| place.starts_with(volume.mount_point()));
+    let here = all_mounts::all()?;
+    let (mut not_included, mut warnings) = (Vec::new(), Vec::new());
+    let nested = mounts::below(&here, volume.mount_point());
+    for nested in &nested {
+        let of_basename = |place: &Path| {
+            let place = format!("{}.", place.display());
+            nested.target.to_string_lossy().starts_with(&place)
+        };
+        let hides = |place: &PathBuf| {
+            nested.target.starts_with(place) || place.starts_with(&nested.target) || of_basename(place)
+        };
+        if places.iter().any(hides) {
+            outside.push(format!("a mount ({})", nested.shown));
+        } else {
+            not_included.push(format!("a mount ({})", nested.shown));
         }
     }
-    outside.extend(links_out(volume.mount_point(), &|path| volume.holds(path))?);
+    let mounted: Vec<PathBuf> = nested.into_iter().map(|nested| nested.target).collect();
+    let no_data = variables(session, &NO_DATA)?;
+    match look_at_process(server, volume, socket, &here, &no_data, &places) {
+        Ok(more) => outside.extend(more),
+        Err(error) => warnings.push(format!(
+            "whether the server sees other mounts than glrl, or has files open elsewhere, is not known: {error:#}"
+        )),
+    }
+    outside.extend(walk::unfit(volume.mount_point(), &mounted, &|path| volume.holds(path))?);
     if outside.is_empty() {
-        let datadir = self::datadir(server)?;
         let within = datadir.strip_prefix(volume.mount_point());
         return Ok(Placed {
             datadir: within
                 .context("the datadir is not below the volume's mount point")?
                 .to_owned(),
-            not_included: Vec::new(),
+            not_included,
+            warnings,
         });
     }
     let more = outside.len().saturating_sub(5);
@@ -84,6 +119,143 @@ pub(super) fn check(session: &mut Session, server: &mut Server, volume: &dyn Vol
             }
         ),
     ))
+}
+
+/// Refuses a volume that holds the system, too: its snapshot would be an archive of the whole machine, and nothing could be restored onto it.
+pub(super) fn check_own_filesystem(datadir: &Path, mount_point: &Path) -> Result<()> {
+    if may_be_covered(mount_point).is_ok() {
+        return Ok(());
+    }
+    let which = if mount_point == Path::new("/") {
+        "the root filesystem".to_owned()
+    } else {
+        format!("a filesystem of the system, mounted at {}", mount_point.display())
+    };
+    Err(Error::new(
+        Kind::Refused,
+        format!(
+            "the datadir {} is on {which}: a backup is a snapshot of a volume of its own; give it one (role mysql, \
+             `data_device`), or move the datadir to a logical volume that is mounted for it",
+            datadir.display()
+        ),
+    ))
+}
+
+/// What of the places that the server names lies outside of the volume. The places that it names become absolute paths without links.
+fn places_outside(session: &mut Session, server: &mut Server, volume: &dyn Volume) -> Result<Vec<String>> {
+    let datadir = datadir(server)?;
+    let mut outside = Vec::new();
+    let mut look = |what: &str, path: &Path| -> Result<()> {
+        if !volume.holds(path)? {
+            outside.push(format!("{what} ({})", path.display()));
+        }
+        Ok(())
+    };
+    let existing = |path: &Path| path.parent().filter(|_| !path.exists()).unwrap_or(path).to_owned();
+    for (name, _) in VARIABLES.iter().filter(|(_, what)| *what == Use::Place) {
+        if let Some(value) = server.variable(name) {
+            let path = resolve(&datadir.join(value))?;
+            look(name, &existing(&path))?;
+            server
+                .variables
+                .insert((*name).to_owned(), path.to_string_lossy().into_owned());
+        }
+    }
+    for (name, value) in variables(session, &OF_ENGINES)? {
+        look(&name, &existing(&resolve(&datadir.join(value))?))?;
+    }
+    for file in server.variable("innodb_data_file_path").unwrap_or_default().split(';') {
+        let home = server.variable("innodb_data_home_dir").unwrap_or_default();
+        let name = file.split(':').next().unwrap_or_default();
+        // With an empty home directory the names are absolute paths, or relative to the datadir.
+        look("innodb_data_file_path", &datadir.join(home).join(name))?;
+    }
+    for path in tablespaces(session, server)? {
+        let path = datadir.join(path);
+        // A table may be dropped while this looks.
+        if path.exists() {
+            look("a tablespace", &path)?;
+        }
+    }
+    Ok(outside)
+}
+
+/// The directories that hold data, by the server's variables.
+fn places(server: &Server) -> Vec<PathBuf> {
+    let names = VARIABLES
+        .iter()
+        .filter(|(_, what)| *what == Use::Place)
+        .map(|(name, _)| name);
+    names
+        .filter_map(|name| server.variable(name))
+        .map(PathBuf::from)
+        .collect()
+}
+
+/// What the server itself sees elsewhere, or has open elsewhere.
+fn look_at_process(
+    server: &Server,
+    volume: &dyn Volume,
+    socket: &Path,
+    here: &[Mount],
+    no_data: &[(String, String)],
+    places: &[PathBuf],
+) -> anyhow::Result<Vec<String>> {
+    let datadir = datadir(server)?;
+    let pid_file = server.variable("pid_file").map(|path| datadir.join(path));
+    let process = ServerProcess::find(&datadir, socket, pid_file.as_deref())?;
+    let mut outside = Vec::new();
+    if !process.shares_our_view() {
+        let there = mounts_of_process(process.pid)?;
+        for place in places {
+            // A binary log's basename is no file: its directory counts.
+            if mounts::identity(here, place) != mounts::identity(&there, place) {
+                outside.push(format!(
+                    "{}, which is another directory for the server (process {}) than for glrl: mount the volume at the same place for both",
+                    place.display(),
+                    process.pid
+                ));
+            }
+            outside.extend(
+                mounts::below(&there, place)
+                    .iter()
+                    .map(|nested| format!("a mount that the server sees ({})", nested.shown)),
+            );
+        }
+    }
+    let left_out = |path: &Path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let temporary = name.starts_with("ibtmp") || path.extension().is_some_and(|extension| extension == "ibt");
+        temporary
+            || no_data.iter().any(|(name, value)| {
+                // A list of directories; and a basename, to which numbers are added. A server may have its temporary files beside its data.
+                let values = value.split(if name.ends_with("tmpdir") { ':' } else { '\n' });
+                values.map(|value| datadir.join(value)).any(|value| {
+                    let basename = path.to_string_lossy().starts_with(&*format!("{}.", value.display()));
+                    (path.starts_with(&value) && !datadir.starts_with(&value)) || basename
+                })
+            })
+    };
+    let open = process.open_outside(&left_out, &|path| volume.holds(path).unwrap_or(false))?;
+    outside.extend(
+        open.iter()
+            .map(|path| format!("a file that the server has open ({})", path.display())),
+    );
+    outside.sort_unstable();
+    outside.dedup();
+    Ok(outside)
+}
+
+/// Global variables that have a value.
+fn variables(session: &mut Session, names: &[&str]) -> Result<Vec<(String, String)>> {
+    let names: Vec<String> = names.iter().map(|name| format!("'{name}'")).collect();
+    let sql = format!("SHOW GLOBAL VARIABLES WHERE Variable_name IN ({})", names.join(","));
+    Ok(session
+        .rows(&sql)?
+        .into_iter()
+        .filter_map(|mut row| Some((row.remove("Variable_name")??, row.remove("Value")??)))
+        .filter(|(_, value)| !value.is_empty())
+        .collect())
 }
 
 /// The server's datadir.
@@ -119,73 +291,4 @@ fn tablespaces(session: &mut Session, server: &Server) -> Result<Vec<PathBuf>> {
         .into_iter()
         .filter_map(|mut row| row.remove("value")?.map(PathBuf::from))
         .collect())
-}
-
-/// Symbolic links (MyISAM's DATA DIRECTORY, schemas moved by hand) that leave the volume, or that would not be taken out of an archive:
-/// one that leads nowhere today, or that names a place in the volume by another path, makes a backup that cannot be restored.
-fn links_out(mount_point: &Path, holds: &dyn Fn(&Path) -> Result<bool>) -> Result<Vec<String>> {
-    let mut links = Vec::new();
-    collect_links(mount_point, &mut links)?;
-    let mut out = Vec::new();
-    for link in links {
-        // A table may be dropped while this looks.
-        let Ok(target) = fs::read_link(&link) else { continue };
-        let within = link.strip_prefix(mount_point).unwrap_or(&link);
-        if !stays(within, &target, mount_point) || (link.exists() && !holds(&link)?) {
-            out.push(format!("a link ({} to {})", link.display(), target.display()));
-        }
-    }
-    Ok(out)
-}
-
-fn collect_links(directory: &Path, links: &mut Vec<PathBuf>) -> Result<()> {
-    let doing = || format!("looking for links in {}", directory.display());
-    for entry in fs::read_dir(directory).with_context(doing)? {
-        let entry = entry.with_context(doing)?;
-        let kind = entry.file_type().with_context(doing)?;
-        if kind.is_symlink() {
-            links.push(entry.path());
-        } else if kind.is_dir() {
-            match collect_links(&entry.path(), links) {
-                // A schema may be dropped while this looks.
-                Err(_) if !entry.path().exists() => {}
-                other => other?,
-            }
-        }
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use std::os::unix::fs::symlink;
-
-    use super::*;
-
-    #[test]
-    fn links_that_no_restore_would_take_are_found_before_a_backup_is_made() {
-        let outer = tempfile::tempdir().unwrap();
-        let (volume, alias) = (outer.path().join("volume"), outer.path().join("alias"));
-        fs::create_dir_all(volume.join("schema")).unwrap();
-        fs::write(volume.join("t.MYD"), "rows").unwrap();
-        symlink(&volume, &alias).unwrap();
-        let link = |target: &Path| symlink(target, volume.join("schema/link")).unwrap();
-        let holds = |path: &Path| Ok(path.canonicalize().unwrap().starts_with(&volume));
-        let out = || links_out(&volume, &holds).unwrap();
-        for good in [Path::new("../t.MYD"), &volume.join("t.MYD"), Path::new("nowhere")] {
-            link(good);
-            assert_eq!(out(), Vec::<String>::new(), "{}", good.display());
-            fs::remove_file(volume.join("schema/link")).unwrap();
-        }
-        for bad in [
-            Path::new("/nowhere"),
-            Path::new("../../alias"),
-            &alias.join("t.MYD"),
-            Path::new("/etc"),
-        ] {
-            link(bad);
-            assert_eq!(out().len(), 1, "{}", bad.display());
-            fs::remove_file(volume.join("schema/link")).unwrap();
-        }
-    }
 }

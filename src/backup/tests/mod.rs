@@ -12,6 +12,7 @@ mod isolation;
 mod keeping;
 mod locking;
 mod login;
+mod placement;
 mod restore;
 mod servers;
 mod support;
