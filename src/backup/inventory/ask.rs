@@ -1,7 +1,7 @@
 //! Asking a server what it has, and what of that it cannot open itself.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
@@ -45,9 +45,10 @@ pub(in crate::backup) fn survey(session: &mut Session, server: &Server, interrup
         // MariaDB does not have the last one, and MySQL does not let everybody set the second: it warns of 1024 tables then, at most.
         let _ = session.attempt(sql, interrupt, None)?;
     }
+    let without = without_tablespace(session, server, interrupt)?;
     let sql = format!("SELECT SCHEMA_NAME AS db FROM information_schema.SCHEMATA WHERE SCHEMA_NAME NOT IN ({MADE_UP})");
     for schema in session.rows(&sql)?.iter().map(|row| column(row, "db")) {
-        if let Err(why) = survey_schema(session, server, &schema, end, interrupt, &mut found)? {
+        if let Err(why) = survey_schema(session, server, (&schema, &without), end, interrupt, &mut found)? {
             found.cut_short = Some(why);
             break;
         }
@@ -55,10 +56,39 @@ pub(in crate::backup) fn survey(session: &mut Session, server: &Server, interrup
     Ok(found)
 }
 
+/// InnoDB's tables that have no tablespace, which MariaDB opens for its lists without a word. MySQL warns of them.
+fn without_tablespace(
+    session: &mut Session,
+    server: &Server,
+    interrupt: &Interrupt,
+) -> Result<BTreeSet<(String, String)>> {
+    let mut ask = |sql: &str| -> Result<Vec<Columns>> {
+        // Who may not ask finds them when the copy is checked.
+        Ok(session.attempt(sql, interrupt, None)?.unwrap_or_default())
+    };
+    if server.flavour != Flavour::MariaDb {
+        return Ok(BTreeSet::new());
+    }
+    let spaces: BTreeSet<String> = ask("SELECT SPACE AS number FROM information_schema.INNODB_SYS_TABLESPACES")?
+        .iter()
+        .map(|row| column(row, "number"))
+        .collect();
+    let tables = ask(
+        "SELECT CONVERT(CAST(SUBSTRING_INDEX(NAME, '/', 1) AS BINARY) USING filename) AS db, \
+         CONVERT(CAST(SUBSTRING_INDEX(SUBSTRING_INDEX(NAME, '#', 1), '/', -1) AS BINARY) USING filename) AS name, SPACE AS number \
+         FROM information_schema.INNODB_SYS_TABLES WHERE SPACE <> 0",
+    )?;
+    Ok(tables
+        .iter()
+        .filter(|row| !spaces.contains(&column(row, "number")))
+        .map(|row| (column(row, "db"), column(row, "name")))
+        .collect())
+}
+
 fn survey_schema(
     session: &mut Session,
     server: &Server,
-    schema: &str,
+    (schema, without): (&str, &BTreeSet<(String, String)>),
     end: Instant,
     interrupt: &Interrupt,
     found: &mut Survey,
@@ -97,6 +127,7 @@ fn survey_schema(
             .is_some_and(|engine| engine.eq_ignore_ascii_case("MRG_MYISAM"));
         let suspected = merges
             || item.engine.is_none()
+            || without.contains(&(item.schema.clone(), item.name.clone()))
             || warnings
                 .iter()
                 .any(|warning| *warning == comment || item.is_named_in(warning));

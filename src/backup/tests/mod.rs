@@ -8,6 +8,7 @@ mod damage;
 mod encrypted;
 mod end_to_end;
 mod endings;
+mod inventory;
 mod isolation;
 mod keeping;
 mod locking;
