@@ -11,6 +11,7 @@ mod endings;
 mod inventory;
 mod isolation;
 mod keeping;
+mod law;
 mod locking;
 mod login;
 mod placement;
