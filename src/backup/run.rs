@@ -24,7 +24,8 @@ use super::{
     lock,
     manifest::{Archive, Files, Manifest, SCHEMA, Tables},
     name::BackupId,
-    option_files, placement,
+    option_files,
+    placement::{self, Placed},
     server::Server,
     session::Session,
     step::{Report, Step},
@@ -65,17 +66,7 @@ pub(super) fn run_on(
     for what in target::reap(directory, &settings.instance)? {
         report(Step::Removed { what });
     }
-    let placed = placement::check(
-        &mut session,
-        &mut server,
-        &*volume,
-        Path::new(&Session::socket_of(&settings.server)?),
-    )?;
-    for message in &placed.warnings {
-        report(Step::Warning {
-            message: message.clone(),
-        });
-    }
+    let placed = place(settings, &mut session, &mut server, &*volume, report)?;
     let survey = inventory::survey(&mut session, &server, interrupt)?;
     let mut snapshot = volume.prepare(&id, before.map(|manifest| manifest.snapshot.used()))?;
     interrupt.check()?;
@@ -83,11 +74,6 @@ pub(super) fn run_on(
 
     let inventory = described(frozen.inventory, &survey, report);
     let mut not_included = placed.not_included;
-    for message in &not_included {
-        report(Step::Warning {
-            message: format!("not in the backup: {message}"),
-        });
-    }
     not_included.extend(inventory.iter().flat_map(Inventory::not_included));
 
     let root = snapshot.open()?;
@@ -110,26 +96,14 @@ pub(super) fn run_on(
         files::write(&packed.files, &mut hashing, &recipients).of_kind(Kind::Target)?;
         Ok(hashing.finish().1)
     })?;
-    let tables = match &inventory {
-        None => None,
-        Some(inventory) => Some(Tables {
-            count: inventory.items.len() as u64,
-            complete: inventory.complete,
-            list: draft.write(target::tables(encryption.is_some()), |file| {
-                let mut hashing = Hashing::new(file);
-                inventory.write(&mut hashing, &recipients).of_kind(Kind::Target)?;
-                Ok(hashing.finish().1)
-            })?,
-        }),
-    };
+    let tables = inventory
+        .map(|inventory| write_tables(&inventory, &mut draft, &recipients))
+        .transpose()?;
     // The last word on the snapshot, after the last byte was read from it.
     let fill_percent = snapshot.fill()?.max(fullest);
     let manifest = Manifest {
         schema: SCHEMA,
-        host: nix::unistd::gethostname()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned(),
+        host: host(),
         glrl: env!("CARGO_PKG_VERSION").to_owned(),
         started,
         ended: clock::now(),
@@ -159,13 +133,7 @@ pub(super) fn run_on(
         not_included,
         id: id.clone(),
     };
-    draft.write(MANIFEST, |file| {
-        serde_json::to_writer_pretty(&mut *file, &manifest)
-            .map_err(anyhow::Error::from)
-            .and_then(|()| Ok(file.write_all(b"\n")?))
-            .context("writing the manifest")
-            .of_kind(Kind::Target)
-    })?;
+    write_manifest(&manifest, &mut draft)?;
     interrupt.check()?;
     draft.commit()?;
     // The backup is complete. A snapshot that will not go is removed by the next run; until then it slows the volume down.
@@ -180,6 +148,53 @@ pub(super) fn run_on(
         took: began.elapsed(),
     });
     Ok(manifest)
+}
+
+fn host() -> String {
+    let host = nix::unistd::gethostname().unwrap_or_default();
+    host.to_string_lossy().into_owned()
+}
+
+/// Where the server's files are, which is refused unless all of it is in the volume; says what an operator should know.
+fn place(
+    settings: &Settings,
+    session: &mut Session,
+    server: &mut Server,
+    volume: &dyn Volume,
+    report: &mut Report<'_>,
+) -> Result<Placed> {
+    let socket = Session::socket_of(&settings.server)?;
+    let placed = placement::check(session, server, volume, Path::new(&socket))?;
+    let not_included = placed.not_included.iter();
+    let not_included = not_included.map(|what| format!("not in the backup: {what}"));
+    for message in placed.warnings.iter().cloned().chain(not_included) {
+        report(Step::Warning { message });
+    }
+    Ok(placed)
+}
+
+/// Writes the list of what the server had. Returns what the manifest says of it.
+fn write_tables(inventory: &Inventory, draft: &mut Draft, recipients: &[Recipient]) -> Result<Tables> {
+    let list = draft.write(target::tables(!recipients.is_empty()), |file| {
+        let mut hashing = Hashing::new(file);
+        inventory.write(&mut hashing, recipients).of_kind(Kind::Target)?;
+        Ok(hashing.finish().1)
+    })?;
+    Ok(Tables {
+        count: inventory.items.len() as u64,
+        complete: inventory.complete,
+        list,
+    })
+}
+
+fn write_manifest(manifest: &Manifest, draft: &mut Draft) -> Result<()> {
+    draft.write(MANIFEST, |file| {
+        serde_json::to_writer_pretty(&mut *file, manifest)
+            .map_err(anyhow::Error::from)
+            .and_then(|()| Ok(file.write_all(b"\n")?))
+            .context("writing the manifest")
+            .of_kind(Kind::Target)
+    })
 }
 
 /// What the server had, with what is known about it; says what an operator should know.
