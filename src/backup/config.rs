@@ -58,7 +58,8 @@ pub struct ServerSettings {
     /// The server's socket. The option file's, unless said otherwise.
     pub socket: Option<AbsPath>,
     /// The account. The option file's, unless said otherwise, or `root`. It needs RELOAD and PROCESS, on MySQL `BACKUP_ADMIN` too,
-    /// on MariaDB with `innodb_flush_log_at_trx_commit=0` SUPER.
+    /// on MariaDB with `innodb_flush_log_at_trx_commit=0` SUPER; and SELECT, TRIGGER and EVENT on `*.*` for a verification to compare
+    /// everything that the server has.
     pub user: Option<String>,
     /// An option file (`[client]`), mode 0600. The one place for a password.
     pub option_file: Option<AbsPath>,

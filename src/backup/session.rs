@@ -196,6 +196,11 @@ impl Session {
     }
 }
 
+/// A name as SQL writes it.
+pub(super) fn quote(name: &str) -> String {
+    format!("`{}`", name.replace('`', "``"))
+}
+
 fn login(settings: &ServerSettings) -> Result<option_file::Login> {
     match &settings.option_file {
         Some(path) => option_file::read(path).of_kind(Kind::Settings),

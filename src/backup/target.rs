@@ -31,14 +31,24 @@ pub(super) const PARTIAL: &str = ".partial";
 /// The files of a backup, in the order in which they get their names: the manifest makes it one.
 pub(super) const ARCHIVE: &str = ".tar.zst";
 pub(super) const FILES: &str = ".files.zst";
+pub(super) const TABLES: &str = ".tables.zst";
 /// They again, where they are encrypted.
 const SEALED_ARCHIVE: &str = ".tar.zst.age";
 const SEALED_FILES: &str = ".files.zst.age";
+const SEALED_TABLES: &str = ".tables.zst.age";
 pub(super) const MANIFEST: &str = ".json";
 pub(super) const VERDICT: &str = ".verified.json";
 
 /// All that a backup may have but its manifest.
-const BUT_MANIFEST: [&str; 5] = [ARCHIVE, SEALED_ARCHIVE, FILES, SEALED_FILES, VERDICT];
+const BUT_MANIFEST: [&str; 7] = [
+    ARCHIVE,
+    SEALED_ARCHIVE,
+    FILES,
+    SEALED_FILES,
+    TABLES,
+    SEALED_TABLES,
+    VERDICT,
+];
 
 /// What an archive's name ends in.
 pub(super) const fn archive(encrypted: bool) -> &'static str {
@@ -48,6 +58,11 @@ pub(super) const fn archive(encrypted: bool) -> &'static str {
 /// What its list's name ends in.
 pub(super) const fn files(encrypted: bool) -> &'static str {
     if encrypted { SEALED_FILES } else { FILES }
+}
+
+/// What the name of its inventory ends in.
+pub(super) const fn tables(encrypted: bool) -> &'static str {
+    if encrypted { SEALED_TABLES } else { TABLES }
 }
 
 /// The path of one of a backup's files.
@@ -246,7 +261,8 @@ pub(super) struct Draft {
 
 impl Draft {
     pub(super) fn new(directory: &Path, id: &BackupId) -> Result<Self> {
-        for suffix in [MANIFEST, ARCHIVE, SEALED_ARCHIVE, FILES, SEALED_FILES] {
+        let own = BUT_MANIFEST.iter().filter(|suffix| **suffix != VERDICT);
+        for suffix in own.chain([&MANIFEST]) {
             free_to_use(&path_of(directory, id, suffix))?;
         }
         Ok(Self {
@@ -342,7 +358,7 @@ mod tests {
     }
 
     fn write_all(draft: &mut Draft) {
-        for suffix in [ARCHIVE, FILES, MANIFEST] {
+        for suffix in [ARCHIVE, FILES, TABLES, MANIFEST] {
             draft
                 .write(suffix, |file| Ok(io::Write::write_all(file, b"x").context("writing")?))
                 .unwrap();
@@ -359,7 +375,7 @@ mod tests {
         let mut draft = Draft::new(directory.path(), &id()).unwrap();
         write_all(&mut draft);
         draft.commit().unwrap();
-        assert_eq!(names(directory.path()).unwrap().len(), 3);
+        assert_eq!(names(directory.path()).unwrap().len(), 4);
         assert_eq!(
             fs::metadata(path_of(directory.path(), &id(), ARCHIVE)).unwrap().mode() & 0o777,
             0o600
@@ -374,13 +390,13 @@ mod tests {
         let read = |suffix: &str| fs::read_to_string(path_of(directory.path(), &id(), suffix)).unwrap();
         let mut draft = Draft::new(directory.path(), &id()).unwrap();
         write_all(&mut draft);
-        for suffix in [ARCHIVE, FILES, MANIFEST] {
+        for suffix in [ARCHIVE, FILES, TABLES, MANIFEST] {
             fs::write(path_of(directory.path(), &id(), suffix), "theirs").unwrap();
         }
         let error = draft.commit().unwrap_err();
         assert!(error.to_string().contains("exists already"), "{error}");
-        assert_eq!([ARCHIVE, FILES, MANIFEST].map(read), ["theirs"; 3]);
-        assert_eq!(names(directory.path()).unwrap().len(), 3);
+        assert_eq!([ARCHIVE, FILES, TABLES, MANIFEST].map(read), ["theirs"; 4]);
+        assert_eq!(names(directory.path()).unwrap().len(), 4);
 
         let later = "mysql-main-20261102T031500Z".parse().unwrap();
         let partial = path_of(directory.path(), &later, ".tar.zst.partial");
@@ -399,7 +415,9 @@ mod tests {
             "mysql-main-20261101T031500Z.tar.zst",
             "mysql-main-20261102T031500Z.tar.zst.partial",
             "mysql-main-20261104T031500Z.files.zst.age.partial",
+            "mysql-main-20261104T031500Z.tables.zst.age",
             "mysql-main-20261104T031500Z.tar.zst.age",
+            "mysql-main-20261106T031500Z.tables.zst.partial",
         ];
         let others = [
             "mysql-main-20261103T031500Z.tar.zst",
@@ -432,15 +450,15 @@ mod tests {
         whole();
         delete(directory.path(), &id()).unwrap();
         assert_eq!(names(directory.path()).unwrap(), Vec::<String>::new());
-        for steps in 1..=4 {
+        for steps in 1..=5 {
             whole();
             let path = |suffix| path_of(directory.path(), &id(), suffix);
             fs::rename(path(MANIFEST), path(".json.partial")).unwrap();
-            for suffix in [ARCHIVE, FILES, VERDICT].iter().take(steps - 1) {
+            for suffix in [ARCHIVE, FILES, TABLES, VERDICT].iter().take(steps - 1) {
                 fs::remove_file(path(suffix)).unwrap();
             }
             assert!(list::ids(directory.path(), None).unwrap().is_empty());
-            assert_eq!(reap(directory.path(), id().instance()).unwrap().len(), 5 - steps);
+            assert_eq!(reap(directory.path(), id().instance()).unwrap().len(), 6 - steps);
             assert_eq!(names(directory.path()).unwrap(), Vec::<String>::new());
         }
     }

@@ -40,7 +40,7 @@ pub use exports::Export;
 pub use fact::{Effect, Fact};
 pub use file::{Bytes, Entry, FileType, Meta};
 pub use guard::Guard;
-pub use local::LocalNode;
+pub use local::{LocalNode, mounts_of_process};
 pub use lvm::{Layout, LogicalVolume, Lvm, PhysicalVolume, VolumeGroup};
 pub use mounts::{Mount, Usage};
 pub use op::{Command, Op, UnitVerb};

@@ -374,6 +374,16 @@ fn arguments(settings: &VerifySettings, manifest: &Manifest) -> Anyhow<Vec<Strin
     if !server.logs() {
         arguments.push("--skip-log-bin".to_owned());
     }
+    // Recovery finds tablespaces that lie elsewhere in the volume there alone.
+    let directories = server.variable("innodb_directories").unwrap_or_default();
+    let directories: Vec<_> = directories.split(';').map(|path| datadir.join(path.trim())).collect();
+    let directories = directories
+        .iter()
+        .filter(|path| within(path) && **path != datadir.join(""));
+    let directories: Vec<_> = directories.map(|path| path.display().to_string()).collect();
+    if !directories.is_empty() {
+        arguments.push(format!("--innodb-directories={}", directories.join(";")));
+    }
     for (name, purpose) in VARIABLES {
         let Some(value) = server.variable(name) else { continue };
         if *purpose == Use::Place && !within(Path::new(value)) {

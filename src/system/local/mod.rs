@@ -26,6 +26,8 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
+pub use self::mounts::mounts_of_process;
+
 use super::{
     BlockDevice, Bytes, Entry, Export, Group, Guard, Lvm, Meta, Mount, Op, Package, Probe, Reading, Swap, System, Unit,
     Usage, User, crontab, programs::Program,

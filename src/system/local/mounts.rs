@@ -27,6 +27,15 @@ pub(super) fn read() -> Result<Vec<Mount>> {
         .collect()
 }
 
+/// The mounts that a process sees, which may be in another namespace than glrl: paths as it sees them, sources as the kernel has them.
+pub fn mounts_of_process(pid: i32) -> Result<Vec<Mount>> {
+    let path = PathBuf::from(format!("/proc/{pid}/mountinfo"));
+    let text = kernel::text(&path)?.with_context(|| format!("there is no {}", path.display()))?;
+    text.lines()
+        .map(|line| parse(line).with_context(|| format!("{} holds '{line}'", path.display())))
+        .collect()
+}
+
 /// Brings to disk what memory holds of the filesystems on this machine's devices (syncfs(2)); one of another machine may never answer.
 /// What fails is a warning: it may be a disk that is about something else.
 pub(super) fn sync() -> Result<()> {
