@@ -1,5 +1,6 @@
 //! `mount`: a filesystem mounted now and, by fstab, at every boot.
 
+mod moving;
 mod source;
 mod steps;
 
@@ -9,13 +10,14 @@ use anyhow::{Context, Result, bail};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use self::moving::Data;
 use super::{
     Action, Change, Plan, PropertyError, Provider, Role,
     fstab::{self, Entry, FSTAB, SYSTEMD},
 };
 use crate::{
-    system::{BlockDevice, Contents, Fact, FileType, Mount as Live, Probe, Reading, Refused, known},
-    value::{AbsPath, DevicePath, Duration, Id, MountSource},
+    system::{BlockDevice, Contents, Fact, FileType, Mount as Live, Op, Probe, Reading, Refused, known},
+    value::{AbsPath, DevicePath, Duration, Id, MountSource, UnitName},
 };
 
 /// A filesystem at a path, mounted now and at every boot.
@@ -40,6 +42,12 @@ pub(super) struct Mount {
     /// Whether the mount may hide files that are in its directory now.
     #[serde(default)]
     hide: bool,
+    /// Whether files that are in its directory now are moved onto it before it is mounted there: they are copied, compared, and stay
+    /// where they are, below the mount. `false` is for a role that leaves the consent to its user, by an input of this name.
+    move_data: Option<bool>,
+    /// Units that are stopped while data is moved, and started again; whoever else has files open there is named, and nothing is moved.
+    #[serde(default)]
+    stop: Vec<UnitName>,
     /// How long the mount of a network filesystem is tried, while its server does not answer or does not export it yet. 60s if
     /// it is not given.
     wait: Option<Duration>,
@@ -71,6 +79,10 @@ pub(super) struct State {
     entries: Vec<Entry>,
     /// What is mounted on; nothing to say while something is mounted.
     ground: Option<Ground>,
+    /// What is in the directory that is to be mounted on.
+    data: Option<Data>,
+    /// Whether a move of data has its marker in what is mounted: it is not over.
+    moving: bool,
     /// Whether systemd makes units of fstab here.
     systemd: bool,
 }
@@ -144,6 +156,13 @@ impl Provider for Mount {
         if self.wait.is_some() && !self.is_network() {
             return Err(PropertyError::of("wait", "only a network filesystem is waited for"));
         }
+        if self.move_data.is_some() && (self.hide || self.device().is_none()) {
+            let why = if self.hide { "`hide` leaves them where they are" } else { "only a device is known to be nobody else's" };
+            return Err(PropertyError::of("move_data", format!("files are moved or not: {why}")));
+        }
+        if !self.stop.is_empty() && self.move_data.is_none() {
+            return Err(PropertyError::of("stop", "nothing is stopped but while data is moved: say `move_data` too"));
+        }
         Ok(())
     }
 
@@ -168,14 +187,23 @@ impl Provider for Mount {
         }
         let fstab = known!(node.contents(Path::new(FSTAB))?).unwrap_or_default();
         let fstab = std::str::from_utf8(&fstab).context("/etc/fstab is not UTF-8")?.to_owned();
-        let mut ground = None;
+        let moving = match (mounted.last(), self.device()) {
+            (Some(top), Some(_)) if self.state == Presence::Mounted && self.is_mine(top, block.as_ref()) => {
+                known!(node.entry(&self.marker())?).is_some()
+            }
+            _ => false,
+        };
+        let (mut ground, mut data) = (None, None);
         if self.state == Presence::Mounted && mounted.is_empty() {
             let found = known!(self.ground(node)?);
             if !found.names.is_empty() && known!(node.is_mount_point(&self.path)?) {
                 // Mounted since the mounts were read, these may be the names in what is mounted.
                 mounted = known!(self.live(node)?);
             }
-            ground = mounted.is_empty().then_some(found);
+            if mounted.is_empty() {
+                data = known!(self.data(node, &found)?);
+                ground = Some(found);
+            }
         }
         Ok(Reading::Known(State {
             block,
@@ -183,6 +211,8 @@ impl Provider for Mount {
             entries: fstab::entries(&fstab).into_iter().filter(|entry| entry.target == self.target()).collect(),
             fstab,
             ground,
+            data,
+            moving,
             systemd: known!(node.entry(Path::new(SYSTEMD))?).is_some(),
         }))
     }
@@ -281,6 +311,12 @@ impl Mount {
         } else if entry.is_some() {
             plan = plan.change(Change::of("fstab", "yes", "no"));
             plan = fstab::write(plan, fstab::remove(&current.fstab, self.target()), current.systemd);
+        }
+        if current.moving {
+            plan = self.finish_move(plan.change(Change::of("move of data", "not over", "over")), Vec::new());
+        } else if plan.ops.iter().any(|op| matches!(op, Op::MoveData(_))) {
+            let start = current.data.as_ref().map(|data| data.start().to_vec());
+            plan = self.finish_move(plan, start.unwrap_or_default());
         }
         if plan.is_empty() {
             plan.action = Action::None;

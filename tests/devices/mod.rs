@@ -8,6 +8,7 @@ mod growth;
 mod identity;
 mod loops;
 mod matrix;
+mod moves;
 mod mounts;
 mod silent;
 mod stand_ins;

@@ -11,8 +11,8 @@ use crate::{
         fstab::{self, Entry},
         mount_options as options,
     },
-    system::{Command, Effect, Meta, Mount as Live, Op, Refused},
-    value::Duration,
+    system::{Command, Effect, Meta, Mount as Live, Op, Refused, UnitVerb},
+    value::{Duration, UnitName},
 };
 
 const WAIT: Duration = Duration::seconds(60);
@@ -20,20 +20,13 @@ const WAIT: Duration = Duration::seconds(60);
 const NETWORK_TRY: Time = Time::from_secs(30);
 
 impl Mount {
-    /// Mounts it, on a directory that has nothing to hide. fstab is written afterwards: a mount that fails leaves it as it was.
+    /// Mounts it, on a directory that has nothing to hide. or whose files it gets. fstab is written afterwards: a mount
+    /// that fails leaves it as it was.
     pub(super) fn mount(&self, mut plan: Plan, current: &State, fs_type: &str, wanted: &[String]) -> Result<Plan> {
         let ground = current.ground.as_ref().context("the mount point was not looked at")?;
-        if !ground.names.is_empty() && !self.hide {
-            let some: Vec<&str> = ground.names.iter().take(3).map(String::as_str).collect();
-            return Err(Refused::because(
-                format!(
-                    "{} is not mounted, and its directory is not empty: it holds {}{}",
-                    self.path,
-                    some.join(", "),
-                    if ground.names.len() > some.len() { " and more" } else { "" }
-                ),
-                "move what is there away, or set `hide: true` to mount over it",
-            ));
+        let moves = !ground.names.is_empty() && !self.hide;
+        if moves {
+            plan = self.move_data(plan, current, ground, fs_type)?;
         }
         for path in &ground.missing {
             plan = plan.op(Op::MakeDirectory {
@@ -47,7 +40,15 @@ impl Mount {
         if !wanted.is_empty() {
             plan = plan.change(Change::new("options", wanted.join(",")));
         }
-        Ok(plan.op(Op::Run(self.mount_command(fs_type, wanted))))
+        let mut mount = self.mount_command(fs_type, wanted);
+        if let (true, Some(data)) = (moves, &current.data) {
+            let start = |unit: &UnitName| Op::Unit {
+                name: unit.clone(),
+                verb: UnitVerb::Start,
+            };
+            mount.otherwise.extend(data.start().iter().map(start));
+        }
+        Ok(plan.op(Op::Run(mount)))
     }
 
     pub(super) fn mount_command(&self, fs_type: &str, wanted: &[String]) -> Command {

@@ -11,8 +11,8 @@ use anyhow::Result;
 use super::{Layer, Overlay, Planned, files::Found};
 use crate::{
     system::{
-        BlockDevice, Bytes, Entry, Export, Group, Guard, Lvm, Mount, Op, Package, Probe, Reading, Swap, Unit, Usage,
-        User, known, programs::Missing,
+        Amount, BlockDevice, Bytes, Entry, Export, Group, Guard, Lvm, MARKER, Mount, Op, Package, Probe, Reading, Swap, Unit,
+        Usage, User, known, move_data, programs::Missing,
     },
     value::{DevicePath, Id, UnitName},
 };
@@ -52,10 +52,11 @@ pub struct View<'o> {
 
 /// Where packages put files; elsewhere what is absent stays absent until a resource makes it (Debian Policy, FHS). fstab is the
 /// administrator's, and /run/systemd/system is there if the machine was booted by systemd (`sd_booted(3)`), which no
-/// package changes.
+/// package changes; and the marker of a move is glrl's own.
 fn packages_write_to(path: &Path) -> bool {
     let inside = |directories: &[&str]| directories.iter().any(|directory| path.starts_with(directory));
     inside(&["/etc", "/usr", "/var", "/lib", "/bin", "/sbin", "/boot", "/opt", "/run"])
+        && path.file_name().is_none_or(|name| name != MARKER)
         && !inside(&["/usr/local", "/var/local", "/etc/fstab", "/run/systemd/system"])
 }
 
@@ -171,6 +172,16 @@ impl Probe for View<'_> {
         }
         names.sort_unstable();
         Ok(Reading::Known(names))
+    }
+
+    fn amount(&self, directory: &Path) -> Result<Reading<Amount>> {
+        known!(self.entry(directory)?);
+        let place = self.layer.directory(self.base, directory)?;
+        let touched = self.layer.files.keys().any(|path| path.starts_with(&place));
+        match self.layer.find(&place) {
+            Found::Base if !touched => self.base.amount(&place),
+            _ => move_data::amount(self, directory),
+        }
     }
 
     fn user(&self, name: &str) -> Result<Reading<Option<User>>> {
@@ -313,6 +324,7 @@ through_view! {
     entry(path: &Path) -> Option<Entry>;
     contents(path: &Path) -> Option<Bytes>;
     list(path: &Path) -> Vec<String>;
+    amount(directory: &Path) -> Amount;
     user(name: &str) -> Option<User>;
     group(name: &str) -> Option<Group>;
     package(name: &str) -> Option<Package>;
