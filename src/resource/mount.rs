@@ -189,7 +189,8 @@ impl Provider for Mount {
         let fstab = std::str::from_utf8(&fstab).context("/etc/fstab is not UTF-8")?.to_owned();
         let moving = match (mounted.last(), self.device()) {
             (Some(top), Some(_)) if self.state == Presence::Mounted && self.is_mine(top, block.as_ref()) => {
-                known!(node.entry(&self.marker())?).is_some()
+                // One that nobody has looked into yet is not taken for half of a move.
+                matches!(node.entry(&self.marker())?, Reading::Known(Some(_)))
             }
             _ => false,
         };

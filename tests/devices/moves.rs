@@ -11,10 +11,10 @@ use super::{
 const HELPERS: &str = r#"rm -rf $base/etc; cp -a /etc $base/etc; mount --bind $base/etc /etc; : > /etc/fstab
     all() { find . -not -type s -not -path ./.glrl-move.json -not -path ./lost+found "$@"; }
     tree() { (cd $1; all -type d -printf '%p %M %U %G\n' | sort; all -not -type d -printf '%p %M %U %G %n %s %T@ %l\n' | sort
-        all -type f -exec sha256sum {} + | sort; getfattr -R -d -m user . | sort; getfacl -R -n . | sort) 2> /dev/null; }
+        all -type f -exec sha256sum {} + | sort; all -not -type l -exec getfattr -d -m user {} + | sort; all -not -type l -exec getfacl -n {} + | sort) 2> /dev/null; }
     mount --make-rprivate /; rm -rf $base/data; mkdir -p $base/old; on=$(findmnt -n -o TARGET -T $base); below=$base/old/${base#$on}/data
     old() { mount --bind $on $base/old; tree $below; umount $base/old; }; free() { if mountpoint -q $base/data; then exit 9; fi; }
-    same() { tree $base/data > $base/now; cmp $base/now $base/expected; }
+    same() { tree $base/data > $base/now; diff $base/now $base/expected; }
     move() { glrl converge --role $base/move.yml "$@"; }"#;
 
 /// A directory with everything that a directory can hold.
@@ -94,7 +94,7 @@ fn what_cannot_be_moved_stays() {
         ("too large", large, "has room for about"),
         ("nearly", nearly, "has room for"),
         ("in use", "(cd $base/data/db; exec sleep 60) & sleeper=$!; sleep 0.2", "sleep (pid "),
-        ("mounted in", "mount -t tmpfs none $base/data/db/empty", "while something is mounted in it"),
+        ("mounted in", "d=$base/data/db/empty; mount -t tmpfs -o mode=2755,gid=$(stat -c %g $d) none $d", "while something is mounted in it"),
         ("not empty", &format!("mkdir -p /run/glrl/x; mount {} /run/glrl/x; echo > /run/glrl/x/precious; umount /run/glrl/x", disk.path), "precious"),
     ] {
         let ended = moving(&disk).before(FILLED).before(before).sh(
@@ -119,7 +119,7 @@ fn a_move_that_is_killed_is_finished_by_the_next_run() {
         "step=0; cut=0
         while ! grep -q $base/data /etc/fstab || test -e $base/data/.glrl-move.json; do
             step=$((step + 1)); test $step -lt 60
-            move > $base/said 2>&1 & run=$!; sleep $(printf 0.%03d $((step * 20)) ); kill -KILL $run 2> /dev/null || true
+            move > $base/said 2>&1 & run=$!; sleep $(printf 0.%03d $((step * 6)) ); kill -KILL $run 2> /dev/null || true
             wait $run || cut=$((cut + 1)); same
             if ! mountpoint -q $base/data; then echo $step >> $base/data/db/log; tree $base/data > $base/expected; fi
         done
@@ -151,7 +151,7 @@ fn each_moment_of_a_move_can_be_its_last() {
             "mkdir $base/real $base/dies; cp /bin/mount $base/real/mount
             printf '#!/bin/sh\\nbase=%s\\n%s\\n' $base '{}' > $base/dies/{program}; chmod 755 $base/dies/{program}
             real=$(realpath $(command -v {program})); $base/real/mount --bind $base/dies/{program} $real
-            move && exit 1; umount $real; same; echo between; test {mounted} = $(mountpoint -q $base/data && echo true || echo false)
+            move && exit 1; umount -l $real; same; echo between; test {mounted} = $(mountpoint -q $base/data && echo true || echo false)
             {mounted} || {{ echo more >> $base/data/db/log; tree $base/data > $base/expected; }}
             move; same; old > $base/before; cmp $base/before $base/expected; move --detailed-exitcode; echo all the same",
             dies.replace('\'', "'\\''")

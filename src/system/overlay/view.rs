@@ -11,7 +11,7 @@ use anyhow::Result;
 use super::{Layer, Overlay, Planned, files::Found};
 use crate::{
     system::{
-        Amount, BlockDevice, Bytes, Entry, Export, Group, Guard, Lvm, MARKER, Mount, Op, Package, Probe, Reading, Swap, Unit,
+        Amount, BlockDevice, Bytes, Entry, Export, Group, Guard, Lvm, Mount, Op, Package, Probe, Reading, Swap, Unit,
         Usage, User, known, move_data, programs::Missing,
     },
     value::{DevicePath, Id, UnitName},
@@ -52,11 +52,10 @@ pub struct View<'o> {
 
 /// Where packages put files; elsewhere what is absent stays absent until a resource makes it (Debian Policy, FHS). fstab is the
 /// administrator's, and /run/systemd/system is there if the machine was booted by systemd (`sd_booted(3)`), which no
-/// package changes; and the marker of a move is glrl's own.
+/// package changes.
 fn packages_write_to(path: &Path) -> bool {
     let inside = |directories: &[&str]| directories.iter().any(|directory| path.starts_with(directory));
     inside(&["/etc", "/usr", "/var", "/lib", "/bin", "/sbin", "/boot", "/opt", "/run"])
-        && path.file_name().is_none_or(|name| name != MARKER)
         && !inside(&["/usr/local", "/var/local", "/etc/fstab", "/run/systemd/system"])
 }
 
