@@ -30,7 +30,8 @@ pub(super) struct Mount {
     device: MountSource,
     /// The filesystem's type; that of what is on the device, or `nfs`, if it is not given.
     r#type: Option<String>,
-    /// Mount options, as fstab(5) has them. A network filesystem gets `_netdev` and `nofail` besides.
+    /// Mount options, as fstab(5) has them. A network filesystem gets `_netdev` and `nofail` besides, and NFS `bg`, which
+    /// has a boot go on and the mount come when its server does, unless `fg`, `noauto` or an option of systemd is given.
     #[serde(default)]
     options: Vec<String>,
     /// Whether fstab has it, so that it is mounted at boot.
@@ -83,6 +84,8 @@ pub(super) struct State {
     data: Option<Data>,
     /// Whether a move of data has its marker in what is mounted: it is not over.
     moving: bool,
+    /// Whether systemd mounts it there for the first who looks (systemd.automount(5)).
+    waits: bool,
     /// Whether systemd makes units of fstab here.
     systemd: bool,
 }
@@ -119,8 +122,19 @@ impl Mount {
                     all.push(needed.to_owned());
                 }
             }
+            // systemd would give up after a minute and a half, and never try again; this it tries for a week (systemd.mount(5)).
+            let is_nfs = self.r#type.as_deref().is_none_or(|fs_type| fs_type.starts_with("nfs"));
+            let says = |option: &String| matches!(option.as_str(), "bg" | "fg" | "noauto") || option.starts_with("x-systemd.");
+            if is_nfs && !all.iter().any(says) {
+                all.push("bg".to_owned());
+            }
         }
         all
+    }
+
+    /// Whether it is declared to be mounted by systemd when somebody looks there.
+    fn is_on_demand(&self) -> bool {
+        self.options.iter().any(|option| option == "x-systemd.automount")
     }
 
     fn target(&self) -> &str {
@@ -195,7 +209,9 @@ impl Provider for Mount {
             _ => false,
         };
         let (mut ground, mut data) = (None, None);
-        if self.state == Presence::Mounted && mounted.is_empty() {
+        // systemd mounts what is behind an automount point for whoever looks there: a plan does not.
+        let waits = known!(node.mounts()?).iter().any(|mount| mount.target == *self.path && mount.fs_type == "autofs");
+        if self.state == Presence::Mounted && mounted.is_empty() && !waits {
             let found = known!(self.ground(node)?);
             if !found.names.is_empty() && known!(node.is_mount_point(&self.path)?) {
                 // Mounted since the mounts were read, these may be the names in what is mounted.
@@ -214,6 +230,7 @@ impl Provider for Mount {
             ground,
             data,
             moving,
+            waits,
             systemd: known!(node.entry(Path::new(SYSTEMD))?).is_some(),
         }))
     }
@@ -298,6 +315,7 @@ impl Mount {
         let entry = current.entries.first();
         let stale = entry.filter(|entry| !self.is_same_source(&entry.source, current.block.as_ref()));
         match mine {
+            None if current.waits && self.is_on_demand() => {}
             None => {
                 if let Some(stale) = stale {
                     // systemd's unit of the old line would unmount what is mounted here once the old device is missed.

@@ -9,7 +9,7 @@ use super::glrl::{LIMIT, glrl, install, write};
 const PREPARED: &str = "DEBIAN_FRONTEND=noninteractive apt-get install -qq -y mariadb-server lvm2 xfsprogs nfs-common > /dev/null || exit
     mariadb -e 'CREATE DATABASE shop; CREATE TABLE shop.a (n INT PRIMARY KEY AUTO_INCREMENT, t TEXT) ENGINE=InnoDB;
         CREATE TABLE shop.b (n INT PRIMARY KEY, t TEXT) ENGINE=MyISAM; CREATE TABLE shop.c (n INT PRIMARY KEY, t TEXT) ENGINE=Aria;
-        INSERT INTO shop.a (t) SELECT repeat(seq, 50) FROM seq_1_to_5000; INSERT INTO shop.b SELECT * FROM shop.a;
+        INSERT INTO shop.a (t) SELECT repeat(seq, 50) FROM shop.seq_1_to_5000; INSERT INTO shop.b SELECT * FROM shop.a;
         INSERT INTO shop.c SELECT * FROM shop.a'";
 
 /// What is to be the same.

@@ -4,7 +4,7 @@ use std::time::Duration as Time;
 
 use anyhow::{Context, Result, bail};
 
-use super::{Mount, State};
+use super::{Ground, Mount, State};
 use crate::{
     resource::{
         Action, Change, Plan, Shown,
@@ -23,7 +23,9 @@ impl Mount {
     /// Mounts it, on a directory that has nothing to hide. or whose files it gets. fstab is written afterwards: a mount
     /// that fails leaves it as it was.
     pub(super) fn mount(&self, mut plan: Plan, current: &State, fs_type: &str, wanted: &[String]) -> Result<Plan> {
-        let ground = current.ground.as_ref().context("the mount point was not looked at")?;
+        let nothing = Ground::default();
+        // What lies below an automount point is not seen, and what is mounted on it hides nothing more.
+        let ground = if current.waits { &nothing } else { current.ground.as_ref().context("the mount point was not looked at")? };
         let moves = !ground.names.is_empty() && !self.hide;
         if moves {
             plan = self.move_data(plan, current, ground, fs_type)?;
@@ -82,7 +84,7 @@ impl Mount {
     }
 
     /// Makes the live mount follow the options. fstab's line, which is written last, is the witness of those that the kernel does
-    /// not show: as long as it differs, they have not been put in effect.
+    /// not show: as long as it differs in one of them, that has not been put in effect.
     pub(super) fn update_live(&self, mut plan: Plan, live: &Live, entry: Option<&Entry>, fs_type: &str, wanted: &[String]) -> Result<Plan> {
         let same_type = live.fs_type == fs_type || (self.is_network() && live.fs_type.starts_with("nfs") && fs_type.starts_with("nfs"));
         if !same_type {
@@ -94,7 +96,7 @@ impl Mount {
                 "look at dmesg and check the filesystem before anything is written to it",
             ));
         }
-        let witness = entry.is_some_and(|entry| options::differ_to_the_kernel(&entry.options, wanted));
+        let witness = entry.is_some_and(|entry| !options::in_doubt(&live.options, &entry.options, wanted, fs_type).is_empty());
         if !options::contradict(&live.options, wanted, fs_type) && !witness {
             return Ok(plan);
         }
