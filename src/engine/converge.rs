@@ -221,7 +221,8 @@ fn step(op: &Op) -> Op {
 fn drift(foreseen: &Foreseen, now: &Plan) -> Option<String> {
     let Foreseen::Plan(planned) = foreseen else { return None };
     // Another resource's program has done it: apt, udev, exportfs and systemd do more than they are asked for.
-    if now.is_empty() {
+    let is_program = |op: &Op| matches!(op, Op::Run(_) | Op::Unit { .. } | Op::Install { .. });
+    if now.is_empty() && planned.ops.iter().all(is_program) {
         return None;
     }
     if planned.changes == now.changes && planned.ops.iter().map(step).eq(now.ops.iter().map(step)) {

@@ -41,7 +41,9 @@ fn rows(status: &Status) -> Vec<(&'static str, String)> {
     let mut rows = Vec::new();
     match &status.newest {
         // Nobody has looked, so nobody knows.
-        None if status.free_bytes.is_none() => rows.push(("newest", "unknown: the target cannot be reached".to_owned())),
+        None if status.free_bytes.is_none() => {
+            rows.push(("newest", "unknown: the target cannot be reached".to_owned()))
+        }
         None => rows.push(("newest", "there is none".to_owned())),
         Some(newest) => {
             rows.push(("newest", format!("{}, {} old", newest.id, age(newest.age_seconds))));

@@ -44,7 +44,12 @@ pub(super) fn entries(text: &str) -> Vec<Entry> {
                 Some(client) => client.to_owned(),
             },
             options: word.split_once('(').map_or_else(Vec::new, |(_, options)| {
-                options.trim_end_matches(')').split(',').filter(|option| !option.is_empty()).map(str::to_owned).collect()
+                options
+                    .trim_end_matches(')')
+                    .split(',')
+                    .filter(|option| !option.is_empty())
+                    .map(str::to_owned)
+                    .collect()
             }),
         }));
     }

@@ -11,16 +11,32 @@ use crate::{
 pub(super) fn room(reserve: VolumeSize, group: &VolumeGroup, lvm: &Lvm) -> (u64, u64) {
     let wanted = match reserve {
         VolumeSize::Bytes(size) => size.get(),
-        VolumeSize::OfGroup(percent) | VolumeSize::OfFree(percent) => VolumeSize::share(group.extents, percent) * group.extent_size,
+        VolumeSize::OfGroup(percent) | VolumeSize::OfFree(percent) => {
+            VolumeSize::share(group.extents, percent) * group.extent_size
+        }
     };
     let is_snapshot = |volume: &&LogicalVolume| volume.volume_group == group.name && volume.is_cow_snapshot();
-    let taken: u64 = lvm.logical_volumes.iter().filter(is_snapshot).map(|volume| volume.size).sum();
+    let taken: u64 = lvm
+        .logical_volumes
+        .iter()
+        .filter(is_snapshot)
+        .map(|volume| volume.size)
+        .sum();
     (group.free_extents * group.extent_size + taken, wanted)
 }
 
 /// A refusal where a volume that takes so many more extents would leave less. `has` is how many it has now.
-pub(super) fn must_be_left(name: &str, reserve: Option<VolumeSize>, group: &VolumeGroup, lvm: &Lvm, takes: u64, has: u64) -> Result<()> {
-    let Some(reserve) = reserve.filter(|_| takes > 0) else { return Ok(()) };
+pub(super) fn must_be_left(
+    name: &str,
+    reserve: Option<VolumeSize>,
+    group: &VolumeGroup,
+    lvm: &Lvm,
+    takes: u64,
+    has: u64,
+) -> Result<()> {
+    let Some(reserve) = reserve.filter(|_| takes > 0) else {
+        return Ok(());
+    };
     let (left, wanted) = room(reserve, group, lvm);
     if left >= wanted + takes * group.extent_size {
         return Ok(());

@@ -45,7 +45,9 @@ pub(super) fn amount(node: &(impl Probe + ?Sized), directory: &Path) -> Result<R
     let mut amount = Amount::default();
     for name in known!(node.list(directory)?) {
         let path = directory.join(name);
-        let Some(entry) = known!(node.entry(&path)?) else { continue };
+        let Some(entry) = known!(node.entry(&path)?) else {
+            continue;
+        };
         amount.entries += 1;
         match entry.file_type {
             FileType::File { size } => amount.bytes += size,

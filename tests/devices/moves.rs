@@ -29,7 +29,11 @@ with a line'; chmod 4711 db/file3; chown 33:44 db/file3; setfattr -n user.glrl -
 /// Roles `move`, `ask` and `none`, which mount a disk at `$base/data`: with consent to move, without it, and without a word of it.
 fn moving(disk: &Loop) -> Apart {
     let apart = Apart::new();
-    for (name, consent) in [("move", ", move_data: true"), ("ask", ", move_data: false"), ("none", "")] {
+    for (name, consent) in [
+        ("move", ", move_data: true"),
+        ("ask", ", move_data: false"),
+        ("none", ""),
+    ] {
         let path = apart.path().display();
         let resources = format!("  - mount: {{ path: {path}/data, device: {}{consent} }}\n", disk.path);
         apart.role(name, &resources);
@@ -48,19 +52,23 @@ fn everything_in_a_directory_moves_and_stays() {
     let _alone = alone();
     for fs_type in ["xfs", "ext4", "btrfs"] {
         let disk = formatted(fs_type, SIZE);
-        let ended = moving(&disk).before(FILLED).sh(
-            "glrl plan --role $base/move.yml; same; free
+        let ended = moving(&disk)
+            .before(FILLED)
+            .sh("glrl plan --role $base/move.yml; same; free
             move; mountpoint $base/data; same; old > $base/before; cmp $base/before $base/expected
             test ! -e $base/data/db/sock -a ! -e $base/data/.glrl-move.json; grep -c $base/data /etc/fstab
-            test $(stat -c %b $base/data/db/sparse) -lt 100; move --detailed-exitcode; echo all the same",
-        );
+            test $(stat -c %b $base/data/db/sparse) -lt 100; move --detailed-exitcode; echo all the same");
         assert!(
             ended.status == Some(0) && ended.said.contains("all the same"),
             "{fs_type}: {:?} {}",
             ended.status,
             ended.said
         );
-        assert!(ended.said.contains("find /mnt/") && ended.said.contains("mount --bind"), "{}", ended.said);
+        assert!(
+            ended.said.contains("find /mnt/") && ended.said.contains("mount --bind"),
+            "{}",
+            ended.said
+        );
     }
 }
 
@@ -75,9 +83,13 @@ fn without_consent_it_is_refused_with_what_to_say() {
         ("none", "set `move_data: true`"),
     ] {
         for command in ["plan", "converge"] {
-            let ended = apart.sh(&format!("glrl {command} --role $base/{role}.yml || status=$?; same; exit $status"));
+            let ended = apart.sh(&format!(
+                "glrl {command} --role $base/{role}.yml || status=$?; same; exit $status"
+            ));
             assert_eq!(ended.status, Some(3), "{}", ended.said);
-            let right = ended.said.contains(told) && ended.said.contains("MiB in 14 files") && ended.said.contains("room for about");
+            let right = ended.said.contains(told)
+                && ended.said.contains("MiB in 14 files")
+                && ended.said.contains("room for about");
             assert!(right, "{role} {command}: {}", ended.said);
         }
     }
@@ -93,9 +105,24 @@ fn what_cannot_be_moved_stays() {
     for (how, before, told) in [
         ("too large", large, "has room for about"),
         ("nearly", nearly, "has room for"),
-        ("in use", "(cd $base/data/db; exec sleep 60) & sleeper=$!; sleep 0.2", "sleep (pid "),
-        ("mounted in", "d=$base/data/db/empty; mount -t tmpfs -o mode=2755,gid=$(stat -c %g $d) none $d", "while something is mounted in it"),
-        ("not empty", &format!("mkdir -p /run/glrl/x; mount {} /run/glrl/x; echo > /run/glrl/x/precious; umount /run/glrl/x", disk.path), "precious"),
+        (
+            "in use",
+            "(cd $base/data/db; exec sleep 60) & sleeper=$!; sleep 0.2",
+            "sleep (pid ",
+        ),
+        (
+            "mounted in",
+            "d=$base/data/db/empty; mount -t tmpfs -o mode=2755,gid=$(stat -c %g $d) none $d",
+            "while something is mounted in it",
+        ),
+        (
+            "not empty",
+            &format!(
+                "mkdir -p /run/glrl/x; mount {} /run/glrl/x; echo > /run/glrl/x/precious; umount /run/glrl/x",
+                disk.path
+            ),
+            "precious",
+        ),
     ] {
         let ended = moving(&disk).before(FILLED).before(before).sh(
             "move || status=$?; test -z \"$sleeper\" || kill $sleeper; free; test ! -s /etc/fstab; same
@@ -115,8 +142,7 @@ fn what_cannot_be_moved_stays() {
 fn a_move_that_is_killed_is_finished_by_the_next_run() {
     let _alone = alone();
     let disk = formatted("xfs", SIZE);
-    let ended = moving(&disk).before(FILLED).sh(
-        "step=0; cut=0
+    let ended = moving(&disk).before(FILLED).sh("step=0; cut=0
         while ! grep -q $base/data /etc/fstab || test -e $base/data/.glrl-move.json; do
             step=$((step + 1)); test $step -lt 60
             move > $base/said 2>&1 & run=$!; sleep $(printf 0.%03d $((step * 6)) ); kill -KILL $run 2> /dev/null || true
@@ -124,8 +150,7 @@ fn a_move_that_is_killed_is_finished_by_the_next_run() {
             if ! mountpoint -q $base/data; then echo $step >> $base/data/db/log; tree $base/data > $base/expected; fi
         done
         move; same; mountpoint $base/data; old > $base/before; cmp $base/before $base/expected; move --detailed-exitcode
-        test ! -e $base/data/.glrl-move.json; test $cut -gt 9; echo killed $cut times, and all is there",
-    );
+        test ! -e $base/data/.glrl-move.json; test $cut -gt 9; echo killed $cut times, and all is there");
     assert!(
         ended.status == Some(0) && ended.said.contains("and all is there"),
         "{:?} {}",
@@ -143,7 +168,11 @@ fn each_moment_of_a_move_can_be_its_last() {
         // Half of it is copied.
         ("cp", "mkdir /run/glrl/move/db; kill -KILL $PPID; exit 1", false),
         ("mount", "kill -KILL $PPID; sleep 1; exit 1", false),
-        ("mount", "$base/real/mount \"$@\"; kill -KILL $PPID; sleep 1; exit 1", true),
+        (
+            "mount",
+            "$base/real/mount \"$@\"; kill -KILL $PPID; sleep 1; exit 1",
+            true,
+        ),
     ] {
         let disk = formatted("xfs", SIZE);
         let apart = moving(&disk).before(FILLED);

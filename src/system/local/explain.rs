@@ -17,7 +17,12 @@ pub(super) fn explain(command: &Command, error: Error) -> Error {
                 let mut users: Vec<String> = occupants.iter().take(5).map(ToString::to_string).collect();
                 users.extend(mounts::below(target));
                 if !users.is_empty() {
-                    return error.context(format!("{} is in use: {}{}", target.display(), users.join("; "), stop(&occupants)));
+                    return error.context(format!(
+                        "{} is in use: {}{}",
+                        target.display(),
+                        users.join("; "),
+                        stop(&occupants)
+                    ));
                 }
                 if ran_out_of_time(&error) {
                     let target = target.display();

@@ -34,7 +34,9 @@ pub(super) fn read() -> Result<Lvm> {
     let lvm = match report {
         Ok(report) => parse(&report),
         // Still the error of a program that is missing: it is known what there is once its package is installed.
-        Err(error) if error.is::<Missing>() => no_physical_volumes().map_err(|found| error.context(format!("install lvm2: {found:#}"))),
+        Err(error) if error.is::<Missing>() => {
+            no_physical_volumes().map_err(|found| error.context(format!("install lvm2: {found:#}")))
+        }
         Err(error) => Err(error),
     };
     lvm.map_err(|error| {

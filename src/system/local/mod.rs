@@ -28,8 +28,8 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 use super::{
-    Amount, BlockDevice, Bytes, Entry, Export, Group, Guard, Lvm, Meta, Mount, Op, Package, Probe, Reading, Swap, System, Unit,
-    Usage, User, crontab, programs::Program,
+    Amount, BlockDevice, Bytes, Entry, Export, Group, Guard, Lvm, Meta, Mount, Op, Package, Probe, Reading, Swap,
+    System, Unit, Usage, User, crontab, programs::Program,
 };
 use crate::value::{DevicePath, Owner, UnitName};
 

@@ -120,7 +120,12 @@ pub(super) fn occupants(path: &Path) -> Vec<Occupant> {
     let found = processes.flatten().filter_map(|process| {
         let pid = process.file_name().to_str()?.parse().ok()?;
         let how = use_of(&process.path(), path)?;
-        let text = |name| kernel::text(&process.path().join(name)).ok().flatten().unwrap_or_default();
+        let text = |name| {
+            kernel::text(&process.path().join(name))
+                .ok()
+                .flatten()
+                .unwrap_or_default()
+        };
         Some(Occupant {
             name: text("comm").trim_end().to_owned(),
             pid,
@@ -134,7 +139,10 @@ pub(super) fn occupants(path: &Path) -> Vec<Occupant> {
 /// The service in a process's control group, as /proc/PID/cgroup has it (cgroups(7)).
 fn unit_of(cgroup: &str) -> Option<String> {
     let parts = cgroup.lines().flat_map(|line| line.split('/'));
-    parts.filter(|part| part.ends_with(".service")).map(str::to_owned).next_back()
+    parts
+        .filter(|part| part.ends_with(".service"))
+        .map(str::to_owned)
+        .next_back()
 }
 
 /// What is mounted below a mount point, which keeps it as busy: "something is mounted on /srv/x/y".
@@ -199,14 +207,22 @@ mod tests {
         let here = std::env::current_dir().unwrap();
         let own = std::process::id();
         let users = occupants(&here);
-        assert!(users.iter().any(|user| user.pid == own && user.to_string().contains("working directory")), "{users:?}");
+        assert!(
+            users
+                .iter()
+                .any(|user| user.pid == own && user.to_string().contains("working directory")),
+            "{users:?}"
+        );
     }
 
     #[test]
     fn a_process_has_a_unit() {
         for (cgroup, unit) in [
             ("0::/system.slice/mariadb.service\n", Some("mariadb.service")),
-            ("0::/system.slice/system-mysql.slice/mysql@a.service/init\n", Some("mysql@a.service")),
+            (
+                "0::/system.slice/system-mysql.slice/mysql@a.service/init\n",
+                Some("mysql@a.service"),
+            ),
             ("0::/user.slice/user-0.slice/session-1.scope\n", None),
             ("", None),
         ] {

@@ -212,7 +212,10 @@ mod tests {
             refused.what.contains("files:/srv on /mnt") && refused.hint.contains("umount /mnt"),
             "{refused:?}"
         );
-        assert!(refused.hint.find("exportfs -ra") < refused.hint.find("umount"), "the cheaper cure comes first: {refused:?}");
+        assert!(
+            refused.hint.find("exportfs -ra") < refused.hint.find("umount"),
+            "the cheaper cure comes first: {refused:?}"
+        );
         let fine = [remote(Path::new("/mnt"), Answer::Alive)];
         assert!(check(&fine, Path::new("/mnt/x"), false).is_ok());
     }

@@ -165,7 +165,9 @@ pub(super) fn execute(name: &UnitName, verb: UnitVerb) -> Result<()> {
 
 /// The name that a unit has itself, where this may be an alias.
 pub(super) fn own_name(name: &UnitName) -> Result<String> {
-    let own = systemctl().args(["show", "--property=Id", "--value", "--", name.as_str()]).stdout()?;
+    let own = systemctl()
+        .args(["show", "--property=Id", "--value", "--", name.as_str()])
+        .stdout()?;
     Ok(String::from_utf8_lossy(&own).trim().to_owned())
 }
 

@@ -10,8 +10,9 @@ use anyhow::{Context, Result};
 use super::{Cover, Layer, Node, Planned, files::Found};
 use crate::{
     system::{
-        Active, BlockDevice, Bytes, Contents, Effect, Enablement, Entry, Fact, FileType, Layout, LogicalVolume, Lvm, MARKER,
-        Meta, Mount, MoveData, Op, Package, PhysicalVolume, Probe, Reading, Signature, Swap, Unit, UnitVerb, VolumeGroup,
+        Active, BlockDevice, Bytes, Contents, Effect, Enablement, Entry, Fact, FileType, Layout, LogicalVolume, Lvm,
+        MARKER, Meta, Mount, MoveData, Op, Package, PhysicalVolume, Probe, Reading, Signature, Swap, Unit, UnitVerb,
+        VolumeGroup,
     },
     value::{DevicePath, Id, Mode, Owner, UnitName},
 };

@@ -16,7 +16,11 @@ use anyhow::{Context, Result, bail};
 pub(super) use self::disk::path_of_number;
 use self::{disk::Disk, signatures::Found};
 use crate::{
-    system::{BlockDevice, Contents, Mount, Refused, Signature, programs::{Missing, Program}, superblock},
+    system::{
+        BlockDevice, Contents, Mount, Refused, Signature,
+        programs::{Missing, Program},
+        superblock,
+    },
     value::DevicePath,
 };
 

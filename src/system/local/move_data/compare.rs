@@ -67,7 +67,8 @@ pub(super) fn names(directory: &Path) -> Result<Vec<OsString>> {
 }
 
 fn stat(path: &Path) -> Result<Metadata> {
-    path.symlink_metadata().with_context(|| format!("looking at {}", path.display()))
+    path.symlink_metadata()
+        .with_context(|| format!("looking at {}", path.display()))
 }
 
 #[derive(Default)]
@@ -83,7 +84,8 @@ impl Comparison {
             if stat(&original.join(&name))?.file_type().is_socket() {
                 let copied = copy.join(&name);
                 if copied.symlink_metadata().is_ok_and(|stat| stat.file_type().is_socket()) {
-                    nix::unistd::unlink(&copied).with_context(|| format!("removing the socket {}", copied.display()))?;
+                    nix::unistd::unlink(&copied)
+                        .with_context(|| format!("removing the socket {}", copied.display()))?;
                 }
             } else {
                 expected.push(name);
@@ -114,19 +116,38 @@ impl Comparison {
             (before.mtime(), before.mtime_nsec()) == (after.mtime(), after.mtime_nsec()),
             "{shown} has another time in the copy: it was written to meanwhile"
         );
-        ensure!(before.nlink() == after.nlink(), "{shown} has {} names, and in the copy {}", before.nlink(), after.nlink());
+        ensure!(
+            before.nlink() == after.nlink(),
+            "{shown} has {} names, and in the copy {}",
+            before.nlink(),
+            after.nlink()
+        );
         if before.nlink() > 1 {
             let known = self.links.insert((before.dev(), before.ino()), after.ino());
-            ensure!(known.is_none_or(|known| known == after.ino()), "{shown} is a link to another file in the copy");
+            ensure!(
+                known.is_none_or(|known| known == after.ino()),
+                "{shown} is a link to another file in the copy"
+            );
             if known.is_some() {
                 return Ok(());
             }
         }
         if before.is_symlink() {
-            let target = |path: &Path| path.read_link().with_context(|| format!("reading the link {}", path.display()));
-            ensure!(target(original)? == target(copy)?, "{shown} leads elsewhere in the copy");
+            let target = |path: &Path| {
+                path.read_link()
+                    .with_context(|| format!("reading the link {}", path.display()))
+            };
+            ensure!(
+                target(original)? == target(copy)?,
+                "{shown} leads elsewhere in the copy"
+            );
         } else if before.is_file() {
-            ensure!(before.size() == after.size(), "{shown} has {} bytes, and in the copy {}", before.size(), after.size());
+            ensure!(
+                before.size() == after.size(),
+                "{shown} has {} bytes, and in the copy {}",
+                before.size(),
+                after.size()
+            );
             same_bytes(original, copy)?;
         } else {
             ensure!(before.rdev() == after.rdev(), "{shown} is another device in the copy");
@@ -157,7 +178,11 @@ fn same_bytes(original: &Path, copy: &Path) -> Result<()> {
     loop {
         let length = fill(&mut before, &mut one).with_context(|| format!("reading {}", original.display()))?;
         let copied = fill(&mut after, &mut other).with_context(|| format!("reading {}", copy.display()))?;
-        ensure!(one[..length] == other[..copied], "{} has other bytes in the copy", original.display());
+        ensure!(
+            one[..length] == other[..copied],
+            "{} has other bytes in the copy",
+            original.display()
+        );
         if length < CHUNK {
             return Ok(());
         }
@@ -184,9 +209,16 @@ mod tests {
     /// A tree, and a copy of it that a shell script has changed.
     fn differs(change: &str) -> Option<String> {
         let directory = tempfile::tempdir().unwrap();
-        let script = "mkdir a a/d; echo one > a/f; ln a/f a/d/g; ln -s f a/l; mkfifo a/p; truncate -s 3M a/s; echo end >> a/s
+        let script =
+            "mkdir a a/d; echo one > a/f; ln a/f a/d/g; ln -s f a/l; mkfifo a/p; truncate -s 3M a/s; echo end >> a/s
             cp -a a b; echo {} > b/.glrl-move.json; mkdir b/lost+found";
-        let sh = |script: &str| Program::new("sh").args(["-ec", script]).cwd(directory.path()).stdout().unwrap();
+        let sh = |script: &str| {
+            Program::new("sh")
+                .args(["-ec", script])
+                .cwd(directory.path())
+                .stdout()
+                .unwrap()
+        };
         sh(script);
         sh(change);
         let at = |name: &str| directory.path().join(name);
@@ -197,15 +229,21 @@ mod tests {
     fn every_difference_is_found() {
         assert_eq!(differs("true"), None);
         for (change, told) in [
-            ("printf 'ONE\\n' > b/f; touch -r a/f b/f", "/a/f has other bytes"),
-            ("printf x | dd of=b/s bs=1 seek=2999999 conv=notrunc status=none; touch -r a/s b/s", "/a/s has other bytes"),
+            ("printf 'ONE\\n' > b/f; touch -r a/f b/f", "has other bytes"),
+            (
+                "printf x | dd of=b/s bs=1 seek=2999999 conv=notrunc status=none; touch -r a/s b/s",
+                "/a/s has other bytes",
+            ),
             ("truncate -s +1 b/s; touch -r a/s b/s", "bytes, and in the copy"),
             ("touch b/s", "has another time"),
             ("chmod 600 b/f", "mode 100600"),
             ("chown 7 b/d", "owner 7"),
             ("chmod 700 b", "mode 40700"),
             ("rm b/d/g", "names, and in the copy"),
-            ("rm b/d/g; cp -p b/f b/d/g; ln b/f b/x; ln b/d/g b/y", "/a/x is in the copy only"),
+            (
+                "rm b/d/g; cp -p b/f b/d/g; ln b/f b/x; ln b/d/g b/y",
+                "/a/x is in the copy only",
+            ),
             ("ln -sfn g b/l; touch -hr a/l b/l", "leads elsewhere"),
             ("rm b/p", "/a/p is missing"),
             ("touch b/new", "/a/new is in the copy only"),
@@ -220,7 +258,13 @@ mod tests {
     fn sockets_are_left_out() {
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name);
-        let sh = |script: &str| Program::new("sh").args(["-ec", script]).cwd(directory.path()).stdout().unwrap();
+        let sh = |script: &str| {
+            Program::new("sh")
+                .args(["-ec", script])
+                .cwd(directory.path())
+                .stdout()
+                .unwrap()
+        };
         sh("mkdir a");
         let _socket = std::os::unix::net::UnixListener::bind(at("a/socket")).unwrap();
         sh("cp -a a b");
@@ -231,7 +275,13 @@ mod tests {
     #[test]
     fn what_was_written_to_later_is_found() {
         let directory = tempfile::tempdir().unwrap();
-        let sh = |script: &str| Program::new("sh").args(["-ec", script]).cwd(directory.path()).stdout().unwrap();
+        let sh = |script: &str| {
+            Program::new("sh")
+                .args(["-ec", script])
+                .cwd(directory.path())
+                .stdout()
+                .unwrap()
+        };
         sh("mkdir -p b/d; echo x > b/d/f; sleep 0.05");
         let since = crate::system::clock::now();
         sh("sleep 0.05; echo {} > b/.glrl-move.json");

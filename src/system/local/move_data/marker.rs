@@ -7,7 +7,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    system::{MoveData, local::tree::{Numbers, Tree}},
+    system::{
+        MoveData,
+        local::tree::{Numbers, Tree},
+    },
     value::{AbsPath, Mode, UnitName},
 };
 
@@ -36,7 +39,9 @@ impl Marker {
 
     /// What is there; nothing where there is no marker.
     pub(super) fn read(tree: &Tree, path: &Path) -> Result<Option<Self>> {
-        let Some(text) = tree.contents(path)? else { return Ok(None) };
+        let Some(text) = tree.contents(path)? else {
+            return Ok(None);
+        };
         let marker = serde_json::from_slice(&text).with_context(|| format!("reading {}", path.display()))?;
         Ok(Some(marker))
     }

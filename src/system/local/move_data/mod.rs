@@ -56,7 +56,10 @@ fn copy_apart(moved: &MoveData) -> Result<()> {
     let marker = Path::new("/").join(MARKER);
     let earlier = Marker::read(&tree, &marker)?;
     // What a run that was killed has stopped is started by the one that ends well, or fails.
-    let mut units = earlier.as_ref().map(|earlier| earlier.units.clone()).unwrap_or_default();
+    let mut units = earlier
+        .as_ref()
+        .map(|earlier| earlier.units.clone())
+        .unwrap_or_default();
     for unit in &moved.stop {
         if !units.contains(unit) && runs(unit)? {
             units.push(unit.clone());
@@ -75,7 +78,12 @@ fn copy_apart(moved: &MoveData) -> Result<()> {
         }
         nobody_has(moved, &HashSet::new(), "stop it, and run again")?;
         Program::new("cp")
-            .args(["--recursive", "--no-dereference", "--one-file-system", "--no-target-directory"])
+            .args([
+                "--recursive",
+                "--no-dereference",
+                "--one-file-system",
+                "--no-target-directory",
+            ])
             .args(["--preserve=mode,ownership,timestamps,links,xattr", "--"])
             .args([&*moved.from, staging.path()])
             .timeout(COPY)
@@ -88,7 +96,13 @@ fn copy_apart(moved: &MoveData) -> Result<()> {
     })();
     if result.is_err() {
         for unit in &units {
-            if let Err(error) = runs(unit).and_then(|runs| if runs { Ok(()) } else { units::execute(unit, UnitVerb::Start) }) {
+            if let Err(error) = runs(unit).and_then(|runs| {
+                if runs {
+                    Ok(())
+                } else {
+                    units::execute(unit, UnitVerb::Start)
+                }
+            }) {
                 tracing::warn!("starting {unit} again: {error:#}");
             }
         }
@@ -114,12 +128,25 @@ fn clear(moved: &MoveData, staging: &Staging, earlier: Option<&Marker>) -> Resul
     let Some(first) = names.first() else { return Ok(()) };
     let Some(earlier) = earlier else {
         return Err(Refused::because(
-            format!("{} is to get what is in {}, and is not empty: it holds {}", moved.device, moved.from, first.display()),
-            format!("see what is there (mount {} /mnt), and move it away or declare another device", moved.device),
+            format!(
+                "{} is to get what is in {}, and is not empty: it holds {}",
+                moved.device,
+                moved.from,
+                first.display()
+            ),
+            format!(
+                "see what is there (mount {} /mnt), and move it away or declare another device",
+                moved.device
+            ),
         ));
     };
     if earlier.from != moved.from {
-        bail!("{} has a copy of {}, not of {}: declare another device", moved.device, earlier.from, moved.from);
+        bail!(
+            "{} has a copy of {}, not of {}: declare another device",
+            moved.device,
+            earlier.from,
+            moved.from
+        );
     }
     if let Some(copied) = earlier.copied
         && let Some(path) = compare::written_since(staging.path(), copied)?
@@ -150,7 +177,10 @@ fn names(root: &Path) -> Result<Vec<std::ffi::OsString>> {
     Ok(names)
 }
 
-#[expect(clippy::disallowed_methods, reason = "the marker says that it is glrl's own copy, which nobody has written to")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the marker says that it is glrl's own copy, which nobody has written to"
+)]
 fn remove(path: &Path) -> Result<()> {
     let doing = || format!("removing {} of a copy that was not finished", path.display());
     if path.symlink_metadata().with_context(doing)?.is_dir() {

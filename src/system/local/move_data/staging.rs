@@ -35,10 +35,17 @@ impl Staging {
         Tree::open(Path::new("/"))?.make_directories(&path, Mode::of(0o700))?;
         unshare(CloneFlags::CLONE_NEWNS).context("making a mount namespace (unshare(2))")?;
         let nothing: Option<&Path> = None;
-        mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_PRIVATE, nothing).context("making mounts private")?;
+        mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_PRIVATE, nothing)
+            .context("making mounts private")?;
         let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC | MsFlags::MS_NOATIME;
-        mount(Some(&*moved.device), &path, Some(moved.fs_type.as_str()), flags, nothing)
-            .with_context(|| format!("mounting {} at {DIRECTORY}", moved.device))?;
+        mount(
+            Some(&*moved.device),
+            &path,
+            Some(moved.fs_type.as_str()),
+            flags,
+            nothing,
+        )
+        .with_context(|| format!("mounting {} at {DIRECTORY}", moved.device))?;
         Ok(Self { path, mounted: true })
     }
 
@@ -52,7 +59,11 @@ impl Staging {
         Ok(Amount {
             bytes: stat.blocks_available() * stat.fragment_size(),
             // btrfs counts none, and has no limit.
-            entries: if stat.files() == 0 { u64::MAX } else { stat.files_available() },
+            entries: if stat.files() == 0 {
+                u64::MAX
+            } else {
+                stat.files_available()
+            },
         })
     }
 
