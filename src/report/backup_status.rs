@@ -42,7 +42,7 @@ fn rows(status: &Status) -> Vec<(&'static str, String)> {
     match &status.newest {
         // Nobody has looked, so nobody knows.
         None if status.free_bytes.is_none() => {
-            rows.push(("newest", "unknown: the target cannot be reached".to_owned()))
+            rows.push(("newest", "unknown: the target cannot be reached".to_owned()));
         }
         None => rows.push(("newest", "there is none".to_owned())),
         Some(newest) => {

@@ -301,8 +301,11 @@ impl Matched<'_> {
     }
 }
 
+/// See `others`.
+type Others = (Vec<(String, Entry)>, Vec<Entry>);
+
 /// Entries of other files than its own: those for the directory of this place, and all others.
-fn others(node: &dyn Probe, own: &AbsPath, own_place: &Path) -> Result<Reading<(Vec<(String, Entry)>, Vec<Entry>)>> {
+fn others(node: &dyn Probe, own: &AbsPath, own_place: &Path) -> Result<Reading<Others>> {
     let mut files = vec![EXPORTS.to_owned()];
     for name in known!(node.list(Path::new(DIRECTORY))?) {
         // exportfs reads no others.
