@@ -239,7 +239,8 @@ mod tests {
             ("chmod 600 b/f", "mode 100600"),
             ("chown 7 b/d", "owner 7"),
             ("chmod 700 b", "mode 40700"),
-            ("rm b/d/g", "names, and in the copy"),
+            ("rm b/d/g", "/a/d/g is missing"),
+            ("cp -p b/f b/x; mv b/x b/d/g", "names, and in the copy"),
             (
                 "rm b/d/g; cp -p b/f b/d/g; ln b/f b/x; ln b/d/g b/y",
                 "/a/x is in the copy only",
