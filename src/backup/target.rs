@@ -335,7 +335,7 @@ mod tests {
     use nix::mount::{MsFlags, mount};
 
     use super::*;
-    use crate::backup::verify::scratch_server::isolated;
+    use crate::backup::verify::isolation::isolated;
 
     fn id() -> BackupId {
         "mysql-main-20261101T031500Z".parse().unwrap()

@@ -4,6 +4,7 @@
 //!
 //! They need root, and are left out unless asked for: `make database`, or `cargo test --lib backup:: -- --ignored` behind it.
 
+mod copies;
 mod damage;
 mod encrypted;
 mod end_to_end;
@@ -16,4 +17,5 @@ mod restore;
 mod servers;
 mod support;
 mod telling;
+mod told;
 mod until;

@@ -38,6 +38,8 @@ pub(super) struct Server {
     pub(super) directory: TempDir,
     pub(super) programs: Programs,
     pub(super) mariadb: bool,
+    /// The datadir, below the directory. Its volume is its parent, or itself.
+    datadir: &'static str,
     options: Vec<String>,
     running: Option<Running>,
 }
@@ -49,17 +51,63 @@ impl Server {
     }
 
     pub(super) fn start_with(on: &Programs, options: &[&str]) -> Self {
+        let server = Self::new(on, "data");
+        on.initialize(&server.data());
+        server.launched(options.iter().map(|option| (*option).to_owned()).collect())
+    }
+
+    /// A server whose volume has more in it than the datadir. Its options, some of which its datadir is made with, may name places there.
+    pub(super) fn start_in_volume(
+        on: &Programs,
+        made_with: &[&str],
+        options: impl FnOnce(&Path) -> Vec<String>,
+    ) -> Self {
+        let server = Self::new(on, "volume/data");
+        let volume = server.volume();
+        for name in ["", "extra", "logs", "undo", "redo"] {
+            fs::create_dir_all(volume.join(name)).unwrap();
+            Program::new("chown")
+                .args(["mysql:mysql"])
+                .args([volume.join(name)])
+                .stdout()
+                .unwrap();
+        }
+        let options = options(&volume);
+        if made_with.is_empty() {
+            on.initialize(&server.data());
+        } else {
+            let places = options
+                .iter()
+                .filter(|option| option.starts_with("--innodb-"))
+                .map(String::as_str);
+            on.make(
+                &server.data(),
+                &made_with.iter().copied().chain(places).collect::<Vec<_>>(),
+            );
+        }
+        server.launched(
+            made_with
+                .iter()
+                .map(|option| (*option).to_owned())
+                .chain(options)
+                .collect(),
+        )
+    }
+
+    fn launched(mut self, options: Vec<String>) -> Self {
+        self.options.extend(options);
+        self.launch();
+        self
+    }
+
+    fn new(on: &Programs, datadir: &'static str) -> Self {
         let directory = tempfile::Builder::new().prefix("glrl-db-").tempdir().unwrap();
         fs::set_permissions(directory.path(), PermissionsExt::from_mode(0o755)).unwrap();
-        let mut server = Self {
+        let server = Self {
             directory,
             mariadb: on.mariadb,
-            options: on
-                .options
-                .iter()
-                .chain(options)
-                .map(|option| (*option).to_owned())
-                .collect(),
+            datadir,
+            options: on.options.iter().map(|option| (*option).to_owned()).collect(),
             programs: on.clone(),
             running: None,
         };
@@ -67,8 +115,6 @@ impl Server {
         let temporary = server.directory.path().join("tmp");
         fs::create_dir(&temporary).unwrap();
         fs::set_permissions(&temporary, PermissionsExt::from_mode(0o777)).unwrap();
-        on.initialize(&server.data());
-        server.launch();
         server
     }
 
@@ -83,7 +129,7 @@ impl Server {
 
     /// Starts it on its datadir.
     pub(super) fn launch(&mut self) {
-        let log = self.data().with_file_name("tmp").join("error.log");
+        let log = self.directory.path().join("tmp/error.log");
         let running = Program::new(self.programs.server.to_string_lossy())
             .args(["--no-defaults", "--skip-networking"])
             .args(self.places())
@@ -141,6 +187,7 @@ impl Server {
             directory,
             programs: self.programs.clone(),
             mariadb: self.mariadb,
+            datadir: "data",
             options: self.options.clone(),
             running: None,
         };
@@ -168,7 +215,15 @@ impl Server {
     }
 
     pub(super) fn data(&self) -> PathBuf {
-        self.directory.path().join("data")
+        self.directory.path().join(self.datadir)
+    }
+
+    /// The volume that its datadir is in.
+    pub(super) fn volume(&self) -> PathBuf {
+        match self.datadir {
+            "volume/data" => self.directory.path().join("volume"),
+            _ => self.data(),
+        }
     }
 
     pub(super) fn socket(&self) -> PathBuf {
@@ -251,7 +306,8 @@ impl Server {
     ) -> Result<Manifest> {
         let volume = |_: &Path| {
             Ok(Box::new(Directory {
-                path: self.data(),
+                path: self.volume(),
+                pid: self.data().join("pid"),
                 behaviour: behaviour.clone(),
             }) as Box<dyn Volume>)
         };
@@ -281,6 +337,7 @@ impl Default for Behaviour {
 
 struct Directory {
     path: PathBuf,
+    pid: PathBuf,
     behaviour: Behaviour,
 }
 
@@ -313,6 +370,7 @@ impl Volume for Directory {
     fn prepare(&self, id: &BackupId, _used: Option<u64>) -> Result<Box<dyn Snapshot>> {
         Ok(Box::new(Copy {
             of: self.path.clone(),
+            pid: self.pid.clone(),
             to: self.path.parent().unwrap().join(format!("snapshot-{id}")),
             behaviour: self.behaviour.clone(),
         }))
@@ -321,6 +379,7 @@ impl Volume for Directory {
 
 struct Copy {
     of: PathBuf,
+    pid: PathBuf,
     to: PathBuf,
     behaviour: Behaviour,
 }
@@ -329,7 +388,7 @@ impl Snapshot for Copy {
     fn take(&mut self) -> Result<()> {
         (self.behaviour.take)()?;
         // A lock does not keep InnoDB from writing out its pages: while it stands still, all files are of one moment.
-        let _stopped = Stopped::stop(fs::read_to_string(self.of.join("pid")).unwrap().trim());
+        let _stopped = Stopped::stop(fs::read_to_string(&self.pid).unwrap().trim());
         Program::new("cp")
             .args(["-a", "--sparse=auto"])
             .args([&self.of, &self.to])
