@@ -28,6 +28,10 @@ use crate::backup::{
     verify::scratch_server::{self, Place, ScratchServer},
 };
 
+/// MariaDB has these places in the definition, beside the link or `.isl` file of each partition, and makes a file there again when the table
+/// is altered.
+const DEFINITION: &str = "the definition of a table names the place of its files there";
+
 /// A copy on its way to another place.
 pub(super) struct Relocation<'a> {
     pub(super) settings: &'a Settings,
@@ -49,12 +53,19 @@ struct Named {
     json: Vec<PathBuf>,
     /// What only a server can read, or has to recover from first.
     records: Vec<String>,
+    /// Definitions of tables, which nobody rewrites.
+    definitions: Vec<String>,
 }
 
 impl Relocation<'_> {
     /// Refuses what the list of files shows to be impossible, before anything is unpacked.
     pub(super) fn check(&self, list: &List) -> Result<()> {
         let names: Vec<&String> = list.keys().filter(|path| self.is_remote(Path::new(path))).collect();
+        let of_partitions = |name: &&&String| name.ends_with(".isl") && name.contains("#P#");
+        let partitions: Vec<&String> = names.iter().filter(of_partitions).copied().collect();
+        if !partitions.is_empty() {
+            return Err(self.refused(&partitions, DEFINITION));
+        }
         if names.is_empty() {
             return Ok(());
         }
@@ -65,6 +76,9 @@ impl Relocation<'_> {
     pub(super) fn relocate(&self, volume: &Path, list: &List) -> Result<bool> {
         let mut named = Named::default();
         self.look(volume, Path::new(""), &mut named)?;
+        if !named.definitions.is_empty() {
+            return Err(self.refused(&named.definitions, DEFINITION));
+        }
         let remote = list.keys().filter(|path| self.is_remote(Path::new(path))).cloned();
         named.records.extend(remote);
         let program = match named.records.is_empty() {
@@ -194,10 +208,10 @@ impl Relocation<'_> {
                 is_named("Relay_log_name")
             ))?;
         }
-        // Definitions that have places in them.
+        // Definitions of partitions have places in them.
         let tables = session.rows(
             "SELECT CONCAT('`', REPLACE(TABLE_SCHEMA, '`', '``'), '`.`', REPLACE(TABLE_NAME, '`', '``'), '`') AS value \
-             FROM information_schema.TABLES WHERE TABLE_TYPE = 'BASE TABLE' AND (CREATE_OPTIONS LIKE '%partitioned%' OR ENGINE = 'CONNECT')",
+             FROM information_schema.TABLES WHERE TABLE_TYPE = 'BASE TABLE' AND CREATE_OPTIONS LIKE '%partitioned%'",
         )?;
         for table in tables.into_iter().filter_map(value) {
             let said = session.rows(&format!("SHOW CREATE TABLE {table}"))?;
@@ -229,23 +243,28 @@ impl Relocation<'_> {
                 }
             } else if kind.is_file() {
                 let name = entry.file_name().to_string_lossy().into_owned();
-                let (list, is_record) = match what(&name) {
-                    Some(What::Lines) => (&mut named.lines, false),
-                    Some(What::Json) => (&mut named.json, false),
-                    Some(What::Record) => (&mut named.lines, true),
-                    None => continue,
-                };
+                let Some(what) = what(&name) else { continue };
                 if !holds(&entry.path(), &self.from())? {
                     continue;
                 }
-                if is_record {
-                    named.records.push(path.display().to_string());
-                } else {
-                    list.push(path);
+                match what {
+                    What::Lines => named.lines.push(path),
+                    What::Json => named.json.push(path),
+                    What::Record => named.records.push(path.display().to_string()),
+                    What::Definition if self.defines_a_place(&entry.path())? => {
+                        named.definitions.push(path.display().to_string());
+                    }
+                    What::Definition => {}
                 }
             }
         }
         Ok(())
+    }
+
+    /// Whether a definition has a path for a place, and not in a comment: for partitions, or for a file of the engine CONNECT.
+    fn defines_a_place(&self, path: &Path) -> Anyhow<bool> {
+        let directory = [b"DIRECTORY = '", &*self.from()].concat();
+        Ok(holds(path, &directory)? || holds(path, b"CONNECT")?)
     }
 
     fn from(&self) -> Vec<u8> {
@@ -287,6 +306,7 @@ enum What {
     Lines,
     Json,
     Record,
+    Definition,
 }
 
 fn what(name: &str) -> Option<What> {
@@ -296,8 +316,10 @@ fn what(name: &str) -> Option<What> {
         Some(What::Lines)
     } else if name == "mysqld-auto.cnf" || name == "mysqld.my" || (name.starts_with("component_") && ends(&[".cnf"])) {
         Some(What::Json)
-    } else if begins(&["ib_logfile", "#ib_redo", "aria_log.", "ddl_", "ddl-"]) || ends(&["mysql.ibd", ".frm"]) {
+    } else if begins(&["ib_logfile", "#ib_redo", "aria_log.", "ddl_", "ddl-"]) || name == "mysql.ibd" {
         Some(What::Record)
+    } else if ends(&[".frm"]) {
+        Some(What::Definition)
     } else {
         None
     }
