@@ -70,9 +70,10 @@ pub(super) fn start(settings: &Settings, manifest: &Manifest, root: &Path, remot
         words.extend(scratch_server::plugins(program, server, given)?.0.options);
     }
     let socket = datadir.join("glrl-copy.sock");
-    let socket = match socket.as_os_str().len() > LONGEST_SOCKET {
-        true => Path::new("/tmp").join(format!("{}.sock", manifest.id)),
-        false => socket,
+    let socket = if socket.as_os_str().len() > LONGEST_SOCKET {
+        Path::new("/tmp").join(format!("{}.sock", manifest.id))
+    } else {
+        socket
     };
     words.push(format!("--socket={}", socket.display()));
     words.push(format!("--pid-file={}", datadir.join("glrl-copy.pid").display()));
@@ -131,7 +132,7 @@ fn differs(told: &Told, defaults: Option<&BTreeMap<String, String>>, datadir: &P
     let path = |value: &str| datadir.join(value).components().collect::<std::path::PathBuf>();
     let same = match told.variable {
         "log_bin" => default.is_empty(),
-        "log_bin_index" => default.is_empty() && told.value.ends_with(".index"),
+        "log_bin_index" => default.is_empty() && Path::new(&told.value).extension().is_some_and(|end| end == "index"),
         _ if told.value.starts_with('/') => path(default) == path(&told.value),
         _ => options::same(default, &told.value),
     };

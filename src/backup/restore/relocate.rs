@@ -25,7 +25,10 @@ use crate::backup::{
     manifest::Manifest,
     server::Flavour,
     session::Session,
-    verify::scratch_server::{self, Place, ScratchServer},
+    verify::{
+        isolation::may_be_covered,
+        scratch_server::{self, Place, ScratchServer},
+    },
 };
 
 /// MariaDB has these places in the definition, beside the link or `.isl` file of each partition, and makes a file there again when the table
@@ -61,7 +64,7 @@ impl Relocation<'_> {
     /// Refuses what the list of files shows to be impossible, before anything is unpacked.
     pub(super) fn check(&self, list: &List) -> Result<()> {
         let names: Vec<&String> = list.keys().filter(|path| self.is_remote(Path::new(path))).collect();
-        let of_partitions = |name: &&&String| name.ends_with(".isl") && name.contains("#P#");
+        let of_partitions = |name: &&&String| is_isl(Path::new(name)) && name.contains("#P#");
         let partitions: Vec<&String> = names.iter().filter(of_partitions).copied().collect();
         if !partitions.is_empty() {
             return Err(self.refused(&partitions, DEFINITION));
@@ -81,9 +84,10 @@ impl Relocation<'_> {
         }
         let remote = list.keys().filter(|path| self.is_remote(Path::new(path))).cloned();
         named.records.extend(remote);
-        let program = match named.records.is_empty() {
-            true => None,
-            false => Some(self.server(&named.records)?),
+        let program = if named.records.is_empty() {
+            None
+        } else {
+            Some(self.server(&named.records)?)
         };
         if let Some(program) = &program {
             let place = Place::of_original(self.manifest, volume, self.owner);
@@ -127,6 +131,12 @@ impl Relocation<'_> {
             return Err(self.refused(
                 names,
                 "only a server can move them, and starting one on the copy takes root",
+            ));
+        }
+        if self.root.starts_with(&self.manifest.volume.mount_point) || may_be_covered(self.root).is_err() {
+            return Err(self.refused(
+                names,
+                "only a server can move them, and none can be started there: choose another directory",
             ));
         }
         scratch_server::find(&self.settings.verify, &self.manifest.server)
@@ -289,9 +299,10 @@ impl Relocation<'_> {
                 let doing = || format!("rewriting {}", at.display());
                 let text = fs::read_to_string(&at).with_context(doing)?;
                 let is_index = file.extension().is_some_and(|extension| extension == "index");
-                let moved = match of_json {
-                    true => in_json(&text, mount_point, self.root).with_context(doing)?,
-                    false => in_lines(&text, mount_point, is_index.then_some(&*datadir), self.root),
+                let moved = if of_json {
+                    in_json(&text, mount_point, self.root).with_context(doing)?
+                } else {
+                    in_lines(&text, mount_point, is_index.then_some(&*datadir), self.root)
                 };
                 // In place: it keeps its owner and mode, and nobody reads it yet.
                 fs::write(&at, moved).with_context(doing)?;
@@ -299,6 +310,10 @@ impl Relocation<'_> {
         }
         Ok(())
     }
+}
+
+fn is_isl(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "isl")
 }
 
 /// How a file may name a place.

@@ -101,20 +101,6 @@ pub(in crate::backup) fn as_account(owner: Owner, program: &Path) -> Program {
         .args([program])
 }
 
-/// Does something in a view in which `volume` is seen at `place`, where its original was.
-pub(in crate::backup) fn isolated<T: Send>(
-    volume: &Path,
-    place: &Path,
-    start: impl FnOnce() -> Result<T> + Send,
-) -> Result<T> {
-    let view = View {
-        volume,
-        place,
-        original: place,
-    };
-    view.run(start)
-}
-
 /// Where a directory's files are seen, itself among the places: by each mount of its filesystem that shows it, a part of it, or more.
 fn shown_at(directory: &Path, holding: &Mount, mounts: &[Mount]) -> Vec<PathBuf> {
     let below = directory.strip_prefix(&holding.target).unwrap_or(Path::new(""));

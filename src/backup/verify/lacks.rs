@@ -13,7 +13,7 @@ use crate::backup::{
 };
 
 /// How servers say that something is not here that was at the original. In lower case.
-const NOT_HERE: [&str; 16] = [
+const NOT_HERE: [&str; 17] = [
     "unknown storage engine",
     "feature is disabled; you need",
     "encryption key is not found",
@@ -25,6 +25,7 @@ const NOT_HERE: [&str; 16] = [
     "keyring is loaded",
     "check keyring fail",
     "provider plugin is not loaded",
+    "which is not currently loaded",
     "unknown collation",
     "unknown character set",
     "unknown variable",
@@ -52,21 +53,20 @@ impl Lacks {
         }
     }
 
-    /// Asks a server for the keys that it does not have.
-    pub(super) fn ask(settings: &VerifySettings, server: &Server, session: &mut Session) -> Result<Self> {
-        let mut lacks = Self::unknown(settings);
+    /// Asks a server for the keys that it does not have for the tables that it has opened.
+    pub(super) fn ask(&mut self, flavour: Flavour, session: &mut Session) -> Result<()> {
         // MySQL names the missing key for each table. 4294967295 is ENCRYPTION_KEY_VERSION_INVALID.
-        if server.flavour == Flavour::MariaDb {
+        if flavour == Flavour::MariaDb {
             let rows = session.rows(
                 "SELECT NAME AS file, CONVERT(CONVERT(CONVERT(SUBSTRING_INDEX(NAME, '#', 1) USING binary) USING filename) USING utf8mb4) \
                  AS name FROM information_schema.INNODB_TABLESPACES_ENCRYPTION WHERE CURRENT_KEY_VERSION = 4294967295",
             )?;
             for mut row in rows {
-                lacks.tables.extend(row.remove("name").flatten());
-                lacks.files.extend(row.remove("file").flatten());
+                self.tables.extend(row.remove("name").flatten());
+                self.files.extend(row.remove("file").flatten());
             }
         }
-        Ok(lacks)
+        Ok(())
     }
 
     /// Adds the tables whose pages are whole and cannot be decrypted, as the log says: the keys that were given are others.
@@ -229,6 +229,8 @@ mod tests {
              0 [ERROR] InnoDB: Failed to read page 3 from file './s/damaged.ibd': Table is encrypted but decrypt failed.\n\
              0 [ERROR] InnoDB: Failed to read page 3 from file './s/other.ibd': Table is encrypted but decrypt failed.\n",
         );
+        let compressed = "error Table `s`.`p` is compressed with lz4, which is not currently loaded. Please load the lz4 provider plugin";
+        assert!(lacks.excuse("s.p", compressed));
         let said = "Error Table 's.t' doesn't exist in engine";
         assert!(lacks.excuse("s.other", said) && !lacks.excuse("s.damaged", said));
         assert!(!lacks.excuse("s.damaged", "Table is encrypted but decrypt failed"));

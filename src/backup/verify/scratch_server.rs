@@ -119,6 +119,7 @@ impl Place {
 pub(in crate::backup) struct ScratchServer {
     running: Running,
     log: PathBuf,
+    flavour: Flavour,
     lacks: Lacks,
     remedy: String,
     _mount_point: MountPoint,
@@ -192,9 +193,10 @@ impl ScratchServer {
             Ok(running) => running,
             Err(error) => return unverified(format!("the server cannot be shut off from this node: {error:#}")),
         };
-        let mut server = Self {
+        let server = Self {
             running,
             log: at.datadir.join(LOG),
+            flavour: manifest.server.flavour,
             lacks: Lacks::unknown(settings),
             remedy,
             _mount_point: mount_point,
@@ -206,8 +208,7 @@ impl ScratchServer {
             if let Some(output) = server.running.wait(Duration::from_millis(100))? {
                 return Ok(Err(server.ended(&output)));
             }
-            if let Ok(mut session) = Session::connect(&socket.to_string_lossy(), "root", None, None) {
-                server.lacks = Lacks::ask(settings, &manifest.server, &mut session)?;
+            if let Ok(session) = Session::connect(&socket.to_string_lossy(), "root", None, None) {
                 return Ok(Ok((server, session)));
             }
             if Instant::now() >= deadline {
@@ -242,7 +243,12 @@ impl ScratchServer {
         }))
     }
 
-    /// What is known to be lacking here: of the keys by now, and of the log so far.
+    /// Asks for the keys that it does not have, now that all tables have been opened. One that has died says nothing.
+    pub(super) fn ask(&mut self, session: &mut Session) {
+        let _ = self.lacks.ask(self.flavour, session);
+    }
+
+    /// What is known to be lacking here: the keys that were asked for, and what the log says so far.
     pub(super) fn lacks(&mut self) -> &Lacks {
         self.lacks.read(&self.log());
         &self.lacks

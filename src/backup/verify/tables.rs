@@ -143,6 +143,7 @@ pub(super) fn check(
             }
         }
     }
+    server.ask(session);
     let lacks = server.lacks();
     let good = |found: &Findings| tables.len() - found.0.len();
     let mut checks = vec![
