@@ -57,10 +57,18 @@ impl Lacks {
     pub(super) fn ask(&mut self, flavour: Flavour, session: &mut Session) -> Result<()> {
         // MySQL names the missing key for each table. 4294967295 is ENCRYPTION_KEY_VERSION_INVALID.
         if flavour == Flavour::MariaDb {
-            let rows = session.rows(
-                "SELECT NAME AS file, CONVERT(CONVERT(CONVERT(SUBSTRING_INDEX(NAME, '#', 1) USING binary) USING filename) USING utf8mb4) \
-                 AS name FROM information_schema.INNODB_TABLESPACES_ENCRYPTION WHERE CURRENT_KEY_VERSION = 4294967295",
-            )?;
+            let plain =
+                |part: &str| format!("CONVERT(CONVERT(CONVERT({part} USING binary) USING filename) USING utf8mb4)");
+            let (schema, table) = (
+                "SUBSTRING_INDEX(NAME, '/', 1)",
+                "SUBSTRING_INDEX(SUBSTRING_INDEX(NAME, '/', -1), '#', 1)",
+            );
+            let rows = session.rows(&format!(
+                "SELECT NAME AS file, CONCAT({}, '/', {}) AS name FROM information_schema.INNODB_TABLESPACES_ENCRYPTION \
+                 WHERE CURRENT_KEY_VERSION = 4294967295",
+                plain(schema),
+                plain(table)
+            ))?;
             for mut row in rows {
                 self.tables.extend(row.remove("name").flatten());
                 self.files.extend(row.remove("file").flatten());
@@ -82,8 +90,7 @@ impl Lacks {
                 .collect()
         };
         for name in of("decrypt failed").difference(&of("looks corrupted")) {
-            self.tables
-                .insert(name.split('#').next().unwrap_or_default().to_owned());
+            self.tables.insert(plain(name.split('#').next().unwrap_or_default()));
             self.files.insert(name.clone());
         }
     }
@@ -119,6 +126,20 @@ impl Lacks {
         let clear = lines().find(|line| not_here(&without_paths(line)).is_some());
         clear.or_else(|| lines().find(|line| !self.keys_given && of_keys(&without_paths(line))))
     }
+}
+
+/// A name from that of its file, in which `@0020` is a blank.
+fn plain(file: &str) -> String {
+    let mut parts = file.split('@');
+    let mut name = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let code = part.get(..4).and_then(|code| u32::from_str_radix(code, 16).ok());
+        match code.and_then(char::from_u32) {
+            Some(character) => name.extend([character.to_string().as_str(), &part[4..]]),
+            None => name.extend(["@", part]),
+        }
+    }
+    name
 }
 
 fn not_here(said: &str) -> Option<&'static str> {
@@ -227,15 +248,15 @@ mod tests {
         lacks.read(
             "0 [ERROR] InnoDB: Encrypted page [page id: space=5, page number=3] in file ./s/damaged.ibd looks corrupted; key_version=1\n\
              0 [ERROR] InnoDB: Failed to read page 3 from file './s/damaged.ibd': Table is encrypted but decrypt failed.\n\
-             0 [ERROR] InnoDB: Failed to read page 3 from file './s/other.ibd': Table is encrypted but decrypt failed.\n",
+             0 [ERROR] InnoDB: Failed to read page 3 from file './s/o@0020ther.ibd': Table is encrypted but decrypt failed.\n",
         );
         let compressed = "error Table `s`.`p` is compressed with lz4, which is not currently loaded. Please load the lz4 provider plugin";
         assert!(lacks.excuse("s.p", compressed));
         let said = "Error Table 's.t' doesn't exist in engine";
-        assert!(lacks.excuse("s.other", said) && !lacks.excuse("s.damaged", said));
+        assert!(lacks.excuse("s.o ther", said) && !lacks.excuse("s.damaged", said));
         assert!(!lacks.excuse("s.damaged", "Table is encrypted but decrypt failed"));
         assert!(
-            lacks.excuse_line("2 [ERROR] InnoDB: Table `s`.`other` is corrupted. Please drop the table and recreate.")
+            lacks.excuse_line("2 [ERROR] InnoDB: Table `s`.`o ther` is corrupted. Please drop the table and recreate.")
         );
         assert!(!lacks.excuse_line("2 [ERROR] InnoDB: File './s/damaged.ibd' is corrupted"));
     }
