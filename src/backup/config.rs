@@ -10,6 +10,7 @@ use super::{
     error::{Error, Kind, Result},
     name::{BackupId, Instance},
     notify::NotifySettings,
+    options,
     retention::Keep,
 };
 use crate::value::{self, AbsPath, Size};
@@ -143,6 +144,9 @@ pub struct VerifySettings {
     pub memory: Size,
     /// Tables (`SCHEMA.TABLE`) that must be there and have rows. The verdict says how many, and their checksum (`CHECKSUM TABLE`).
     pub tables: Vec<String>,
+    /// Options that the server is given besides those that the manifest has: where the keys of encrypted data are, `--plugin-dir`. Not one
+    /// that glrl sets itself. Secrets stay in the files that they name. Also for the server of `glrl restore`.
+    pub server_options: Vec<String>,
     /// How long it may take to recover and answer; 1s to 168h.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     #[schemars(with = "value::Duration")]
@@ -212,8 +216,16 @@ impl Settings {
                 "keep.within of no time keeps nothing but the newest: say keep.last=1 for that",
             ),
         ];
-        match wrong.iter().find(|(good, _)| !good) {
-            Some((_, rule)) => Err(Error::new(Kind::Settings, *rule)),
+        if let Some((_, rule)) = wrong.iter().find(|(good, _)| !good) {
+            return Err(Error::new(Kind::Settings, *rule));
+        }
+        match self
+            .verify
+            .server_options
+            .iter()
+            .find_map(|option| options::wrong(option))
+        {
+            Some(why) => Err(Error::new(Kind::Settings, format!("verify.server_options: {why}"))),
             None => Ok(()),
         }
     }
@@ -303,6 +315,7 @@ impl Default for VerifySettings {
             user: "mysql".to_owned(),
             memory: Size::mib(256),
             tables: Vec::new(),
+            server_options: Vec::new(),
             start_timeout: Duration::from_mins(30),
         }
     }
@@ -337,6 +350,8 @@ mod tests {
     fn what_no_run_can_do_anything_with_is_refused() {
         let check = |text: &str| serde_json::from_str::<Settings>(text).unwrap().check_values();
         check("{}").unwrap();
+        let keys = r#"["--file-key-management-filename=/etc/keys", "--plugin-load-add=x.so", "--plugin-dir=/x", "--aria-block-size=8192"]"#;
+        check(&format!(r#"{{"verify": {{"server_options": {keys}}}}}"#)).unwrap();
         for (text, said) in [
             (r#"{"lock": {"budget": "0s"}}"#, "lock.budget"),
             (r#"{"lock": {"budget": "99999999999999h"}}"#, "lock.budget"),
@@ -348,6 +363,18 @@ mod tests {
             (r#"{"verify": {"max_age": "0s"}}"#, "verify.max_age"),
             (r#"{"verify": {"memory": "1MiB"}}"#, "verify.memory"),
             (r#"{"verify": {"tables": ["sale"]}}"#, "verify.tables"),
+            (
+                r#"{"verify": {"server_options": ["socket=/x"]}}"#,
+                "verify.server_options: 'socket=/x' is no option of a server",
+            ),
+            (
+                r#"{"verify": {"server_options": ["--plugin-dir=/x", "--Loose_data=/x"]}}"#,
+                "verify.server_options: --Loose_data is set by glrl itself (--datadir)",
+            ),
+            (
+                r#"{"verify": {"server_options": ["--skip-event_scheduler"]}}"#,
+                "verify.server_options: --skip-event_scheduler is set",
+            ),
             (r#"{"archive": {"level": 99}}"#, "archive.level"),
             (r#"{"archive": {"level": 0}}"#, "archive.level"),
             (r#"{"archive": {"threads": 0}}"#, "archive.threads"),

@@ -47,6 +47,7 @@ mod name;
 mod notify;
 mod option_file;
 mod option_files;
+mod options;
 mod placement;
 mod process;
 mod restore;

@@ -78,6 +78,8 @@ pub(super) enum Use {
     Place,
     /// A server on the data must have it the same.
     Format,
+    /// The same, and manifests of older versions lack it: `verify.server_options` may give it.
+    Detail,
     /// For the reader of the manifest.
     Record,
 }
@@ -104,10 +106,32 @@ pub(super) const VARIABLES: &[(&str, Use)] = &[
     ("gtid_domain_id", Use::Format),
     ("default_storage_engine", Use::Format),
     ("partial_revokes", Use::Format),
+    ("innodb_checksum_algorithm", Use::Detail),
+    ("innodb_log_files_in_group", Use::Detail),
+    ("aria_block_size", Use::Detail),
+    ("ft_min_word_len", Use::Detail),
+    ("ft_max_word_len", Use::Detail),
+    ("plugin_maturity", Use::Detail),
+    ("file_key_management_encryption_algorithm", Use::Detail),
+    ("file_key_management_digest", Use::Detail),
+    ("file_key_management_use_pbkdf2", Use::Detail),
     ("log_bin", Use::Record),
     ("binlog_encryption", Use::Record),
     ("encrypt_binlog", Use::Record),
     ("relay_log_basename", Use::Record),
+    ("relay_log_index", Use::Record),
+    ("relay_log_info_file", Use::Record),
+    ("have_symlink", Use::Record),
+    ("character_sets_dir", Use::Record),
+    ("innodb_compression_algorithm", Use::Record),
+    ("innodb_encrypt_tables", Use::Record),
+    ("innodb_encrypt_log", Use::Record),
+    ("aria_encrypt_tables", Use::Record),
+    ("default_table_encryption", Use::Record),
+    ("innodb_redo_log_encrypt", Use::Record),
+    ("innodb_undo_log_encrypt", Use::Record),
+    ("file_key_management_filename", Use::Record),
+    ("keyring_file_data", Use::Record),
     ("pid_file", Use::Record),
     ("socket", Use::Record),
     ("innodb_directories", Use::Record),
@@ -117,6 +141,17 @@ pub(super) const VARIABLES: &[(&str, Use)] = &[
     ("character_set_server", Use::Record),
     ("collation_server", Use::Record),
 ];
+
+/// A plugin that a server has loaded from a library.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plugin {
+    /// Its name: `ARCHIVE`.
+    pub name: String,
+    /// Its library in the plugin directory: `ha_archive.so`.
+    pub library: String,
+    /// What it is to the server: `STORAGE ENGINE`, `ENCRYPTION`.
+    pub kind: String,
+}
 
 /// A server, as its manifest describes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -131,6 +166,9 @@ pub struct Server {
     pub uuid: Option<String>,
     /// Plugins loaded from libraries: a server without them may not read all tables.
     pub plugins: Vec<String>,
+    /// The same with their libraries; empty in manifests of versions that did not say.
+    #[serde(default)]
+    pub libraries: Vec<Plugin>,
     /// Variables by name: see `VARIABLES`.
     pub variables: BTreeMap<String, String>,
 }
@@ -166,20 +204,27 @@ impl Server {
             .into_iter()
             .chain(variables.remove("server_uid"))
             .next();
-        let plugins = session
+        let libraries: Vec<Plugin> = session
             .rows(
-                "SELECT PLUGIN_NAME AS value FROM information_schema.PLUGINS \
+                "SELECT PLUGIN_NAME AS name, PLUGIN_LIBRARY AS file, PLUGIN_TYPE AS kind FROM information_schema.PLUGINS \
                  WHERE PLUGIN_LIBRARY IS NOT NULL AND PLUGIN_STATUS = 'ACTIVE' ORDER BY 1",
             )?
             .into_iter()
-            .filter_map(|mut row| row.remove("value").flatten())
+            .filter_map(|mut row| {
+                Some(Plugin {
+                    name: row.remove("name")??,
+                    library: row.remove("file")??,
+                    kind: row.remove("kind")??,
+                })
+            })
             .collect();
         Ok(Self {
             flavour,
             version,
             version_text,
             uuid,
-            plugins,
+            plugins: libraries.iter().map(|plugin| plugin.name.clone()).collect(),
+            libraries,
             variables,
         })
     }

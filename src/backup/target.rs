@@ -351,7 +351,7 @@ mod tests {
     use nix::mount::{MsFlags, mount};
 
     use super::*;
-    use crate::backup::verify::scratch_server::isolated;
+    use crate::backup::verify::isolation::View;
 
     fn id() -> BackupId {
         "mysql-main-20261101T031500Z".parse().unwrap()
@@ -506,7 +506,12 @@ mod tests {
         checked().unwrap();
         let error = if nix::unistd::geteuid().is_root() {
             // Root may write to what nobody may, unless it is mounted for reading only.
-            isolated(directory.path(), directory.path(), || {
+            let view = View {
+                volume: directory.path(),
+                place: directory.path(),
+                original: directory.path(),
+            };
+            view.run(|| {
                 let (none, flags) = (
                     None::<&str>,
                     MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY,

@@ -20,6 +20,7 @@ pub mod overlay;
 mod packages;
 mod place;
 pub mod programs;
+pub mod read_only;
 mod reading;
 mod refused;
 pub mod signals;

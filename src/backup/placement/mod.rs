@@ -18,7 +18,7 @@ use super::{
     mounts as all_mounts,
     server::{Flavour, Server, Use, VARIABLES},
     session::Session,
-    verify::scratch_server::may_be_covered,
+    verify::isolation::may_be_covered,
     volume::Volume,
 };
 use crate::system::{Mount, mounts_of_process};

@@ -5,8 +5,9 @@
 //! restore, there is never a half datadir that a server would start on.
 
 mod choose;
-mod log_index;
+mod command;
 mod plan;
+mod relocate;
 mod replay;
 mod staging;
 mod stopped;
@@ -24,7 +25,7 @@ use serde::Serialize;
 
 pub use self::{replay::Replayed, until::Until};
 
-use self::staging::Staging;
+use self::{relocate::Relocation, staging::Staging};
 use super::{
     archive::{self, Owner},
     config::Settings,
@@ -38,7 +39,7 @@ use super::{
     name::BackupId,
     server::Flavour,
     step::{Report, Step},
-    verify::scratch_server::may_be_covered,
+    verify::isolation::may_be_covered,
 };
 
 /// Room for what a server makes anew when it starts: its temporary tablespace, a binary log.
@@ -123,6 +124,17 @@ pub fn restore(
     }
     list::check_length(&settings.target.directory, &manifest).of_kind(Kind::Corrupt)?;
     let list = files::load(&settings.target.directory, &manifest, key.as_ref()).of_kind(Kind::Corrupt)?;
+    let relocation = Relocation {
+        settings,
+        manifest: &manifest,
+        root: &root,
+        owner: owner.owner,
+        interrupt,
+    };
+    let moves = root != manifest.volume.mount_point;
+    if moves {
+        relocation.check(&list)?;
+    }
     let (staging, removed) = Staging::new(&root, &manifest.id, &manifest.volume.datadir, owner.owner)?;
     if let Some(what) = removed {
         report(Step::Removed { what });
@@ -144,9 +156,7 @@ pub fn restore(
         let done = replay::replay(settings, &manifest, until, volume, owner.owner, interrupt, report)?;
         (replayed, gtid) = (Some(done.0), done.1);
     }
-    if root != manifest.volume.mount_point {
-        log_index::relocate(&manifest, staging.volume(), &root)?;
-    }
+    let remote = moves && relocation.relocate(staging.volume(), &list)?;
     interrupt.check()?;
     report(Step::Syncing);
     // The target is read, and a local disk may take its time.
@@ -154,7 +164,7 @@ pub fn restore(
     staging.finish(root_mode)?;
     let datadir = root.join(&manifest.volume.datadir);
     Ok(Restored {
-        next: next(&manifest, &request.to, &datadir),
+        next: next(settings, &manifest, &request.to, &root, remote)?,
         id: manifest.id,
         to: root,
         datadir,
@@ -270,17 +280,25 @@ fn owner(settings: &Settings, to: &Destination) -> Result<Owned> {
 }
 
 /// What is to be done with what was restored.
-fn next(manifest: &Manifest, to: &Destination, datadir: &Path) -> String {
-    let (service, program) = match manifest.server.flavour {
-        Flavour::MariaDb => ("mariadb", "mariadbd"),
-        Flavour::MySql => ("mysql", "mysqld"),
+fn next(settings: &Settings, manifest: &Manifest, to: &Destination, root: &Path, remote: bool) -> Result<String> {
+    let service = match manifest.server.flavour {
+        Flavour::MariaDb => "mariadb",
+        Flavour::MySql => "mysql",
     };
-    match to {
-        Destination::InPlace => format!("systemctl start {service}; then make a new backup: glrl backup run"),
-        Destination::Directory(_) => format!(
-            "a server of {} reads it: {program} --datadir={}",
-            manifest.server,
-            datadir.display()
-        ),
+    if let Destination::Directory(_) = to {
+        let start = command::start(settings, manifest, root, remote)?;
+        return Ok(format!("a server of {} reads it: {start}", manifest.server));
     }
+    let told = command::not_told_here(settings, manifest);
+    let told = if told.is_empty() {
+        String::new()
+    } else {
+        format!(
+            ", once its option files say what the server was told and this node's do not: {}",
+            told.join(" ")
+        )
+    };
+    Ok(format!(
+        "systemctl start {service}{told}; then make a new backup: glrl backup run"
+    ))
 }

@@ -32,7 +32,7 @@ use crate::{
         milliseconds,
         server::{Flavour, scalar},
         step::{Report, Step},
-        verify::scratch_server::{self, Place, ScratchServer, isolated},
+        verify::scratch_server::{self, Place, ScratchServer},
     },
     system::programs::{Program, find},
 };
@@ -88,11 +88,7 @@ pub(super) fn replay(
             transactions: plan.transactions,
             logs: plan.logs.len(),
         });
-        let place = Place {
-            volume: volume.to_owned(),
-            datadir: volume.join(&manifest.volume.datadir),
-            owner,
-        };
+        let place = Place::of_original(manifest, volume, owner);
         gtid = run(settings, manifest, &plan, &place, interrupt)?;
         place.tidy();
         reached(manifest, until, gtid.as_deref())?;
@@ -248,16 +244,7 @@ fn feed(tools: &Tools, manifest: &Manifest, plan: &Plan, place: &Place, interrup
             .map_err(|error| anyhow!(error))
     };
     let logs = plan.logs.iter().map(|log| inside(log)).collect::<Anyhow<Vec<_>>>()?;
-    let as_server = |program: &Path| {
-        Program::new("setpriv")
-            .args([
-                format!("--reuid={}", place.owner.uid),
-                format!("--regid={}", place.owner.gid),
-            ])
-            .args(["--clear-groups", "--no-new-privs", "--inh-caps=-all", "--"])
-            .args([program])
-            .args(["--no-defaults"])
-    };
+    let as_server = |program: &Path| place.program(program).args(["--no-defaults"]);
     let reader = as_server(&tools.reader)
         .args([format!("--start-position={}", plan.start)])
         .args(plan.stop.map(|stop| format!("--stop-position={stop}")))
@@ -277,8 +264,10 @@ fn feed(tools: &Tools, manifest: &Manifest, plan: &Plan, place: &Place, interrup
     let (statements, mut into) = pipe().context("making a pipe")?;
     into.write_all(b"FLUSH LOCAL PRIVILEGES;\n")
         .context("writing to a pipe")?;
-    let reading = isolated(&place.volume, seen, || reader.start_between(None, Some(into)))?;
-    let replaying = isolated(&place.volume, seen, || client.start_between(Some(statements), None))?;
+    let reading = place.view(manifest).run(|| reader.start_between(None, Some(into)))?;
+    let replaying = place
+        .view(manifest)
+        .run(|| client.start_between(Some(statements), None))?;
     let ended = loop {
         interrupt.check()?;
         if let Some(output) = replaying.wait(Duration::from_millis(100))? {

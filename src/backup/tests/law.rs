@@ -274,7 +274,7 @@ fn what_is_restored_is_what_there_was_or_is_named(on: &Programs) {
     if !on.mariadb {
         options.push(directories);
     }
-    let mut server = Server::start_within(on, &options, "db");
+    let mut server = Server::start_within(on, &options);
     let extra = server.volume().join("extra");
     fs::create_dir(&extra).unwrap();
     let owner = std::os::unix::fs::MetadataExt::uid(&fs::metadata(server.data()).unwrap());

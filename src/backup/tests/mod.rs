@@ -4,6 +4,7 @@
 //!
 //! They need root, and are left out unless asked for: `make database`, or `cargo test --lib backup:: -- --ignored` behind it.
 
+mod copies;
 mod damage;
 mod encrypted;
 mod end_to_end;
@@ -19,4 +20,5 @@ mod restore;
 mod servers;
 mod support;
 mod telling;
+mod told;
 mod until;

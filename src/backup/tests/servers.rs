@@ -127,7 +127,7 @@ impl Programs {
                 .tempdir_in(fresh.parent().unwrap())
                 .unwrap();
             fs::set_permissions(making.path(), PermissionsExt::from_mode(0o777)).unwrap();
-            self.make(&making.path().join("data"));
+            self.make(&making.path().join("data"), &[]);
             fs::rename(making.path().join("data"), &fresh).unwrap();
         }
         drop(one);
@@ -135,7 +135,8 @@ impl Programs {
         copy.stdout().unwrap();
     }
 
-    fn make(&self, datadir: &Path) {
+    /// Makes one with these options, which the server is to be told too.
+    pub(super) fn make(&self, datadir: &Path, options: &[&str]) {
         let program = if self.mariadb {
             Program::new(self.install.to_string_lossy()).args([
                 "--no-defaults",
@@ -155,6 +156,7 @@ impl Programs {
             .args(["--user=mysql".to_owned()])
             .args([format!("--datadir={}", datadir.display())])
             .args([format!("--tmpdir={}", temporary.display())])
+            .args(options)
             .timeout(Duration::from_mins(5))
             .stdout()
             .unwrap();

@@ -38,10 +38,10 @@ pub(super) struct Server {
     pub(super) directory: TempDir,
     pub(super) programs: Programs,
     pub(super) mariadb: bool,
+    /// The datadir, below the directory. Its volume is its parent, or itself.
+    datadir: &'static str,
     options: Vec<String>,
     running: Option<Running>,
-    /// The datadir in the volume.
-    within: &'static str,
 }
 
 impl Server {
@@ -51,31 +51,84 @@ impl Server {
     }
 
     pub(super) fn start_with(on: &Programs, options: &[&str]) -> Self {
-        Self::start_within(on, options, "")
+        let server = Self::new(on, "data");
+        on.initialize(&server.data());
+        server.launched(options.iter().map(|option| (*option).to_owned()).collect())
     }
 
-    /// A server whose datadir is this directory of a volume that may hold more; `{volume}` in options is where that is.
-    pub(super) fn start_within(on: &Programs, options: &[&str], within: &'static str) -> Self {
+    /// A server whose volume has more in it than the datadir. Its options, some of which its datadir is made with, may name places there.
+    pub(super) fn start_in_volume(
+        on: &Programs,
+        made_with: &[&str],
+        options: impl FnOnce(&Path) -> Vec<String>,
+    ) -> Self {
+        let server = Self::new(on, "volume/data");
+        let volume = server.volume();
+        for name in ["", "extra", "logs", "undo", "redo"] {
+            fs::create_dir_all(volume.join(name)).unwrap();
+            Program::new("chown")
+                .args(["mysql:mysql"])
+                .args([volume.join(name)])
+                .stdout()
+                .unwrap();
+        }
+        let options = options(&volume);
+        if made_with.is_empty() {
+            on.initialize(&server.data());
+        } else {
+            let places = options
+                .iter()
+                .filter(|option| option.starts_with("--innodb-"))
+                .map(String::as_str);
+            on.make(
+                &server.data(),
+                &made_with.iter().copied().chain(places).collect::<Vec<_>>(),
+            );
+        }
+        server.launched(
+            made_with
+                .iter()
+                .map(|option| (*option).to_owned())
+                .chain(options)
+                .collect(),
+        )
+    }
+
+    /// A server whose datadir is in a volume that may hold more; `{volume}` in options is where that is.
+    pub(super) fn start_within(on: &Programs, options: &[&str]) -> Self {
+        let server = Self::new(on, "volume/data");
+        let volume = server.volume().display().to_string();
+        fs::create_dir_all(server.volume()).unwrap();
+        on.initialize(&server.data());
+        server.launched(
+            options
+                .iter()
+                .map(|option| option.replace("{volume}", &volume))
+                .collect(),
+        )
+    }
+
+    fn launched(mut self, options: Vec<String>) -> Self {
+        self.options.extend(options);
+        self.launch();
+        self
+    }
+
+    fn new(on: &Programs, datadir: &'static str) -> Self {
         let directory = tempfile::Builder::new().prefix("glrl-db-").tempdir().unwrap();
         fs::set_permissions(directory.path(), PermissionsExt::from_mode(0o755)).unwrap();
-        let mut server = Self {
+        let server = Self {
             directory,
             mariadb: on.mariadb,
-            options: Vec::new(),
+            datadir,
+            options: on.options.iter().map(|option| (*option).to_owned()).collect(),
             programs: on.clone(),
             running: None,
-            within,
         };
-        let volume = server.volume().display().to_string();
-        let options = on.options.iter().chain(options);
-        server.options = options.map(|option| option.replace("{volume}", &volume)).collect();
         // Servers clean up what they take for their own in a shared /tmp.
         let temporary = server.directory.path().join("tmp");
         fs::create_dir(&temporary).unwrap();
         fs::set_permissions(&temporary, PermissionsExt::from_mode(0o777)).unwrap();
-        fs::create_dir_all(server.data().parent().unwrap()).unwrap();
-        on.initialize(&server.data());
-        server.launch();
         server
     }
 
@@ -148,9 +201,9 @@ impl Server {
             directory,
             programs: self.programs.clone(),
             mariadb: self.mariadb,
+            datadir: "data",
             options: self.options.clone(),
             running: None,
-            within: "",
         };
         server.launch();
         server
@@ -175,15 +228,15 @@ impl Server {
             .filter(|text: &String| !text.is_empty())
     }
 
-    /// Where the volume is mounted.
-    pub(super) fn volume(&self) -> PathBuf {
-        self.directory.path().join("data")
+    pub(super) fn data(&self) -> PathBuf {
+        self.directory.path().join(self.datadir)
     }
 
-    pub(super) fn data(&self) -> PathBuf {
-        match self.within {
-            "" => self.volume(),
-            within => self.volume().join(within),
+    /// The volume that its datadir is in.
+    pub(super) fn volume(&self) -> PathBuf {
+        match self.datadir {
+            "volume/data" => self.directory.path().join("volume"),
+            _ => self.data(),
         }
     }
 

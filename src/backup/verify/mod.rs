@@ -3,6 +3,9 @@
 //! It belongs on another machine than the database's, with the target mounted read-only; it can run on the database's node too, and
 //! says where it ran. Nothing of the running server is touched: see `scratch_server`.
 
+mod innochecksum;
+pub(super) mod isolation;
+mod lacks;
 mod old_format;
 pub(super) mod scratch;
 pub(super) mod scratch_server;
@@ -355,14 +358,10 @@ impl Inquest<'_> {
         };
         let began = Instant::now();
         let (volume, owner) = scratch.destination();
-        let place = Place {
-            volume: volume.to_owned(),
-            datadir: scratch.datadir().to_owned(),
-            owner,
-        };
+        let place = Place::of_original(manifest, volume, owner);
         // Two servers with one identity must never meet; MySQL makes a new one.
         let _ = fs::remove_file(place.datadir.join("auto.cnf"));
-        let (server, mut session) =
+        let (mut server, mut session) =
             match ScratchServer::start(&program, &self.settings.verify, manifest, &place, &[], self.interrupt)? {
                 Ok(started) => started,
                 Err(refused) => {
@@ -380,14 +379,19 @@ impl Inquest<'_> {
         ));
         self.gtid(manifest, &mut session)?;
         let wanted = &self.settings.verify.tables;
-        let checks = tables::check(&mut session, &manifest.server, inventory, wanted, self.interrupt)?;
+        let original = (&manifest.server, inventory);
+        let checks = tables::check(&mut session, &mut server, original, wanted, self.interrupt)?;
         // A server that had too little of this node's memory or disk has found nothing out.
         if let Some(refused) = server.gone()?.filter(|gone| gone.word == Word::Unverified) {
             self.add(Check::failed("server", refused.word, refused.why));
             return Ok(());
         }
+        let lacking = checks.iter().any(|check| check.word == Word::Unverified);
         for check in checks {
             self.add(check);
+        }
+        if lacking && !server.remedy().is_empty() {
+            self.add(Check::failed("plugins", Word::Unverified, server.remedy()));
         }
         drop(session);
         match server.stop(self.interrupt)? {
@@ -406,7 +410,7 @@ impl Inquest<'_> {
                 format!("{} complaints, the first: {first}", complaints.len()),
             ),
         });
-        let check = tables::innochecksum(&program, &manifest.server, scratch.destination().0, self.interrupt)?;
+        let check = innochecksum::check(&program, manifest, &place, server.lacks(), self.interrupt)?;
         self.add(check);
         Ok(())
     }

@@ -32,7 +32,6 @@ impl From<anyhow::Error> for Unfit {
 pub(super) struct Scratch {
     directory: PathBuf,
     volume: PathBuf,
-    datadir: PathBuf,
     owner: Owner,
     removed: bool,
 }
@@ -86,7 +85,6 @@ impl Scratch {
             .create(&directory)
             .with_context(doing)?;
         let scratch = Self {
-            datadir: volume.join(&manifest.volume.datadir),
             directory,
             volume,
             owner,
@@ -103,11 +101,6 @@ impl Scratch {
     /// Where the volume's root directory is unpacked to, and for whom.
     pub(super) fn destination(&self) -> (&Path, Owner) {
         (&self.volume, self.owner)
-    }
-
-    /// The datadir in it.
-    pub(super) fn datadir(&self) -> &Path {
-        &self.datadir
     }
 
     pub(super) fn remove(&mut self) -> anyhow::Result<()> {

@@ -1,9 +1,11 @@
 //! A throw-away server on unpacked data.
 //!
-//! It can do no harm to a running one, nor to anything else: it runs as an unprivileged user, in a mount namespace where the unpacked
-//! volume stands at the place of the original (so that the absolute paths in binary log indexes, `.isl` files and MySQL's dictionary
-//! mean the copy, and the original cannot even be seen), in a network namespace without a network, with no option file read, no
-//! replication, no events. `AppArmor`'s profile of the installed server does not attach to it: its rules are about other places.
+//! It can do no harm to a running one, nor to anything else: it runs as an unprivileged user in a view (`isolation`) in which the unpacked
+//! volume stands at the place of the original, so that the absolute paths in binary log indexes, `.isl` files and MySQL's dictionary mean
+//! the copy, and in which nothing else can be written; without a network, with no option file read, no replication, no events. `AppArmor`'s profile of the installed server does not attach to it: its rules are about other places.
+//!
+//! It is told all that the original was told that decides whether the data can be read (`options`), and what the settings add; what it
+//! lacks all the same is said (`lacks`).
 //!
 //! Nobody knows the passwords of the accounts in the data, and the server's user is not the one that `unix_socket` accounts mean. So it
 //! is started with `--skip-grant-tables`: whoever reaches its socket may do everything, and only root and the server itself can reach it,
@@ -11,19 +13,20 @@
 
 use std::{
     fs,
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     process::Output,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result as Anyhow, anyhow, bail};
-use nix::{
-    mount::{MsFlags, mount},
-    sched::{CloneFlags, unshare},
-    sys::signal::Signal,
-};
+use anyhow::{Context, Result as Anyhow, bail};
+use nix::sys::signal::Signal;
 
-use super::{tables::needs_what_is_not_here, verdict::Word};
+use super::{
+    isolation::{MountPoint, View, as_account, may_be_covered},
+    lacks::{Lacks, remedy},
+    verdict::Word,
+};
 use crate::{
     backup::{
         archive::Owner,
@@ -31,18 +34,18 @@ use crate::{
         error::Result,
         interrupt::Interrupt,
         manifest::Manifest,
-        server::{Flavour, Server, Use, VARIABLES, Version},
+        options::{self, Plugins},
+        server::{Flavour, Server, Version},
         session::Session,
     },
     system::programs::{Program, Running, find as find_program},
 };
 
-/// Engines that a server has without plugins, and that tables are made with when nothing is said.
-const BUILT_IN: [&str; 4] = ["InnoDB", "MyISAM", "Aria", "MEMORY"];
-
 const SOCKET: &str = "glrl-verify.sock";
 const PID: &str = "glrl-verify.pid";
 const LOG: &str = "glrl-verify.log";
+/// What the server writes beside the data, in the volume: temporary files, and what it would keep of a replica.
+const TEMPORARY: &str = ".glrl-server";
 
 /// Why there is no server.
 pub(in crate::backup) struct Refused {
@@ -50,15 +53,53 @@ pub(in crate::backup) struct Refused {
     pub(in crate::backup) why: String,
 }
 
-/// Where a server finds the data: the volume's root directory, the datadir in it, and whom both belong to.
+/// Where the data is, where a server sees it, and whom it belongs to.
 #[derive(Debug)]
 pub(in crate::backup) struct Place {
+    /// The volume's root directory.
     pub(in crate::backup) volume: PathBuf,
+    /// The datadir in it.
     pub(in crate::backup) datadir: PathBuf,
+    /// Where the server sees the volume.
+    pub(in crate::backup) seen: PathBuf,
     pub(in crate::backup) owner: Owner,
 }
 
 impl Place {
+    /// A copy that is seen where its original was.
+    pub(in crate::backup) fn of_original(manifest: &Manifest, volume: &Path, owner: Owner) -> Self {
+        Self {
+            volume: volume.to_owned(),
+            datadir: volume.join(&manifest.volume.datadir),
+            seen: manifest.volume.mount_point.clone(),
+            owner,
+        }
+    }
+
+    pub(in crate::backup) fn view<'a>(&'a self, manifest: &'a Manifest) -> View<'a> {
+        View {
+            volume: &self.volume,
+            place: &self.seen,
+            original: &manifest.volume.mount_point,
+        }
+    }
+
+    /// A program that runs as the owner, its temporary files where the server's are.
+    pub(in crate::backup) fn program(&self, program: &Path) -> Program {
+        as_account(self.owner, program).env("TMPDIR", self.seen.join(TEMPORARY).to_string_lossy())
+    }
+
+    fn prepare(&self) -> Anyhow<()> {
+        self.tidy();
+        let temporary = self.volume.join(TEMPORARY);
+        let (uid, gid) = (Some(self.owner.uid), Some(self.owner.gid));
+        fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&temporary)
+            .and_then(|()| std::os::unix::fs::lchown(&temporary, uid, gid))
+            .with_context(|| format!("making {}", temporary.display()))
+    }
+
     /// The socket of a server that runs here.
     pub(in crate::backup) fn socket(&self) -> PathBuf {
         self.datadir.join(SOCKET)
@@ -69,6 +110,8 @@ impl Place {
         for name in [SOCKET, PID, LOG] {
             let _ = fs::remove_file(self.datadir.join(name));
         }
+        let temporary = self.volume.join(TEMPORARY);
+        let _ = fs::remove_dir_all(&temporary).or_else(|_| fs::remove_file(&temporary));
     }
 }
 
@@ -76,8 +119,10 @@ impl Place {
 pub(in crate::backup) struct ScratchServer {
     running: Running,
     log: PathBuf,
-    /// Mount points that were missing here, to be removed.
-    made: Vec<PathBuf>,
+    flavour: Flavour,
+    lacks: Lacks,
+    remedy: String,
+    _mount_point: MountPoint,
 }
 
 /// The program to start: of the flavour, of the release series, and not older than the server that was backed up. Others may refuse the
@@ -129,33 +174,32 @@ impl ScratchServer {
                 why,
             }))
         };
-        let place = &manifest.volume.mount_point;
+        let place = &at.seen;
         if let Err(error) = may_be_covered(place) {
             return unverified(format!("{error:#}"));
         }
-        let arguments = match arguments(settings, manifest) {
+        let (arguments, remedy) = match arguments(program, settings, manifest, place) {
             Ok(arguments) => arguments,
             Err(error) => return unverified(format!("{error:#}")),
         };
-        let made = make_place(place)?;
-        let command = Program::new("setpriv")
-            .args([format!("--reuid={}", at.owner.uid), format!("--regid={}", at.owner.gid)])
-            .args(["--clear-groups", "--no-new-privs", "--inh-caps=-all"])
-            .args(profile())
-            .args(["--".as_ref(), program.as_os_str()])
+        at.prepare()?;
+        let mount_point = MountPoint::make(place)?;
+        let command = at
+            .program(program)
             .args(arguments)
-            .args(more);
-        let running = match isolated(&at.volume, place, || command.start()) {
+            .args(more)
+            .args(&settings.server_options);
+        let running = match at.view(manifest).run(|| command.start()) {
             Ok(running) => running,
-            Err(error) => {
-                remove_place(&made);
-                return unverified(format!("the server cannot be shut off from this node: {error:#}"));
-            }
+            Err(error) => return unverified(format!("the server cannot be shut off from this node: {error:#}")),
         };
         let server = Self {
             running,
             log: at.datadir.join(LOG),
-            made,
+            flavour: manifest.server.flavour,
+            lacks: Lacks::unknown(settings),
+            remedy,
+            _mount_point: mount_point,
         };
         let socket = at.socket();
         let deadline = Instant::now() + settings.start_timeout;
@@ -199,15 +243,35 @@ impl ScratchServer {
         }))
     }
 
+    /// Asks for the keys that it does not have, now that all tables have been opened. One that has died says nothing.
+    pub(super) fn ask(&mut self, session: &mut Session) {
+        let _ = self.lacks.ask(self.flavour, session);
+    }
+
+    /// What is known to be lacking here: the keys that were asked for, and what the log says so far.
+    pub(super) fn lacks(&mut self) -> &Lacks {
+        self.lacks.read(&self.log());
+        &self.lacks
+    }
+
+    /// What to do where it lacks something.
+    pub(super) fn remedy(&self) -> &str {
+        &self.remedy
+    }
+
+    fn log(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
+    }
+
     /// What the server wrote into its log about damage to the data. A statement may succeed all the same: MariaDB reads a column whose
     /// pages are broken as a shorter one (seen with 10.11).
     pub(in crate::backup) fn complaints(&self) -> Vec<String> {
         const WORDS: [&str; 4] = ["corrupt", "checksum", "failed read", "cannot read"];
-        let log = fs::read(&self.log).unwrap_or_default();
-        String::from_utf8_lossy(&log)
+        self.log()
             .lines()
             .filter(|line| line.contains("[ERROR]") || line.contains("[Warning]"))
             .filter(|line| WORDS.iter().any(|word| line.to_lowercase().contains(word)))
+            .filter(|line| !self.lacks.excuse_line(line))
             .map(str::to_owned)
             .collect()
     }
@@ -223,24 +287,34 @@ impl ScratchServer {
         };
         // SIGKILL is the kernel's, when memory is short.
         let killed = output.status.signal() == Some(Signal::SIGKILL as i32);
-        let short = short_of(&String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default())).map(str::to_owned);
+        let log = self.log();
+        let short = short_of(&log).map(str::to_owned);
+        // The whole of the log, or what a server that has not come to that has said.
+        let lacking = self
+            .lacks
+            .found_in(&log)
+            .or_else(|| self.lacks.found_in(&said))
+            .map(str::to_owned);
         // One that could not even write its log, or was not started, has not looked at the data.
-        let mute = !logged && output.status.code().is_some();
-        let unable = killed || mute || short.is_some() || needs_what_is_not_here(&without_paths(&said));
-        let said = match short.unwrap_or(said) {
+        let mute = log.is_empty() && output.status.code().is_some();
+        let unable = killed || mute || short.is_some() || lacking.is_some();
+        let remedy = match &lacking {
+            Some(_) if !self.remedy.is_empty() => format!("; {}", self.remedy),
+            _ => String::new(),
+        };
+        let said = match short.or(lacking).unwrap_or(said) {
             said if said.is_empty() => "it said nothing; do AppArmor or SELinux confine glrl here?".to_owned(),
             said => said,
         };
         Refused {
             word: if unable { Word::Unverified } else { Word::Corrupt },
-            why: format!("the server ended ({}): {said}", output.status),
+            why: format!("the server ended ({}): {said}{remedy}", output.status),
         }
     }
 
     /// The errors among the last lines of its log, or these lines.
     fn last_words(&self) -> String {
-        let log = fs::read(&self.log).unwrap_or_default();
-        let log = String::from_utf8_lossy(&log);
+        let log = self.log();
         let lines: Vec<&str> = log.lines().filter(|line| !line.trim().is_empty()).collect();
         let errors: Vec<&str> = lines.iter().copied().filter(|line| line.contains("[ERROR]")).collect();
         let shown = if errors.is_empty() { &lines } else { &errors };
@@ -251,27 +325,7 @@ impl ScratchServer {
 impl Drop for ScratchServer {
     fn drop(&mut self) {
         self.running.kill();
-        remove_place(&self.made);
     }
-}
-
-/// The option by which setpriv(1) keeps `AppArmor`'s profile of the installed server off this one. Ubuntu's allows the places of the
-/// installed server and no others, and what it forbids would look like damage to the data.
-fn profile() -> Option<&'static str> {
-    // Nobody but a process that is not confined itself can keep a profile off; where there is none, this says something else or nothing.
-    let current = fs::read_to_string("/proc/self/attr/current").unwrap_or_default();
-    may_choose_profile(&current).then_some("--apparmor-profile=unconfined")
-}
-
-/// Whether `/proc/PID/attr/current` is of a process that `AppArmor` does not confine.
-fn may_choose_profile(current: &str) -> bool {
-    current.trim_end_matches(['\n', '\0']) == "unconfined"
-}
-
-/// A server's words without the files that it names, which may be called anything: `file './shop/encrypted_notes.ibd'`.
-fn without_paths(said: &str) -> String {
-    let is_path = |part: &&str| part.contains('/') && !part.contains(char::is_whitespace);
-    said.split('\'').filter(|part| !is_path(part)).collect()
 }
 
 /// What a server complains of in its log that this node is too small for. It says nothing about the data.
@@ -290,160 +344,62 @@ fn short_of(log: &str) -> Option<&str> {
     })
 }
 
-/// Starts something in namespaces of its own, with `volume` mounted at `place`, and no network. A namespace belongs to a thread, and is
-/// handed down to what it starts.
-pub(in crate::backup) fn isolated<T: Send>(
-    volume: &Path,
-    place: &Path,
-    start: impl FnOnce() -> Anyhow<T> + Send,
-) -> Anyhow<T> {
-    std::thread::scope(|scope| {
-        let thread = scope.spawn(|| {
-            unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWNET).context("making namespaces")?;
-            let none = None::<&str>;
-            mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)
-                .context("making the namespace's mounts private")?;
-            mount(Some(volume), place, none, MsFlags::MS_BIND, none)
-                .with_context(|| format!("mounting the data at {}", place.display()))?;
-            start()
-        });
-        thread
-            .join()
-            .unwrap_or_else(|_| Err(anyhow!("the thread that starts the server has panicked")))
-    })
-}
-
-/// Whether data may stand at this place for the server. The manifest says where, and a manifest may be hostile: the places of programs,
-/// libraries and devices are not for data.
-pub(in crate::backup) fn may_be_covered(place: &Path) -> Anyhow<()> {
-    const NEVER: [&str; 12] = [
-        "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/dev", "/proc", "/sys", "/boot", "/root",
-    ];
-    let plain = place.is_absolute()
-        && place
-            .components()
-            .skip(1)
-            .all(|part| matches!(part, std::path::Component::Normal(_)));
-    let system = |never: &str| place.starts_with(never) || Path::new(never).starts_with(place);
-    if !plain || NEVER.iter().any(|never| system(never)) {
-        bail!(
-            "the manifest says that the volume was mounted at {}: no data belongs there",
-            place.display()
-        );
-    }
-    Ok(())
-}
-
-/// Makes what is missing of a mount point. Returns what was made, the deepest last.
-fn make_place(place: &Path) -> Anyhow<Vec<PathBuf>> {
-    let missing: Vec<PathBuf> = place
-        .ancestors()
-        .take_while(|path| !path.exists())
-        .map(Path::to_owned)
-        .collect();
-    let missing: Vec<PathBuf> = missing.into_iter().rev().collect();
-    for path in &missing {
-        fs::create_dir(path).with_context(|| format!("making the mount point {}", path.display()))?;
-    }
-    Ok(missing)
-}
-
-fn remove_place(made: &[PathBuf]) {
-    for path in made.iter().rev() {
-        let _ = fs::remove_dir(path);
-    }
-}
-
-/// The server's options: all that the manifest says about places and formats, and what shuts it off.
-fn arguments(settings: &VerifySettings, manifest: &Manifest) -> Anyhow<Vec<String>> {
+/// The server's options: all that the manifest says about places and formats, and what shuts it off. And what to do where that is not enough.
+fn arguments(
+    program: &Path,
+    settings: &VerifySettings,
+    manifest: &Manifest,
+    root: &Path,
+) -> Anyhow<(Vec<String>, String)> {
     let server = &manifest.server;
-    let place = &manifest.volume.mount_point;
-    let datadir = place.join(&manifest.volume.datadir);
-    let within =
-        |path: &Path| path.starts_with(place) && path.components().all(|part| part != std::path::Component::ParentDir);
-    if !within(&datadir) {
-        bail!(
-            "the manifest says that the datadir is {}: not in the volume",
-            datadir.display()
-        );
-    }
+    let datadir = options::datadir(manifest, root)?;
     let in_datadir = |name: &str| datadir.join(name).display().to_string();
+    let temporary = root.join(TEMPORARY);
+    let given = &settings.server_options;
     let mut arguments = vec![
         "--no-defaults".to_owned(),
         format!("--socket={}", in_datadir(SOCKET)),
         format!("--pid-file={}", in_datadir(PID)),
         format!("--log-error={}", in_datadir(LOG)),
-        format!("--tmpdir={}", datadir.display()),
+        format!("--tmpdir={}", temporary.display()),
         format!("--innodb-buffer-pool-size={}", settings.memory.get()),
-        "--skip-networking".to_owned(),
         "--skip-grant-tables".to_owned(),
-        "--event-scheduler=OFF".to_owned(),
         "--performance-schema=OFF".to_owned(),
     ];
-    arguments.push(
-        match server.flavour {
-            Flavour::MySql if server.version >= Version(8, 0, 26) => "--skip-replica-start",
-            Flavour::MySql | Flavour::MariaDb => "--skip-slave-start",
-        }
-        .to_owned(),
-    );
-    if server.flavour == Flavour::MySql {
-        // Debian's MySQL does not start without /var/lib/mysql-files, which a node with its programs alone does not have.
-        arguments.extend(["--mysqlx=OFF".to_owned(), "--secure-file-priv=NULL".to_owned()]);
+    arguments.extend(options::quiet(server).into_iter().map(str::to_owned));
+    if server.flavour == Flavour::MariaDb {
+        // Relay logs are no part of what is proven, and may not be here: a server that finds no replica in these files needs none.
+        let unused = |name: &str| temporary.join(name).display().to_string();
+        arguments.push(format!("--master-info-file={}", unused("master.info")));
+        arguments.push(format!("--relay-log-info-file={}", unused("relay-log.info")));
     }
-    if !server.logs() {
-        arguments.push("--skip-log-bin".to_owned());
+    let (plugins, directory) = plugins(program, server, given)?;
+    arguments.extend(options::told(manifest, root)?.iter().map(options::Told::as_argument));
+    arguments.extend(plugins.options);
+    Ok((arguments, remedy(server, &plugins.missing, &directory, given)))
+}
+
+/// The plugins that reading takes, and the directory where this program looks for them.
+pub(in crate::backup) fn plugins(program: &Path, server: &Server, given: &[String]) -> Anyhow<(Plugins, String)> {
+    if server.libraries.is_empty() {
+        return Ok(Default::default());
     }
-    // Recovery finds tablespaces that lie elsewhere in the volume there alone.
-    let directories = server.variable("innodb_directories").unwrap_or_default();
-    let directories: Vec<_> = directories.split(';').map(|path| datadir.join(path.trim())).collect();
-    let directories = directories
+    let named = given
         .iter()
-        .filter(|path| within(path) && **path != datadir.join(""));
-    let directories: Vec<_> = directories.map(|path| path.display().to_string()).collect();
-    if !directories.is_empty() {
-        arguments.push(format!("--innodb-directories={}", directories.join(";")));
-    }
-    for (name, purpose) in VARIABLES {
-        let Some(value) = server.variable(name) else { continue };
-        if *purpose == Use::Place && !within(Path::new(value)) {
-            bail!("the manifest says that {name} is {value}: not in the volume");
-        }
-        let option = match *name {
-            // Without a binary log its options would switch it on.
-            "log_bin_basename" | "log_bin_index" if !server.logs() => continue,
-            // MySQL has always two, and refuses to be told.
-            "innodb_undo_tablespaces" if server.flavour == Flavour::MySql => continue,
-            // One of a plugin is not there, and the server would not start.
-            "default_storage_engine" if !BUILT_IN.iter().any(|engine| value.eq_ignore_ascii_case(engine)) => continue,
-            "log_bin_basename" => "log-bin".to_owned(),
-            name => name.replace('_', "-"),
-        };
-        if *purpose != Use::Record {
-            arguments.push(format!("--{option}={value}"));
-        }
-    }
-    Ok(arguments)
+        .rev()
+        .find_map(|option| option.strip_prefix("--plugin-dir="));
+    let directory = match named {
+        Some(directory) => directory.to_owned(),
+        None => options::defaults(program, false)?
+            .remove("plugin_dir")
+            .unwrap_or_default(),
+    };
+    Ok((options::plugins(server, Path::new(&directory), given), directory))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// What MariaDB 10.11 says of a broken page, and MySQL 8.0 without the keys.
-    #[test]
-    fn a_file_that_is_called_encrypted_can_be_damaged() {
-        let lacks = |said: &str| needs_what_is_not_here(&without_paths(said));
-        assert!(!lacks(
-            "[ERROR] InnoDB: Failed to read page 3 from file './shop/encrypted_notes.ibd': Page read is corrupted."
-        ));
-        assert!(lacks(
-            "[ERROR] [MY-012657] [InnoDB] Encryption can't find master key, please check the keyring plugin is loaded."
-        ));
-        assert!(lacks(
-            "[ERROR] InnoDB: Tablespace './shop/t.ibd' is encrypted, can't decrypt."
-        ));
-    }
 
     /// What MariaDB 10.11 said with a buffer pool that is too large or too small, and with a full disk; and with a page that is broken.
     #[test]
@@ -461,38 +417,6 @@ mod tests {
             "",
         ] {
             assert_eq!(short_of(log), None);
-        }
-    }
-
-    /// What AppArmor says of two processes, SELinux of one, and a kernel without either.
-    #[test]
-    fn a_profile_is_kept_off_where_apparmor_confines_nothing() {
-        assert!(may_choose_profile("unconfined\n"));
-        for current in [
-            "/usr/sbin/mysqld (enforce)\n",
-            "unconfined_u:unconfined_r:unconfined_t:s0\0",
-            "",
-        ] {
-            assert!(!may_choose_profile(current), "{current}");
-        }
-    }
-
-    #[test]
-    fn system_directories_are_never_covered() {
-        for place in ["/var/lib/mysql", "/srv/db", "/data", "/mnt/x/y"] {
-            assert!(may_be_covered(Path::new(place)).is_ok(), "{place}");
-        }
-        for place in [
-            "/",
-            "/usr",
-            "/usr/lib/x",
-            "/etc",
-            "/var/../usr",
-            "relative",
-            "/dev/shm",
-            "/root/x",
-        ] {
-            assert!(may_be_covered(Path::new(place)).is_err(), "{place}");
         }
     }
 }

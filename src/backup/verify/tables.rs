@@ -1,18 +1,13 @@
-//! Reading everything there is: every index by CHECK TABLE, every row by CHECKSUM TABLE, every page by innochecksum.
+//! Reading everything there is: every index by CHECK TABLE, every row by CHECKSUM TABLE.
 //!
 //! mysqlcheck is of no use for it: it ends with 0 whatever it finds.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
-    time::Duration,
-};
-
-use anyhow::Context;
+use std::collections::BTreeMap;
 
 use super::{
+    lacks::Lacks,
     old_format,
+    scratch_server::ScratchServer,
     verdict::{Check, Word},
 };
 use crate::{
@@ -20,39 +15,28 @@ use crate::{
         error::{Kind, Result},
         interrupt::Interrupt,
         inventory::{self, Inventory, Item, few},
-        server::{Flavour, Server, scalar},
+        options::ELSEWHERE,
+        server::{Server, scalar},
         session::{Columns, Session, quote},
     },
     report::text::count,
-    system::programs::{Program, find},
 };
 
 /// Where a server with `log_output=TABLE` writes its logs. It has them open under the lock too, so that they are as after a crash, and
 /// repairs them when it opens them again.
 const LOGS: [&str; 2] = ["mysql.general_log", "mysql.slow_log"];
 
-/// What is wrong with tables.
+/// What is wrong with tables: each by its name, and what was said of it.
 #[derive(Default)]
-struct Findings {
-    corrupt: Vec<String>,
-    /// Of an engine, or under a key, that this server does not have.
-    unreadable: Vec<String>,
-}
+pub(super) struct Findings(Vec<(String, String)>);
 
 impl Findings {
-    fn add(&mut self, table: &str, said: &str) {
-        let text = format!("{table}: {said}");
-        // What a table is called says nothing about what is wrong with it.
-        let names = table.split(['.', '/']).filter(|name| needs_what_is_not_here(name));
-        let but_names = names.fold(said.to_owned(), |said, name| said.replace(name, "…"));
-        if needs_what_is_not_here(&but_names) {
-            self.unreadable.push(text);
-        } else {
-            self.corrupt.push(text);
-        }
+    pub(super) fn add(&mut self, table: &str, said: &str) {
+        self.0.push((table.to_owned(), said.to_owned()));
     }
 
-    fn check(&self, name: &str, good: String) -> Check {
+    /// What comes of it: what is about what the server lacks says nothing about the data.
+    pub(super) fn check(&self, name: &str, good: String, lacks: &Lacks) -> Check {
         let few = |texts: &[String]| {
             let more = texts.len().saturating_sub(5);
             let shown = texts.iter().take(5).cloned().collect::<Vec<_>>().join("; ");
@@ -62,34 +46,56 @@ impl Findings {
                 shown
             }
         };
-        match (self.corrupt.is_empty(), self.unreadable.is_empty()) {
-            (true, true) => Check::ok(name, good),
-            (false, _) => Check::failed(name, Word::Corrupt, few(&self.corrupt)),
-            (true, false) => Check::failed(name, Word::Unverified, few(&self.unreadable)),
+        let (mut corrupt, mut unreadable, mut elsewhere) = (Vec::new(), Vec::new(), Vec::new());
+        for (table, said) in &self.0 {
+            let list = match lacks.excuse(table, said) {
+                true if is_elsewhere(said) => &mut elsewhere,
+                true => &mut unreadable,
+                false => &mut corrupt,
+            };
+            list.push(format!("{table}: {said}"));
         }
+        let good = match elsewhere.len() {
+            0 => good,
+            number => format!("{good}; the rows of {number} more are elsewhere: {}", few(&elsewhere)),
+        };
+        match (corrupt.is_empty(), unreadable.is_empty()) {
+            (true, true) => Check::ok(name, good),
+            (false, _) => Check::failed(name, Word::Corrupt, few(&corrupt)),
+            (true, false) => Check::failed(
+                name,
+                Word::Unverified,
+                format!("{} cannot be read here: {}; {good}", unreadable.len(), few(&unreadable)),
+            ),
+        }
+    }
+
+    fn why(&self, table: &str, lacks: &Lacks) -> Option<&str> {
+        let found = self
+            .0
+            .iter()
+            .find(|(name, said)| name == table && lacks.excuse(name, said));
+        found.map(|(_, said)| said.as_str())
     }
 }
 
-/// Whether an error is about what a throw-away server lacks, a plugin with an engine or with keys, and not about the data.
-pub(super) fn needs_what_is_not_here(said: &str) -> bool {
-    let said = said.to_lowercase();
-    ["unknown storage engine", "encrypt", "decrypt", "keyring"]
-        .iter()
-        .any(|word| said.contains(word))
+/// Whether a table is of an engine that has its rows in another server or service.
+fn is_elsewhere(said: &str) -> bool {
+    ELSEWHERE.iter().any(|engine| said.contains(&format!("'{engine}'")))
 }
 
-/// Checks every base table of the server; those that are `wanted` must be there, and have rows. What the server had is the measure of what
-/// its copy has, and of what is wrong with both.
+/// Checks every base table of the server on a copy; those that are `wanted` must be there, and have rows. What the server that was backed up
+/// (`original`) had is the measure of what its copy has, and of what is wrong with both.
 pub(super) fn check(
     session: &mut Session,
-    server: &Server,
-    inventory: Option<&Inventory>,
+    server: &mut ScratchServer,
+    (original, inventory): (&Server, Option<&Inventory>),
     wanted: &[String],
     interrupt: &Interrupt,
 ) -> Result<Vec<Check>> {
     // What is read here must not become a part of the data.
     session.rows("SET SESSION sql_log_bin = 0")?;
-    let mut checks = vec![compare(session, server, inventory, interrupt)?];
+    let mut checks = vec![compare(session, original, inventory, interrupt)?];
     let tables = session.within(
         "SELECT TABLE_SCHEMA AS db, TABLE_NAME AS name FROM information_schema.TABLES \
          WHERE TABLE_TYPE NOT IN ('VIEW', 'SYSTEM VIEW') \
@@ -122,13 +128,22 @@ pub(super) fn check(
             counted.insert(shown, (scalar(&count).unwrap_or_default(), checksum));
         }
     }
-    let number = count(tables.len() - remote, "table");
-    checks.push(
-        found
-            .indexes
-            .check("check table", format!("{number}, every last row is OK")),
-    );
-    checks.push(found.rows.check("rows", format!("{number}, every row was read")));
+    server.ask(session);
+    let lacks = server.lacks();
+    let number = |findings: &Findings| count((tables.len() - remote).saturating_sub(findings.0.len()), "table");
+    checks.push(found.indexes.check(
+        "check table",
+        format!("{}, every last row is OK", number(&found.indexes)),
+        lacks,
+    ));
+    checks.push(found.rows.check(
+        "rows",
+        format!(
+            "{}, every row was read",
+            number(&Findings([&*found.indexes.0, &*found.rows.0].concat()))
+        ),
+        lacks,
+    ));
     if !found.broken.is_empty() {
         let text = few(&found.broken, Clone::clone);
         let number = count(found.broken.len(), "table");
@@ -158,7 +173,8 @@ pub(super) fn check(
         checks.push(Check::warning("not included", text));
     }
     if !wanted.is_empty() {
-        checks.push(have_rows(wanted, &counted));
+        let unreadable = |table: &str| found.indexes.why(table, lacks).or_else(|| found.rows.why(table, lacks));
+        checks.push(have_rows(wanted, &counted, &unreadable));
     }
     Ok(checks)
 }
@@ -282,21 +298,28 @@ fn read(
     Ok(Some(checksum))
 }
 
-/// Whether the tables that are asked for are there and have rows; `counted`: the number of each, and its checksum.
-fn have_rows(wanted: &[String], counted: &BTreeMap<String, (String, String)>) -> Check {
-    let mut missing = Vec::new();
-    let mut found = Vec::new();
+/// Whether the tables that are asked for are there and have rows; `counted`: the number of each, and its checksum; `unreadable`: why one
+/// cannot be read here.
+fn have_rows<'a>(
+    wanted: &[String],
+    counted: &BTreeMap<String, (String, String)>,
+    unreadable: &dyn Fn(&str) -> Option<&'a str>,
+) -> Check {
+    let (mut missing, mut unread, mut found) = (Vec::new(), Vec::new(), Vec::new());
     for table in wanted {
         match counted.get(table) {
-            None => missing.push(format!("{table} is not there, or could not be read")),
+            None => match unreadable(table) {
+                Some(why) => unread.push(format!("{table} cannot be read here: {why}")),
+                None => missing.push(format!("{table} is not there, or could not be read")),
+            },
             Some((count, _)) if count == "0" => missing.push(format!("{table} has no rows")),
             Some((count, checksum)) => found.push(format!("{table} has {count} rows, checksum {checksum}")),
         }
     }
-    if missing.is_empty() {
-        Check::ok("tables", found.join("; "))
-    } else {
-        Check::failed("tables", Word::Corrupt, missing.join("; "))
+    match (missing.is_empty(), unread.is_empty()) {
+        (true, true) => Check::ok("tables", found.join("; ")),
+        (false, _) => Check::failed("tables", Word::Corrupt, missing.join("; ")),
+        (true, false) => Check::failed("tables", Word::Unverified, unread.join("; ")),
     }
 }
 
@@ -321,84 +344,6 @@ pub(super) fn last_is_ok(rows: &[Columns]) -> Result<(), String> {
         .map(|row| format!("{} {}", column(row, "Msg_type"), column(row, "Msg_text")))
         .collect();
     Err(said.join(", "))
-}
-
-/// Checks every page of every InnoDB file, after a clean shutdown: before it, pages may be torn, which recovery mends.
-/// The program is the one that came with the server.
-pub(super) fn innochecksum(program: &Path, server: &Server, directory: &Path, interrupt: &Interrupt) -> Result<Check> {
-    const NAME: &str = "innochecksum";
-    let beside = program.parent().unwrap_or(Path::new("/"));
-    let Some(program) = [beside.join(NAME), beside.join("../bin").join(NAME)]
-        .iter()
-        .find_map(|path| find(&path.to_string_lossy()).ok())
-    else {
-        return Ok(Check::skipped(NAME, "it is not installed here"));
-    };
-    let mut files = Vec::new();
-    innodb_files(directory, &mut files)?;
-    let mut findings = Findings::default();
-    for file in &files {
-        let pages: &[_] = match doublewrite(server) {
-            Some((first, behind)) if file.ends_with("ibdata1") => &[
-                vec![format!("--end-page={}", first - 1)],
-                vec![format!("--start-page={behind}")],
-            ],
-            _ => &[Vec::new()],
-        };
-        for options in pages {
-            let run = Program::new(program.to_string_lossy()).args(options).args([file]);
-            let running = run.start()?;
-            let output = loop {
-                interrupt.check()?;
-                if let Some(output) = running.wait(Duration::from_millis(100))? {
-                    break output;
-                }
-            };
-            // Killed, it has found nothing out.
-            output
-                .status
-                .code()
-                .with_context(|| format!("{NAME} ended with {}", output.status))?;
-            if !output.status.success() {
-                let name = file.strip_prefix(directory).unwrap_or(file).display().to_string();
-                let said = format!("{:#}", run.failed(&output));
-                findings.add(&name, &said.replace(&*file.to_string_lossy(), &name));
-            }
-        }
-    }
-    Ok(findings.check(NAME, format!("{} files, every page's checksum is right", files.len())))
-}
-
-/// The pages of the system tablespace where MariaDB keeps the doublewrite buffer, two extents behind the first: copies of pages of any
-/// tablespace, which innochecksum takes for broken ones. MySQL keeps it in files of its own.
-fn doublewrite(server: &Server) -> Option<(u64, u64)> {
-    let page: u64 = server.variable("innodb_page_size")?.parse().ok()?;
-    // An extent is 1 MiB, with large pages 64 of them (MariaDB, fsp0types.h).
-    let extent = ((1 << 20) / page.max(1)).max(64);
-    (server.flavour == Flavour::MariaDb).then_some((extent, 3 * extent))
-}
-
-fn innodb_files(directory: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
-    let doing = || format!("looking for InnoDB's files in {}", directory.display());
-    for entry in fs::read_dir(directory).with_context(doing)? {
-        let entry = entry.with_context(doing)?;
-        let kind = entry.file_type().with_context(doing)?;
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        if kind.is_dir() && name != "#innodb_temp" {
-            innodb_files(&entry.path(), files)?;
-        } else if kind.is_file() {
-            let extension = Path::new(&*name).extension().and_then(|extension| extension.to_str());
-            let undo = name
-                .strip_prefix("undo")
-                .is_some_and(|rest| rest.parse::<u16>().is_ok());
-            if matches!(extension, Some("ibd" | "ibu")) || name.starts_with("ibdata") || undo {
-                files.push(entry.path());
-            }
-        }
-    }
-    files.sort_unstable();
-    Ok(())
 }
 
 #[cfg(test)]
@@ -438,7 +383,11 @@ mod tests {
         ] {
             let mut findings = Findings::default();
             findings.add(table, said);
-            assert_eq!(findings.check("rows", String::new()).word, word, "{said}");
+            assert_eq!(
+                findings.check("rows", String::new(), &Lacks::default()).word,
+                word,
+                "{said}"
+            );
         }
     }
 

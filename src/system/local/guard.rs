@@ -10,7 +10,7 @@ use nix::{
 };
 
 use super::devices;
-use crate::system::{Guard, programs::Program};
+use crate::system::{Guard, programs::Program, read_only};
 
 pub(super) fn passes(guard: &Guard) -> Result<bool> {
     let [name, args @ ..] = guard.argv.as_slice() else {
@@ -38,27 +38,7 @@ const KEPT: [u32; 6] = [
 /// Runs in the child between fork(2) and execve(2), so it makes system calls and nothing else.
 fn confine() -> io::Result<()> {
     unshare(CloneFlags::CLONE_NEWNS)?;
-    let attributes = libc::mount_attr {
-        attr_set: libc::MOUNT_ATTR_RDONLY,
-        attr_clr: 0,
-        propagation: libc::MS_PRIVATE,
-        userns_fd: 0,
-    };
-    #[expect(
-        unsafe_code,
-        reason = "mount_setattr(2) has no safe wrapper; the arguments outlive the call"
-    )]
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_mount_setattr,
-            libc::AT_FDCWD,
-            c"/".as_ptr(),
-            libc::AT_RECURSIVE,
-            &raw const attributes,
-            size_of::<libc::mount_attr>(),
-        )
-    };
-    Errno::result(result)?;
+    read_only::everywhere()?;
     devices::deny_writes()?;
     drop_capabilities()
 }
