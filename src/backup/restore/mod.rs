@@ -6,6 +6,7 @@
 
 mod choose;
 mod log_index;
+mod moment;
 mod plan;
 mod replay;
 mod staging;
