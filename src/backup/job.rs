@@ -111,13 +111,27 @@ pub fn verify(
     result
 }
 
-/// Archives the server's binary logs. That is done every few minutes: others are told when it begins to fail, and when it does not any more.
+/// Archives the server's binary logs. That is done every few minutes: others are told when it begins to fail, and when it does not any more. A
+/// gap in the logs is a failure of the run that finds it, and a warning from then on.
 pub fn archive_binlogs(settings: &Settings, interrupt: &Interrupt, report: &mut dyn FnMut(Step)) -> Result<Archived> {
     let attempt = Attempt::begin();
     let result = binlogs::archive(settings, interrupt, &mut |step| report(step));
     if matches!(&result, Err(Error { kind: Kind::Busy, .. })) {
         return result;
     }
+    let (gone, found) = match &result {
+        Ok(archived) => (archived.gap_is_gone, archived.gap_is_new),
+        Err(_) => (false, false),
+    };
+    let result = result.and_then(|archived| match &archived.gap {
+        Some(message) if archived.gap_is_new => Err(Error::new(Kind::Failed, message.clone())),
+        Some(message) => {
+            let message = message.clone();
+            report(Step::Warning { message });
+            Ok(archived)
+        }
+        None => Ok(archived),
+    });
     let records = warn(Records::open(settings, "binlogs"), report);
     let failed_before = records
         .as_ref()
@@ -126,8 +140,10 @@ pub fn archive_binlogs(settings: &Settings, interrupt: &Interrupt, report: &mut 
         warn(records.end(attempt.ended(&result)), report);
     }
     match &result {
-        Ok(archived) if failed_before => notify::tell(settings, &Event::archived(&settings.instance, archived), report),
-        Err(error) if !failed_before => {
+        Ok(archived) if archived.gap.is_none() && (failed_before || gone) => {
+            notify::tell(settings, &Event::archived(&settings.instance, archived), report);
+        }
+        Err(error) if !failed_before || found => {
             let event = Event::fail(Program::Binlogs, &settings.instance, None, error);
             notify::tell(settings, &event, report);
         }

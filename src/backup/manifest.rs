@@ -29,6 +29,9 @@ pub struct Manifest {
     pub id: BackupId,
     /// The node it was made on.
     pub host: String,
+    /// The machine's id: a hash of its own (machine-id(5)). Unknown for backups of versions that did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<String>,
     /// glrl's version.
     pub glrl: String,
     /// When the run began.

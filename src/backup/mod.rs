@@ -10,7 +10,7 @@
 //! - `ID.files.zst`: path, size and BLAKE3 of each, one JSON object a line;
 //! - `ID.json`: the manifest. It is written last and is the commit record: without it there is no backup.
 //!
-//! Where backups are encrypted the first two end in `.age` (`encryption`). While they are written they end in `.partial`. A verdict adds `ID.verified.json`. Archived binary logs lie in a directory beside them
+//! Where backups are encrypted the first two end in `.age` (`encryption`). While they are written they end in `.partial` (`partial`). A verdict adds `ID.verified.json`. Archived binary logs lie in a directory beside them
 //! (`binlogs`).
 #![expect(
     clippy::disallowed_methods,
@@ -35,6 +35,8 @@ mod job;
 mod list;
 mod lock;
 mod lvm;
+mod machine;
+mod made;
 #[cfg(test)]
 mod made_up;
 pub mod manifest;
@@ -44,6 +46,7 @@ mod name;
 mod notify;
 mod option_file;
 mod option_files;
+mod partial;
 mod placement;
 mod process;
 mod restore;
@@ -59,6 +62,7 @@ mod verdicts;
 mod verify;
 mod volume;
 mod watch;
+mod whose;
 
 pub use binlogs::{Archived, Entry as ArchivedLog, reap as reap_binlogs};
 pub use config::Settings;

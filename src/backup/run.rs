@@ -20,10 +20,13 @@ use super::{
     files,
     hash::Hashing,
     interrupt::Interrupt,
-    lock,
+    lock, machine,
+    made::Made,
     manifest::{Archive, Files, Manifest, SCHEMA},
     name::BackupId,
-    option_files, placement,
+    option_files,
+    partial::Writer,
+    placement, retention,
     server::Server,
     session::Session,
     step::{Report, Step},
@@ -60,9 +63,13 @@ pub(super) fn run_on(
     for what in volume.reap()? {
         report(Step::Removed { what });
     }
-    let before = target::check(&settings.target, &settings.instance)?;
-    for what in target::reap(directory, &settings.instance)? {
-        report(Step::Removed { what });
+    let before = target::check(settings)?;
+    let writer = Writer::this(settings);
+    retention::reap(settings, &writer, report)?;
+    if let Err(error) = Made::note(settings, &id) {
+        report(Step::Warning {
+            message: format!("this node does not record that it has made {id}: {error:#}"),
+        });
     }
     let datadir = placement::check(&mut session, &mut server, &*volume)?;
     let mut snapshot = volume.prepare(&id, before.map(|manifest| manifest.snapshot.used()))?;
@@ -70,7 +77,7 @@ pub(super) fn run_on(
     let frozen = lock::freeze(session, &server, &settings.lock, &mut *snapshot, interrupt, report)?;
 
     let root = snapshot.open()?;
-    let mut draft = Draft::new(directory, &id)?;
+    let mut draft = Draft::new(directory, &id.to_string(), &writer)?;
     let left_out = left_out(&datadir, &server, volume.mount_point());
     let (packed, fullest) = draft.write(target::archive(encryption.is_some()), |file| {
         copy(
@@ -92,10 +99,8 @@ pub(super) fn run_on(
     let fill_percent = snapshot.fill()?.max(fullest);
     let manifest = Manifest {
         schema: SCHEMA,
-        host: nix::unistd::gethostname()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned(),
+        host: machine::host(),
+        machine: machine::id(),
         glrl: env!("CARGO_PKG_VERSION").to_owned(),
         started,
         ended: clock::now(),

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
+    binlogs::Gap,
     config::Settings,
     error::{Kind, Result},
     history::{Attempt, History, Records},
@@ -15,6 +16,7 @@ use super::{
     name::Instance,
     notify, target,
     verify::Word,
+    whose::Whose,
 };
 use crate::system::clock;
 
@@ -101,20 +103,21 @@ pub struct Problem {
 pub fn status(settings: &Settings) -> Result<Status> {
     let history = Records::glance(settings, "backup")?;
     let binlogs = Records::glance(settings, "binlogs")?.last;
+    let gap = Gap::read(settings);
     let seen = within(PATIENCE, settings, look);
     let snapshots = lvm::leftovers();
     Ok(judge(
         settings,
         clock::now(),
         history,
-        binlogs.as_ref(),
+        (binlogs.as_ref(), gap),
         seen,
         snapshots,
     ))
 }
 
-/// What the target holds of this instance, and how much is free.
-type Seen = anyhow::Result<(Vec<Listed>, u64)>;
+/// What the target holds of this instance, whose that is, and how much is free.
+type Seen = anyhow::Result<(Vec<Listed>, Whose, u64)>;
 
 /// Looks, but no longer than this.
 fn within(patience: Duration, settings: &Settings, look: impl FnOnce(&Settings) -> Seen + Send + 'static) -> Seen {
@@ -132,7 +135,7 @@ fn look(settings: &Settings) -> Seen {
     let directory: &Path = &settings.target.directory;
     let mut backups = list(settings)?;
     backups.retain(|backup| backup.id.instance() == &settings.instance);
-    Ok((backups, target::free(directory)?))
+    Ok((backups, Whose::look(settings)?, target::free(directory)?))
 }
 
 /// What that means.
@@ -140,7 +143,7 @@ fn judge(
     settings: &Settings,
     at: Timestamp,
     history: History,
-    binlogs: Option<&Attempt>,
+    (binlogs, gap): (Option<&Attempt>, Option<Gap>),
     seen: Seen,
     snapshots: anyhow::Result<Vec<String>>,
 ) -> Status {
@@ -149,17 +152,27 @@ fn judge(
     if let Some(last) = history.last.as_ref().filter(|last| last.failed()) {
         problem(Health::Failed, format!("the last run failed: {}", last.why()));
     }
-    if let Some(last) = binlogs.filter(|last| last.failed()) {
+    // A gap is said below, for as long as it lasts.
+    let said = |last: &&Attempt| {
+        gap.as_ref()
+            .is_some_and(|gap| last.error.as_ref() == Some(&gap.message))
+    };
+    if let Some(last) = binlogs.filter(|last| last.failed() && !said(last)) {
         let message = format!("binary logs are not being archived: {}", last.why());
         problem(Health::Failed, message);
     }
-    let (backups, free_bytes) = match seen {
-        Ok((backups, free)) => (backups, Some(free)),
+    let (mut backups, whose, free_bytes) = match seen {
+        Ok((backups, whose, free)) => (backups, whose, Some(free)),
         Err(error) => {
             problem(Health::Target, format!("{error:#}"));
-            (Vec::new(), None)
+            (Vec::new(), Whose::default(), None)
         }
     };
+    if let Some(why) = whose.doubt() {
+        problem(Health::Failed, why);
+    }
+    // What another server has made says nothing about this one.
+    backups.retain(|backup| backup.other_server.is_none());
     for (backup, why) in backups
         .iter()
         .filter_map(|backup| Some((backup, backup.broken.as_ref()?)))
@@ -168,6 +181,10 @@ fn judge(
     }
     let whole: Vec<_> = backups.into_iter().filter(|backup| backup.broken.is_none()).collect();
     let newest = whole.last().cloned();
+    // A younger backup ends it.
+    if let Some(gap) = gap.filter(|gap| newest.as_ref().is_some_and(|newest| newest.id == gap.backup)) {
+        problem(Health::Failed, gap.message);
+    }
     let verified = |backup: &&Listed| backup.verdict.as_ref().is_some_and(super::Verdict::restores);
     let newest_verified = whole.iter().rfind(verified).cloned();
     let too_old = |backup: &Listed, limit: Duration| {
@@ -194,7 +211,16 @@ fn judge(
                 _ => {}
             }
         }
-        None if free_bytes.is_some() => problem(Health::Stale, "there is no backup".to_owned()),
+        None if free_bytes.is_some() && whose.others.is_empty() => {
+            problem(Health::Stale, "there is no backup".to_owned());
+        }
+        None if free_bytes.is_some() => {
+            let others = whose.newest_of_each().join(", ");
+            let message = format!(
+                "there is no backup of this node's server; under the same instance are those of others: {others}"
+            );
+            problem(Health::Stale, message);
+        }
         None => {}
     }
     if let (Some(limit), Some(_)) = (settings.verify.max_proven_age, &newest) {
