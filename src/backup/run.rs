@@ -2,7 +2,9 @@
 //! back when it is dropped, so that an error, a signal or a panic anywhere leaves nothing.
 
 use std::{
+    fs,
     io::Write,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::mpsc::channel,
     time::{Duration, Instant},
@@ -13,7 +15,7 @@ use anyhow::Context;
 use super::{
     alone::alone,
     apart::Apart,
-    archive::{Packed, pack},
+    archive::{Owners, Packed, pack},
     config::Settings,
     encryption::{Encryption, Recipient},
     error::{Kind, OfKind, Result},
@@ -22,7 +24,7 @@ use super::{
     interrupt::Interrupt,
     lock, machine,
     made::Made,
-    manifest::{Archive, Files, Manifest, SCHEMA},
+    manifest::{Account, Archive, Files, Manifest, SCHEMA},
     name::BackupId,
     option_files,
     partial::Writer,
@@ -65,12 +67,7 @@ pub(super) fn run_on(
     }
     let before = target::check(settings)?;
     let writer = Writer::this(settings);
-    retention::reap(settings, &writer, report)?;
-    if let Err(error) = Made::note(settings, &id) {
-        report(Step::Warning {
-            message: format!("this node does not record that it has made {id}: {error:#}"),
-        });
-    }
+    begin(settings, &id, &writer, report)?;
     let datadir = placement::check(&mut session, &mut server, &*volume)?;
     let mut snapshot = volume.prepare(&id, before.map(|manifest| manifest.snapshot.used()))?;
     interrupt.check()?;
@@ -108,6 +105,7 @@ pub(super) fn run_on(
         option_files: option_files::copy(),
         coordinates: frozen.coordinates,
         lock: frozen.lock,
+        account: account(&root, &datadir),
         volume: volume.record(datadir),
         snapshot: super::manifest::Snapshot {
             fill_percent,
@@ -125,6 +123,7 @@ pub(super) fn run_on(
             stored: packed.stored,
             list,
             left_out: packed.left_out,
+            without_privileges: packed.without,
         },
         id: id.clone(),
     };
@@ -149,6 +148,27 @@ pub(super) fn run_on(
         took: began.elapsed(),
     });
     Ok(manifest)
+}
+
+/// Clears up what earlier runs have left, and notes that this node makes this backup.
+fn begin(settings: &Settings, id: &BackupId, writer: &Writer, report: &mut Report<'_>) -> Result<()> {
+    retention::reap(settings, writer, report)?;
+    if let Err(error) = Made::note(settings, id) {
+        report(Step::Warning {
+            message: format!("this node does not record that it has made {id}: {error:#}"),
+        });
+    }
+    Ok(())
+}
+
+/// The account that the server runs as: the owner of the directory that it has made itself.
+fn account(root: &Path, datadir: &Path) -> Option<Account> {
+    let found = Owners::made_by_server(&root.join(datadir));
+    let meta = found.iter().find_map(|path| fs::metadata(path).ok())?;
+    Some(Account {
+        uid: meta.uid(),
+        gid: meta.gid(),
+    })
 }
 
 /// What is not archived, by its path in the volume: what a server or mkfs makes anew. The datadir is relative to the volume's root.
