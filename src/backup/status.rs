@@ -125,7 +125,7 @@ fn within(patience: Duration, settings: &Settings, look: impl FnOnce(&Settings) 
     let settings = settings.clone();
     let directory = settings.target.directory.clone();
     // Left behind where it hangs; the process's end ends it too.
-    std::thread::spawn(move || tell.send(look(&settings)));
+    std::thread::spawn(move || drop(tell.send(look(&settings))));
     told.recv_timeout(patience)
         .unwrap_or_else(|_| Err(anyhow!("{directory} does not answer within {} s", patience.as_secs())))
 }
@@ -152,23 +152,14 @@ fn judge(
     if let Some(last) = history.last.as_ref().filter(|last| last.failed()) {
         problem(Health::Failed, format!("the last run failed: {}", last.why()));
     }
-    // A gap is said below, for as long as it lasts.
-    let said = |last: &&Attempt| {
-        gap.as_ref()
-            .is_some_and(|gap| last.error.as_ref() == Some(&gap.message))
-    };
-    if let Some(last) = binlogs.filter(|last| last.failed() && !said(last)) {
-        let message = format!("binary logs are not being archived: {}", last.why());
-        problem(Health::Failed, message);
-    }
-    let (mut backups, whose, free_bytes) = match seen {
-        Ok((backups, whose, free)) => (backups, whose, Some(free)),
+    let (mut backups, servers, free_bytes) = match seen {
+        Ok((backups, servers, free)) => (backups, servers, Some(free)),
         Err(error) => {
             problem(Health::Target, format!("{error:#}"));
             (Vec::new(), Whose::default(), None)
         }
     };
-    if let Some(why) = whose.doubt() {
+    if let Some(why) = servers.doubt() {
         problem(Health::Failed, why);
     }
     // What another server has made says nothing about this one.
@@ -181,9 +172,8 @@ fn judge(
     }
     let whole: Vec<_> = backups.into_iter().filter(|backup| backup.broken.is_none()).collect();
     let newest = whole.last().cloned();
-    // A younger backup ends it.
-    if let Some(gap) = gap.filter(|gap| newest.as_ref().is_some_and(|newest| newest.id == gap.backup)) {
-        problem(Health::Failed, gap.message);
+    if let Some(why) = logs(binlogs, gap, newest.as_ref()) {
+        problem(Health::Failed, why);
     }
     let verified = |backup: &&Listed| backup.verdict.as_ref().is_some_and(super::Verdict::restores);
     let newest_verified = whole.iter().rfind(verified).cloned();
@@ -211,16 +201,7 @@ fn judge(
                 _ => {}
             }
         }
-        None if free_bytes.is_some() && whose.others.is_empty() => {
-            problem(Health::Stale, "there is no backup".to_owned());
-        }
-        None if free_bytes.is_some() => {
-            let others = whose.newest_of_each().join(", ");
-            let message = format!(
-                "there is no backup of this node's server; under the same instance are those of others: {others}"
-            );
-            problem(Health::Stale, message);
-        }
+        None if free_bytes.is_some() => problem(Health::Stale, none(&servers)),
         None => {}
     }
     if let (Some(limit), Some(_)) = (settings.verify.max_proven_age, &newest) {
@@ -261,6 +242,25 @@ fn judge(
         free_bytes,
         notifications_waiting: notify::waiting(settings),
     }
+}
+
+/// What is wrong with the archive of binary logs. A gap lasts until there is a younger backup; the run that has found it has failed by it.
+fn logs(last: Option<&Attempt>, gap: Option<Gap>, newest: Option<&Listed>) -> Option<String> {
+    let found = |gap: &Gap, last: &Attempt| last.error.as_ref() == Some(&gap.message);
+    let failed = last.filter(|last| last.failed() && !gap.as_ref().is_some_and(|gap| found(gap, last)));
+    let failed = failed.map(|last| format!("binary logs are not being archived: {}", last.why()));
+    let gap = gap.filter(|gap| newest.is_some_and(|newest| newest.id == gap.backup));
+    let both: Vec<_> = failed.into_iter().chain(gap.map(|gap| gap.message)).collect();
+    (!both.is_empty()).then(|| both.join("; "))
+}
+
+/// That there is no backup, and whose there are.
+fn none(servers: &Whose) -> String {
+    if servers.others.is_empty() {
+        return "there is no backup".to_owned();
+    }
+    let others = servers.newest_of_each().join(", ");
+    format!("there is no backup of this node's server; under the same instance are those of others: {others}")
 }
 
 #[cfg(test)]

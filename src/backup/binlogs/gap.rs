@@ -2,6 +2,8 @@
 //! purged them, or begun anew (RESET MASTER, a restore), or one cannot be read. Until the next backup it stays so, and `glrl backup status` says
 //! it; that it has come to be is told once, as a failure.
 
+use std::path::PathBuf;
+
 use anyhow::Context;
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
@@ -21,6 +23,42 @@ pub(in crate::backup) struct Gap {
     pub(in crate::backup) backup: BackupId,
     /// What it can and cannot go on to, and why.
     pub(in crate::backup) message: String,
+}
+
+/// What the log that was being written at the last run goes on from. The server may have purged that when the log is archived in its turn.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Follows {
+    /// The log's name on the server.
+    pub(super) file: String,
+    /// When it was begun.
+    pub(super) begun: jiff::Timestamp,
+    /// The entry of the one before it.
+    pub(super) previous: Option<String>,
+}
+
+impl Follows {
+    const FILE: &str = "follows.json";
+
+    /// Returns what the last run has noted.
+    pub(super) fn read(settings: &Settings) -> Option<Self> {
+        let state = StateDir::if_any("/".as_ref(), &state_of(settings)).ok()??;
+        serde_json::from_slice(&state.read(Self::FILE).ok().flatten()?).ok()
+    }
+
+    /// Notes it for the next run.
+    pub(super) fn keep(&self, settings: &Settings) -> anyhow::Result<()> {
+        if Self::read(settings).as_ref() == Some(self) {
+            return Ok(());
+        }
+        StateDir::open(&state_of(settings))?.write(Self::FILE, &serde_json::to_vec(self)?)
+    }
+}
+
+fn state_of(settings: &Settings) -> PathBuf {
+    settings
+        .state_directory
+        .join("binlogs")
+        .join(settings.instance.as_str())
 }
 
 /// The server's logs, as a run has found them.
@@ -100,24 +138,16 @@ impl Gap {
 
     /// Returns what the last run has found.
     pub(in crate::backup) fn read(settings: &Settings) -> Option<Self> {
-        let path = settings
-            .state_directory
-            .join("binlogs")
-            .join(settings.instance.as_str());
-        let state = StateDir::if_any("/".as_ref(), &path).ok()??;
+        let state = StateDir::if_any("/".as_ref(), &state_of(settings)).ok()??;
         serde_json::from_slice(&state.read(FILE).ok().flatten()?).ok()
     }
 
     /// Keeps what was found. Returns what was known before.
     pub(super) fn keep(settings: &Settings, gap: Option<&Self>) -> anyhow::Result<Option<Self>> {
         let before = Self::read(settings);
-        let path = settings
-            .state_directory
-            .join("binlogs")
-            .join(settings.instance.as_str());
         if before.as_ref() != gap {
             let text = serde_json::to_vec(&gap).context("writing the record of a gap")?;
-            StateDir::open(&path)?.write(FILE, &text)?;
+            StateDir::open(&state_of(settings))?.write(FILE, &text)?;
         }
         Ok(before)
     }

@@ -30,7 +30,7 @@ pub use keep::reap;
 use self::{
     entry::{LOG, RECORD, SCHEMA, SEALED_LOG, plain},
     event::What,
-    gap::Series,
+    gap::{Follows, Series},
     tail::Tails,
 };
 use super::{
@@ -155,8 +155,10 @@ impl Archiver<'_> {
         }
         // The open one is the last.
         let Some(open) = logs.pop() else { return Ok(()) };
-        let (mut previous, mut unread, mut first_error) = (None, Vec::new(), None);
+        let (mut unread, mut first_error) = (Vec::new(), None);
         let closed = logs.len();
+        let oldest = logs.first().unwrap_or(&open);
+        let mut previous = self.before_the_oldest(oldest, &of(oldest));
         for name in logs {
             self.interrupt.check()?;
             let path = of(&name);
@@ -182,7 +184,24 @@ impl Archiver<'_> {
             return Err(error);
         }
         let begun = Glance::at(&of(&open))?.begun;
+        let follows = Follows {
+            file: open.clone(),
+            begun,
+            previous: previous.clone(),
+        };
+        follows.keep(self.settings)?;
         self.look_for_gap(previous.as_deref(), (&open, begun), &unread)
+    }
+
+    /// Returns the entry of the log before the oldest that the server still has, where the last run has seen that one behind it.
+    fn before_the_oldest(&self, oldest: &str, path: &Path) -> Option<String> {
+        let noted = Follows::read(self.settings).filter(|noted| noted.file == oldest)?;
+        let begun = Glance::at(path).ok()?.begun;
+        let previous = noted.previous.filter(|_| noted.begun == begun)?;
+        self.known
+            .iter()
+            .any(|entry| entry.name == previous)
+            .then_some(previous)
     }
 
     /// Looks whether a restore of the newest backup can go on to the log that is being written.

@@ -174,16 +174,14 @@ fn time(rest: &mut Rest<'_>, date: Date, text: &str) -> Result<DateTime, String>
         rest.0.starts_with(|c: char| c.is_ascii_digit())
     };
     let second = if more { rest.digits(2).ok_or_else(wrong)? } else { 0 };
-    let is_whole = match more.then(|| rest.one_of(".,")).flatten() {
-        None => true,
-        Some(_) => {
-            let fraction = rest.all_digits();
-            if fraction.is_empty() {
-                return Err(wrong());
-            }
-            fraction.bytes().all(|digit| digit == b'0')
+    let mut is_whole = true;
+    if more && rest.one_of(".,").is_some() {
+        let fraction = rest.all_digits();
+        if fraction.is_empty() {
+            return Err(wrong());
         }
-    };
+        is_whole = fraction.bytes().all(|digit| digit == b'0');
+    }
     if hour == 24 && minute == 0 && second == 0 && is_whole {
         let next = date.tomorrow().map_err(|_| wrong())?;
         return Err(format!(

@@ -46,6 +46,13 @@ pub(super) struct Plan {
     pub(super) warning: Option<String>,
 }
 
+impl Plan {
+    fn warn(&mut self, message: String) {
+        let before = self.warning.take();
+        self.warning = Some(before.map_or(message.clone(), |before| format!("{before}; {message}")));
+    }
+}
+
 /// Plans a replay. The logs are copied to `into`, a directory that is made; `volume` is the backup's data.
 pub(super) fn plan(
     settings: &Settings,
@@ -137,24 +144,15 @@ pub(super) fn plan(
     }
     if let (Some(passed), Until::Gtid(Gtids(named))) = (search.passed, until) {
         let message = format!("{passed} was committed before the last of {named}, and is restored too");
-        plan.warning = Some(
-            plan.warning
-                .map_or(message.clone(), |warning| format!("{warning}; {message}")),
-        );
+        plan.warn(message);
     }
     if let (Until::Time(time), Some(_)) = (until, plan.stop)
         && let Some(said) = set_back(*time, entry, &entries, search.back)
     {
-        plan.warning = Some(
-            plan.warning
-                .map_or(said.clone(), |warning| format!("{warning}; {said}")),
-        );
+        plan.warn(said);
     }
     if let Some(said) = of_others(manifest, &others) {
-        plan.warning = Some(
-            plan.warning
-                .map_or(said.clone(), |warning| format!("{warning}; {said}")),
-        );
+        plan.warn(said);
     }
     plan.transactions = search.transactions;
     plan.last = search.last;

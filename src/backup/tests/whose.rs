@@ -12,6 +12,7 @@ on_both_flavours!(
     neither_of_two_servers_gets_what_is_the_others,
     what_another_is_writing_is_left_alone,
     logs_of_another_server_are_neither_replayed_nor_deleted,
+    a_machine_of_the_same_name_is_another,
 );
 
 /// A server that another one takes for itself.
@@ -220,4 +221,28 @@ fn logs_of_another_server_are_neither_replayed_nor_deleted(on: &Programs) {
     for name in of_a.iter().chain(&more_of_a) {
         assert!(directory.join(format!("{name}.json")).exists(), "{name}");
     }
+}
+
+/// As a clone, or where both are called `mysql`: the node that verifies does not share the database's fate for that.
+fn a_machine_of_the_same_name_is_another(on: &Programs) {
+    let mut site = Site::new(on, "a_db", None);
+    site.run();
+    let verdict = |site: &Site| verify(&site.settings, None, &Interrupt::default(), &mut |_| {}).unwrap();
+    let shared = site.server.directory.path().join("verdicts");
+    fs::create_dir(&shared).unwrap();
+    site.settings.verify.verdicts = Some(shared.to_str().unwrap().parse().unwrap());
+    assert!(verdict(&site).on_database_node);
+    assert_eq!(names(&shared), Vec::<String>::new());
+    let id = site.made.last().unwrap();
+    let path = site.settings.target.directory.join(format!("{id}.json"));
+    let mut manifest: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    manifest["machine"] = "0123456789abcdef".into();
+    fs::write(&path, serde_json::to_vec(&manifest).unwrap()).unwrap();
+    let other = verdict(&site);
+    assert!(!other.on_database_node, "{other:#?}");
+    assert!(
+        other.checks[0].detail.contains("another machine of the same name"),
+        "{other:#?}"
+    );
+    assert_eq!(names(&shared), [format!("{id}.json")]);
 }

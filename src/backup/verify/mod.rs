@@ -114,10 +114,17 @@ impl Inquest<'_> {
             } else {
                 format!("those of {}", others.join(", "))
             };
-            let text = format!(
-                "there is no backup of {} in {directory}, which holds {others}",
-                self.settings.instance
-            );
+            let text = if whose.others.is_empty() {
+                format!(
+                    "there is no backup of {} in {directory}, which holds {others}",
+                    self.settings.instance
+                )
+            } else {
+                let others = whose.newest_of_each().join(", ");
+                format!(
+                    "there is no backup of this node's server in {directory}; under its instance are those of others: {others}"
+                )
+            };
             self.add(Check::failed("fresh", Word::Stale, text));
             return Ok(());
         };
@@ -283,6 +290,7 @@ impl Inquest<'_> {
             return Ok(false);
         };
         let into = scratch.map(Scratch::destination);
+        let into = into.map(|(path, owner)| (path, manifest.owners(owner)));
         let (digests, found) = archive::read(
             (file, key),
             manifest.files.bytes,

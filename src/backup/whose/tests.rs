@@ -13,7 +13,7 @@ fn maker(server: usize) -> Maker {
     Maker {
         host: Some(host.to_owned()),
         machine: Some(machine.to_owned()),
-        uuid: Some(format!("{machine}-71ca-11e1-9e33-c80aa9429562--one")),
+        uuid: Some(format!("{machine}-71ca-11e1-9e33-c80aa9429562-1-of1")),
         datadir: Some("/var/lib/mysql".to_owned()),
     }
 }
