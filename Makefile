@@ -37,8 +37,14 @@ test: check database docs deny vagrant-files node
 NODE := node::
 .PHONY: node
 node: lab-tools build
-	cargo run -q -p glrl-lab -- images
+	cargo run -q -p glrl-lab -- images --release bookworm
 	GLRL_BINARY=$(BINARY) cargo test --test main -- $(NODE) --test-threads=2 --nocapture
+
+## make test-long     what takes too long for make test: the roles on Ubuntu 24.04, where a mirror of it answers
+.PHONY: test-long
+test-long: lab-tools build
+	cargo run -q -p glrl-lab -- images
+	GLRL_BINARY=$(BINARY) cargo test --test main -- --ignored --nocapture --test-threads=1 node::spine
 
 # Backup, verification and restore against real servers, which they start for themselves: MariaDB of this machine, and the releases
 # of MariaDB and MySQL that tests/servers.sh brings from mirrors of Debian and Ubuntu the first time. As root. Their data is in memory: on a

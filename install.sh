@@ -159,10 +159,41 @@ libvirt)
     ;;
 esac
 
+# /dev/kvm may be there and not work, in a container or a virtual machine: a kernel has to get as far as missing its root disk, or, where there
+# is no kernel to try with, a machine has to be made. Says what is wrong.
+kvm_fails() {
+    [ -r /dev/kvm ] && [ -w /dev/kvm ] || { echo "$(id -un) may not open it: sudo usermod --append --groups kvm $user"; return 0; }
+    ( : <>/dev/kvm ) 2>/dev/null || { echo "it cannot be opened"; return 0; }
+    qemu=qemu-system-$(uname -m)
+    has "$qemu" || { echo "not tried: there is no $qemu"; return 0; }
+    kernel=$(find /boot -name 'vmlinuz-*' -readable 2>/dev/null | head -n 1)
+    case $(uname -m) in
+    x86_64) console=ttyS0 ;;
+    *) kernel='' ;;
+    esac
+    if [ -z "$kernel" ]; then
+        # It stops before its first instruction, and is told to end.
+        said=$(echo quit | timeout 20 "$qemu" -accel kvm -machine none -nodefaults -display none -S -monitor stdio 2>&1) && return 1
+        printf '%s\n' "$said" | tail -n 1
+        return 0
+    fi
+    said=$(timeout 20 "$qemu" -accel kvm -m 256 -nodefaults -display none -serial stdio -no-reboot \
+        -kernel "$kernel" -append "console=$console panic=-1" 2>&1 | tr -d '\0' || true)
+    case $said in
+    *"Unable to mount root"* | *"not syncing"*) return 1 ;;
+    *Linux\ version*) echo "a machine starts and does not get on" ;;
+    *) echo "no machine starts: $(printf '%s\n' "$said" | tail -n 1)" ;;
+    esac
+}
+
 # Without it VirtualBox starts no 64-bit machine, and libvirt emulates every instruction.
 if [ "$(uname -s)" = Linux ]; then
     if [ "$provider" = libvirt ] && [ -e /dev/kvm ]; then
-        ok "hardware virtualization (/dev/kvm)"
+        if why=$(kvm_fails); then
+            note "hardware virtualization is not usable (/dev/kvm: $why): run with GLRL_LIBVIRT_DRIVER=qemu (slow)"
+        else
+            ok "hardware virtualization (/dev/kvm, tried)"
+        fi
     elif grep -qE '^flags.* (vmx|svm)( |$)' /proc/cpuinfo 2>/dev/null; then
         ok "hardware virtualization"
         [ "$provider" = virtualbox ] || note "/dev/kvm is missing: sudo modprobe kvm_intel (or kvm_amd)"

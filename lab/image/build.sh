@@ -1,28 +1,41 @@
 #!/bin/sh
 # Makes a node's root file system, kernel, initrd and ssh key in the current folder.
 # usage: build.sh SUITE MIRROR-LINE...
-# Beside it: base-packages.txt, node-packages.txt, lab-node, lab-probe, customize.sh.
+# Beside it: base-packages.txt, node-packages.txt, of each another for the suite, lab-node, lab-probe, customize.sh.
 # APT_OPTIONS: one apt option a line, handed to mmdebstrap.
+# KEYRING_FROM: the apt source line of what brings the keys of Ubuntu's archive, where the host has none. They become keyring.gpg.
 set -eu
 suite=$1
 shift
-list() { grep -v '^#' "$1" | paste -sd, -; }
+list() { cat "$1.txt" "$1-$suite.txt" | grep -v '^#' | paste -sd, -; }
 
 ssh-keygen -q -t ed25519 -N '' -C lab -f id_ed25519
 
-set -- "$suite" root "$@"
-old_ifs=$IFS
-IFS='
+# mmdebstrap with the host's way to its mirrors.
+bootstrap() {
+    old_ifs=$IFS
+    IFS='
 '
-for option in ${APT_OPTIONS:-}; do
-    set -- --aptopt="$option" "$@"
-done
-IFS=$old_ifs
+    for option in ${APT_OPTIONS:-}; do
+        set -- --aptopt="$option" "$@"
+    done
+    IFS=$old_ifs
+    mmdebstrap --aptopt='APT::Install-Recommends "false"' --aptopt='Acquire::Languages "none"' "$@"
+}
+
+if [ -n "${KEYRING_FROM:-}" ]; then
+    # The line says the suite after the address.
+    bootstrap --variant=extract --include=ubuntu-archive-keyring --skip=cleanup/tmp \
+        "$(echo "$KEYRING_FROM" | cut -d ' ' -f 3)" keys "$KEYRING_FROM"
+    cp -L keys/usr/share/keyrings/ubuntu-archive-keyring.gpg keyring.gpg
+    rm -r keys
+    set -- --keyring="$PWD/keyring.gpg" "$suite" root "$@"
+else
+    set -- "$suite" root "$@"
+fi
 
 # The initrd holds the few modules that reach the root disk: a quarter of the size, seconds of boot.
-mmdebstrap --variant=minbase --include="$(list base-packages.txt)" \
-    --aptopt='APT::Install-Recommends "false"' \
-    --aptopt='Acquire::Languages "none"' \
+bootstrap --variant=minbase --include="$(list base-packages)" \
     --dpkgopt='path-exclude=/usr/share/doc/*' \
     --dpkgopt='path-exclude=/usr/share/man/*' \
     --dpkgopt='path-exclude=/usr/share/locale/*' \
@@ -30,7 +43,7 @@ mmdebstrap --variant=minbase --include="$(list base-packages.txt)" \
     --essential-hook='printf "MODULES=list\nCOMPRESS=zstd\nCOMPRESSLEVEL=3\n" >"$1/etc/initramfs-tools/conf.d/lab"' \
     --essential-hook='printf "virtio_pci\nvirtio_blk\next4\n" >"$1/usr/share/initramfs-tools/modules.d/lab"' \
     --skip=cleanup/apt,cleanup/tmp \
-    --customize-hook='sh ./customize.sh "$1"' \
+    --customize-hook="sh ./customize.sh \"\$1\" $suite" \
     "$@"
 
 cp root/boot/vmlinuz-* vmlinuz

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Run by mmdebstrap on the finished root file system, before it is packed.
-# usage: customize.sh ROOT
+# usage: customize.sh ROOT SUITE
 set -eu
-root=$1
+root=$1 suite=$2
 
 # --- The packages a node can install offline, as a repository inside the image.
 repository=$root/var/lib/lab-packages
@@ -12,7 +12,7 @@ for recommends in false true; do
     APT_CONFIG=$MMDEBSTRAP_APT_CONFIG apt-get --yes --download-only \
         -o APT::Install-Recommends=$recommends -o Dir::Cache::Archives="$repository" \
         -o APT::Keep-Downloaded-Packages=true \
-        install $(grep -v '^#' node-packages.txt) >&2
+        install $(cat node-packages.txt "node-packages-$suite.txt" | grep -v '^#') >&2
 done
 rm -rf "$repository/partial" "$repository/lock"
 # Repacked without compression: unpacking xz is most of the time an installation takes without KVM.
@@ -62,14 +62,14 @@ LinkLocalAddressing=no
 CONFIG
 chroot "$root" systemctl enable --quiet systemd-networkd
 chroot "$root" systemctl mask --quiet systemd-networkd-wait-online.service \
-    apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer \
+    apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer motd-news.timer \
     e2scrub_reap.service fstrim.timer logrotate.timer modprobe@drm.service systemd-pstore.service
 # Each costs a process at every `systemctl daemon-reload`, of which an installation makes dozens; a
 # node has nothing that these would find.
 mkdir -p "$root/etc/systemd/system-generators"
 for generator in cryptsetup debug gpt-auto hibernate-resume integritysetup rc-local run system-update \
     veritysetup; do
-    ln -s /dev/null "$root/etc/systemd/system-generators/systemd-$generator-generator"
+    ln -sf /dev/null "$root/etc/systemd/system-generators/systemd-$generator-generator"
 done
 echo lab >"$root/etc/hostname"
 printf '127.0.0.1\tlocalhost\n' >"$root/etc/hosts"

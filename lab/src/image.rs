@@ -12,13 +12,11 @@ use crate::{
     cache::{self, Cache, say},
     host,
     mirror::Mirror,
+    release::{Part, Release},
 };
 
-/// The Debian release that nodes run.
-const SUITE: &str = "bookworm";
-
-/// All that the image is made from, beside the packages: the folder `lab/image`.
-const RECIPE: &[(&str, &str)] = &[
+/// What all images are made from, beside the packages: the folder `lab/image`, without what is a release's own.
+const RECIPE: &[Part] = &[
     ("build.sh", include_str!("../image/build.sh")),
     ("customize.sh", include_str!("../image/customize.sh")),
     ("base-packages.txt", include_str!("../image/base-packages.txt")),
@@ -36,11 +34,18 @@ pub(crate) struct Image {
 
 impl Image {
     /// The image, built where the cache has none.
-    pub(crate) fn get(cache: &Cache) -> Result<Self> {
-        let parts = RECIPE.iter().flat_map(|(name, text)| [*name, *text]);
-        let key = cache::key([SUITE].into_iter().chain(parts));
-        let folder = cache.entry(&format!("image-{key}"), build)?;
+    pub(crate) fn get(cache: &Cache, release: Release) -> Result<Self> {
+        let key = key(release);
+        let folder = cache.entry(&format!("image-{key}"), |folder| build(folder, release))?;
         Ok(Self { folder, key })
+    }
+
+    /// Returns why the image can neither be found nor be built here; `None` where it can.
+    pub(crate) fn unavailable(cache: &Cache, release: Release) -> Result<Option<String>> {
+        if cache.path(&format!("image-{}", key(release))).is_dir() {
+            return Ok(None);
+        }
+        Mirror::of_host(release)?.unreachable(release)
     }
 
     /// Changes when the recipe changes.
@@ -72,24 +77,35 @@ impl Image {
     }
 }
 
-fn build(folder: &Path) -> Result<()> {
+fn recipe(release: Release) -> impl Iterator<Item = Part> {
+    RECIPE.iter().copied().chain(release.packages())
+}
+
+fn key(release: Release) -> String {
+    let parts = recipe(release).flat_map(|(name, text)| [name, text]);
+    cache::key([release.suite()].into_iter().chain(parts))
+}
+
+fn build(folder: &Path, release: Release) -> Result<()> {
     if !nix::unistd::geteuid().is_root() {
         bail!(
             "building the node image needs root (it holds files of many owners): run the lab as root, for example by sudo"
         );
     }
-    say("building the node image (once, a minute or two)");
+    let suite = release.suite();
+    say(&format!("building the node image of {suite} (once, a minute or two)"));
     let started = Instant::now();
-    let mirror = Mirror::of_host(SUITE)?;
-    for (name, text) in RECIPE {
+    let mirror = Mirror::of_host(release)?;
+    for (name, text) in recipe(release) {
         fs::write(folder.join(name), text)?;
     }
     let log = folder.join("build.log");
-    let arguments = ["build.sh", SUITE].into_iter().map(String::from).chain(mirror.sources);
+    let arguments = ["build.sh", suite].into_iter().map(String::from).chain(mirror.sources);
     let handle = duct::cmd("sh", arguments)
         .dir(folder)
         .env("PATH", host::search_path())
         .env("APT_OPTIONS", mirror.options.join("\n"))
+        .env("KEYRING_FROM", mirror.keyring_from.unwrap_or_default())
         .stdin_null()
         // The outer redirection is made first: standard error goes where standard output does.
         .stderr_to_stdout()

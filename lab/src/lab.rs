@@ -1,12 +1,21 @@
 //! A lab: some nodes on one private segment.
 
-use std::{net::Ipv4Addr, ops::Index, sync::Arc, thread};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    net::Ipv4Addr,
+    ops::Index,
+    sync::Arc,
+    thread,
+};
 
 use anyhow::{Context, Result, bail};
 
 use crate::{
+    cache::Cache,
+    image::Image,
     logs::Logs,
     node::{Node, Shared},
+    release::Release,
     run_folder::RunFolder,
     segment::Segment,
     spec::NodeSpec,
@@ -37,7 +46,12 @@ impl Lab {
     pub fn start(specs: impl IntoIterator<Item = NodeSpec>) -> Result<Self> {
         let specs: Vec<_> = specs.into_iter().collect();
         let addresses = addresses(&specs)?;
-        let workshop = Workshop::open()?;
+        let mut workshops = BTreeMap::new();
+        for spec in &specs {
+            if let Entry::Vacant(missing) = workshops.entry(spec.release) {
+                missing.insert(Workshop::open(spec.release)?);
+            }
+        }
         let known = KNOWN.iter().map(|(name, address)| (*name, *address));
         let others = specs
             .iter()
@@ -48,22 +62,21 @@ impl Lab {
             .chain(others)
             .flat_map(|(name, address)| [address.to_string(), name.to_owned()])
             .collect();
-        let run = RunFolder::new(&workshop.cache)?;
+        let run = RunFolder::new(&Cache::open()?)?;
         let logs = Logs::new()?;
         let segment = Segment::default();
         let shared = Arc::new(Shared {
-            workshop,
             segment,
             hosts,
             run,
             logs,
         });
         let nodes = thread::scope(|scope| {
-            let start = |(spec, address)| {
-                let shared = &shared;
-                scope.spawn(move || Node::start(spec, address, shared))
-            };
-            let threads: Vec<_> = specs.iter().zip(addresses).map(start).collect();
+            let started = specs.iter().zip(addresses).map(|(spec, address)| {
+                let (shared, workshop) = (&shared, workshops[&spec.release].clone());
+                scope.spawn(move || Node::start(spec, address, workshop, shared))
+            });
+            let threads: Vec<_> = started.collect();
             let join = |(thread, spec): (thread::ScopedJoinHandle<'_, Result<Node>>, &NodeSpec)| {
                 let node = thread.join().map_err(|_| anyhow::anyhow!("its thread panicked"));
                 node.flatten().with_context(|| format!("starting node {}", spec.name))
@@ -75,12 +88,21 @@ impl Lab {
         Ok(Self { nodes })
     }
 
-    /// Builds what nodes need, for later.
+    /// Returns why nodes of this release cannot be had on this host: no mirror of the distribution answers, and its image has not been
+    /// built before. `None` where they can.
+    ///
+    /// # Errors
+    /// When the host's apt cannot be asked.
+    pub fn unavailable(release: Release) -> Result<Option<String>> {
+        Image::unavailable(&Cache::open()?, release)
+    }
+
+    /// Builds what nodes of a release need, for later.
     ///
     /// # Errors
     /// As [`Self::start`].
-    pub fn build() -> Result<()> {
-        let workshop = Workshop::open()?;
+    pub fn build(release: Release) -> Result<()> {
+        let workshop = Workshop::open(release)?;
         State::get(&workshop, NodeSpec::new("any").hardware, None).map(drop)
     }
 

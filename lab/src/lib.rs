@@ -1,6 +1,6 @@
 //! Throw-away real machines for glrl's demo and its tests.
 //!
-//! A node is a Debian machine in QEMU with its own kernel, systemd, disks and network. The first
+//! A node is a machine of Debian or Ubuntu in QEMU with its own kernel, systemd, disks and network. The first
 //! start on a host builds an image and boots it once; every later one goes on from the saved state,
 //! in seconds. See `lab/README.md`.
 //!
@@ -34,6 +34,7 @@ mod machine;
 mod mirror;
 mod node;
 mod qmp;
+mod release;
 mod run_folder;
 mod segment;
 mod spawn;
@@ -52,5 +53,6 @@ pub fn cache_folder() -> anyhow::Result<std::path::PathBuf> {
 pub use disk::Disk;
 pub use lab::Lab;
 pub use node::{Checkpoint, Node};
+pub use release::Release;
 pub use spec::NodeSpec;
 pub use ssh::Output;

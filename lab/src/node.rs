@@ -29,7 +29,6 @@ pub use outside::Checkpoint;
 /// What the nodes of one lab share.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) workshop: Workshop,
     pub(crate) segment: Segment,
     /// `ADDRESS NAME` of every node, as arguments of `lab-node`.
     pub(crate) hosts: Vec<String>,
@@ -47,6 +46,7 @@ pub struct Node {
     hardware: Hardware,
     folder: PathBuf,
     inner: Mutex<Inner>,
+    workshop: Workshop,
     shared: Arc<Shared>,
 }
 
@@ -67,8 +67,8 @@ impl Inner {
 
 impl Node {
     /// Starts a node from its saved state.
-    pub(crate) fn start(spec: &NodeSpec, address: Ipv4Addr, shared: &Arc<Shared>) -> Result<Self> {
-        let state = State::get(&shared.workshop, spec.hardware, spec.preparation.as_deref())?;
+    pub(crate) fn start(spec: &NodeSpec, address: Ipv4Addr, workshop: Workshop, shared: &Arc<Shared>) -> Result<Self> {
+        let state = State::get(&workshop, spec.hardware, spec.preparation.as_deref())?;
         let folder = shared.run.path().join(&spec.name);
         fs::create_dir(&folder)?;
         disk::overlay(&folder.join("root.qcow2"), &state.disk(), "qcow2")?;
@@ -87,6 +87,7 @@ impl Node {
                 disks: Vec::new(),
                 checkpoints: 0,
             }),
+            workshop,
             shared: Arc::clone(shared),
         };
         node.told(node.resume(&state, disks))
@@ -145,7 +146,7 @@ impl Node {
     }
 
     fn machine(&self, memory: Memory, start: Start, disks: &[DiskFile]) -> Result<Machine> {
-        let Workshop { image, accelerator, .. } = &self.shared.workshop;
+        let Workshop { image, accelerator, .. } = &self.workshop;
         Machine::start(&Setup {
             image,
             accelerator: *accelerator,
@@ -170,7 +171,7 @@ impl Node {
         let port = machine.ssh_port();
         ssh::wait_for_server(port, state::BOOT_LIMIT, || machine.check_alive())?;
         let control = self.shared.run.path().join(format!("{}.ssh", self.name));
-        let ssh = Ssh::new(&self.shared.workshop.image, port, control);
+        let ssh = Ssh::new(&self.workshop.image, port, control);
         ssh.connect()?;
         inner.ssh = Some(ssh);
         Ok(())

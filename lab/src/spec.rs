@@ -1,11 +1,12 @@
 //! What a node is to be, before it is one.
 
-use crate::{disk::Disk, machine::Hardware};
+use crate::{disk::Disk, machine::Hardware, release::Release};
 
 /// What a node is to be.
 #[derive(Debug, Clone)]
 pub struct NodeSpec {
     pub(crate) name: String,
+    pub(crate) release: Release,
     pub(crate) hardware: Hardware,
     pub(crate) disks: Vec<Disk>,
     pub(crate) preparation: Option<String>,
@@ -18,6 +19,7 @@ impl NodeSpec {
     pub fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
+            release: Release::default(),
             hardware: Hardware {
                 memory_mib: 1024,
                 cpus: 1,
@@ -25,6 +27,13 @@ impl NodeSpec {
             disks: Vec::new(),
             preparation: None,
         }
+    }
+
+    /// Another release than Debian 12.
+    #[must_use]
+    pub fn release(mut self, release: Release) -> Self {
+        self.release = release;
+        self
     }
 
     /// Other memory, in MiB. The first start with a size boots a machine to save.

@@ -17,6 +17,7 @@ use crate::{
     disk, host,
     image::Image,
     machine::{self, Hardware, Machine, Memory, Setup, Start},
+    release::Release,
     segment::{Mac, Segment},
     ssh::{self, Ssh},
 };
@@ -30,7 +31,7 @@ const PREPARATION_LIMIT: Duration = Duration::from_mins(30);
 /// The machine that is saved: no node, the twin of all.
 const TWIN_MAC: Mac = [0x52, 0x54, 0, 0, 0, 1];
 
-/// What all states of this host have in common.
+/// What all states of a release on this host have in common.
 #[derive(Debug, Clone)]
 pub(crate) struct Workshop {
     pub(crate) cache: Cache,
@@ -41,10 +42,10 @@ pub(crate) struct Workshop {
 
 impl Workshop {
     /// Builds or finds the image, and decides how machines run.
-    pub(crate) fn open() -> Result<Self> {
+    pub(crate) fn open(release: Release) -> Result<Self> {
         host::check()?;
         let cache = Cache::open()?;
-        let image = Image::get(&cache)?;
+        let image = Image::get(&cache, release)?;
         let qemu = machine::qemu_version()?;
         let accelerator = Accelerator::choose(&cache, &image, &qemu)?;
         Ok(Self {

@@ -58,7 +58,8 @@ pub struct ServerSettings {
     /// The server's socket. The option file's, unless said otherwise.
     pub socket: Option<AbsPath>,
     /// The account. The option file's, unless said otherwise, or `root`. It needs RELOAD and PROCESS, on MySQL `BACKUP_ADMIN` too,
-    /// on MariaDB with `innodb_flush_log_at_trx_commit=0` SUPER.
+    /// on MariaDB with `innodb_flush_log_at_trx_commit=0` SUPER; and SELECT, TRIGGER and EVENT on `*.*` for a verification to compare
+    /// everything that the server has.
     pub user: Option<String>,
     /// An option file (`[client]`), mode 0600. The one place for a password.
     pub option_file: Option<AbsPath>,
@@ -74,7 +75,7 @@ pub struct TargetSettings {
     pub mount_point: Option<AbsPath>,
     /// False for a target that is a plain directory on purpose.
     pub mounted: bool,
-    /// When nothing at all has gone forward for so long, a backup is given up, and others are told: an NFS server that is gone holds up
+    /// When nothing at all has gone forward for so long, a run is given up, and others are told: an NFS server that is gone holds up
     /// a hard mount without end. Writing out what the machine's memory holds for the target must take less. 1s to 168h.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     #[schemars(with = "value::Duration")]

@@ -1,4 +1,5 @@
-//! Being asked to end. A flag, looked at in every loop and between phases, so that each phase cleans up by itself.
+//! Being asked to end. A flag, looked at in every loop and between phases, so that each phase cleans up by itself. Who looks at it goes
+//! forward, and a supervisor is told so.
 
 use std::{
     sync::{
@@ -11,12 +12,18 @@ use std::{
 use anyhow::Context;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use super::error::{Error, Kind, Result};
+use super::{
+    error::{Error, Kind, Result},
+    supervise::Heartbeat,
+};
 use crate::system::signals;
 
 /// Whether the run shall end. Clones are one flag.
 #[derive(Debug, Clone, Default)]
-pub struct Interrupt(Arc<AtomicBool>);
+pub struct Interrupt {
+    asked: Arc<AtomicBool>,
+    heartbeat: Option<Arc<Heartbeat>>,
+}
 
 impl Interrupt {
     /// The flag that SIGTERM, SIGINT and SIGHUP set. They no longer end the process by themselves.
@@ -25,23 +32,42 @@ impl Interrupt {
         // Who said nohup means it.
         let hangup = (!signals::is_ignored(SIGHUP)).then_some(SIGHUP);
         for signal in [SIGTERM, SIGINT].into_iter().chain(hangup) {
-            signal_hook::flag::register(signal, Arc::clone(&flag.0)).context("handling signals")?;
+            signal_hook::flag::register(signal, Arc::clone(&flag.asked)).context("handling signals")?;
         }
         Ok(flag)
     }
 
+    /// The same flag, which tells a supervisor that the run goes forward whenever it is looked at.
+    #[must_use]
+    pub fn beating(self, heartbeat: Heartbeat) -> Self {
+        Self {
+            heartbeat: Some(Arc::new(heartbeat)),
+            ..self
+        }
+    }
+
+    /// Ends the supervision: what is left to do may take its time.
+    pub(super) fn end_supervision(&self) {
+        if let Some(heartbeat) = &self.heartbeat {
+            heartbeat.end();
+        }
+    }
+
     /// Asks the run to end.
     pub fn set(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.asked.store(true, Ordering::Relaxed);
     }
 
     /// Whether the run was asked to end.
     pub fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.asked.load(Ordering::Relaxed)
     }
 
     /// An error when the run was asked to end.
     pub(super) fn check(&self) -> Result<()> {
+        if let Some(heartbeat) = &self.heartbeat {
+            heartbeat.beat();
+        }
         if self.is_set() {
             return Err(Error::new(Kind::Interrupted, "ended by a signal"));
         }

@@ -116,6 +116,16 @@ pub fn verify(
 pub fn archive_binlogs(settings: &Settings, interrupt: &Interrupt, report: &mut dyn FnMut(Step)) -> Result<Archived> {
     let attempt = Attempt::begin();
     let result = binlogs::archive(settings, interrupt, &mut |step| report(step));
+    binlogs_ended(settings, attempt, result, report)
+}
+
+/// Records how an archive of binary logs ended, and tells others where that is news. Returns how it ended: with a gap that is new, it failed.
+pub(super) fn binlogs_ended(
+    settings: &Settings,
+    attempt: Attempt,
+    result: Result<Archived>,
+    report: &mut Report<'_>,
+) -> Result<Archived> {
     if matches!(&result, Err(Error { kind: Kind::Busy, .. })) {
         return result;
     }

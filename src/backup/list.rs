@@ -168,12 +168,15 @@ pub(super) fn manifest(directory: &Path, id: &BackupId) -> anyhow::Result<Manife
     Ok(manifest)
 }
 
-/// Whether a backup's archive and the list of its files are there, and as long as its manifest says.
+/// Whether a backup's archive and the lists that belong to it are there, and as long as its manifest says.
 pub(super) fn check_length(directory: &Path, manifest: &Manifest) -> anyhow::Result<()> {
-    for (path, expected) in [
+    let tables = manifest.tables.as_ref();
+    let own = [
         (manifest.archive_in(directory), manifest.archive.digests.bytes),
         (manifest.list_in(directory), manifest.files.list.bytes),
-    ] {
+    ];
+    let more = tables.map(|tables| (manifest.tables_in(directory), tables.list.bytes));
+    for (path, expected) in own.into_iter().chain(more) {
         let doing = || format!("looking for {}", path.display());
         let length = path.metadata().with_context(doing)?.len();
         if length != expected {

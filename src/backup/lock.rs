@@ -19,6 +19,7 @@ use super::{
     config::LockSettings,
     error::{Error, Kind, Result},
     interrupt::Interrupt,
+    inventory::{self, Inventory},
     manifest::{self, Coordinates, Position},
     milliseconds,
     server::{Flavour, Server, Version, scalar},
@@ -32,6 +33,8 @@ use crate::system::clock;
 pub(super) struct Frozen {
     pub(super) coordinates: Coordinates,
     pub(super) lock: manifest::Lock,
+    /// What the server had; or why it did not say.
+    pub(super) inventory: Result<Inventory, String>,
 }
 
 /// How this server is held still.
@@ -108,11 +111,17 @@ pub(super) fn freeze(
     if way == Way::GlobalReadLock {
         await_long_statements(&mut session, settings, late(asked), interrupt)?;
     }
-    for sql in way.first().iter().chain([&way.name()]) {
-        session
-            .within(sql, interrupt, Some(late(asked)))
-            .map_err(|error| error.context("locking the server"))?;
+    let lock = |session: &mut Session, sql: &str| {
+        let locked = session.within(sql, interrupt, Some(late(asked)));
+        locked.map(drop).map_err(|error| error.context("locking the server"))
+    };
+    for sql in way.first() {
+        lock(&mut session, sql)?;
     }
+    // No statement changes what there is from here on, and others go on writing rows: the clock does not run yet.
+    let inventory = inventory::list(&mut session, server, Some(late(asked)), interrupt)
+        .map_err(|error| error.context("listing the server's tables"))?;
+    lock(&mut session, way.name())?;
     let (got, at) = (Instant::now(), clock::now());
     write_out(&mut session, server, interrupt, late(got))
         .map_err(|error| error.context("writing out the engines' logs under the lock"))?;
@@ -125,6 +134,7 @@ pub(super) fn freeze(
     report(Step::Frozen { wait, hold });
     Ok(Frozen {
         coordinates,
+        inventory,
         lock: manifest::Lock {
             mode: way
                 .first()

@@ -63,6 +63,13 @@ pub struct Manifest {
     pub archive: Archive,
     /// The list of its files, `ID.files.zst` or `ID.files.zst.age`.
     pub files: Files,
+    /// What the server had, `ID.tables.zst` or `ID.tables.zst.age`; `None` where it could not say, and for backups of versions that did not
+    /// ask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tables: Option<Tables>,
+    /// What belongs to the server and is not in the backup, one line each. No table is named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_included: Vec<String>,
 }
 
 impl Manifest {
@@ -80,6 +87,11 @@ impl Manifest {
     /// Where the list of its files is.
     pub(super) fn list_in(&self, directory: &Path) -> PathBuf {
         path_of(directory, &self.id, target::files(self.encryption.is_some()))
+    }
+
+    /// Where the list of what the server had is.
+    pub(super) fn tables_in(&self, directory: &Path) -> PathBuf {
+        path_of(directory, &self.id, target::tables(self.encryption.is_some()))
     }
 }
 
@@ -200,4 +212,15 @@ pub struct Files {
     /// What was archived without its setuid or setgid bits, or capabilities.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub without_privileges: Vec<String>,
+}
+
+/// What the server had while no statement could change it: schemas, tables, views, triggers, routines, events.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tables {
+    /// How many of them.
+    pub count: u64,
+    /// Whether the account that asked may see all of them.
+    pub complete: bool,
+    /// The list's own bytes and hashes.
+    pub list: Digests,
 }

@@ -4,13 +4,14 @@
 //! They stand beside the engine and share only `system` and `value` with it. Nothing is printed here: what happens goes to the
 //! caller as `Step`s, what came of it is returned, and `Kind` says the exit code of what went wrong.
 //!
-//! A backup is three files in the target directory, `ID` being `mysql-INSTANCE-20261101T031500Z`:
+//! A backup is four files in the target directory, `ID` being `mysql-INSTANCE-20261101T031500Z`:
 //!
 //! - `ID.tar.zst`: all files of the volume, as the snapshot held them;
 //! - `ID.files.zst`: path, size and BLAKE3 of each, one JSON object a line;
+//! - `ID.tables.zst`: what the server had, schemas, tables, triggers and so on (`inventory`), in the same way;
 //! - `ID.json`: the manifest. It is written last and is the commit record: without it there is no backup.
 //!
-//! Where backups are encrypted the first two end in `.age` (`encryption`). While they are written they end in `.partial` (`partial`). A verdict adds `ID.verified.json`. Archived binary logs lie in a directory beside them
+//! Where backups are encrypted the first three end in `.age` (`encryption`). While they are written they end in `.partial` (`partial`). A verdict adds `ID.verified.json`. Archived binary logs lie in a directory beside them
 //! (`binlogs`).
 #![expect(
     clippy::disallowed_methods,
@@ -31,7 +32,9 @@ mod gtid;
 mod hash;
 mod history;
 mod interrupt;
+mod inventory;
 mod job;
+mod lines;
 mod list;
 mod lock;
 mod lvm;
@@ -79,7 +82,7 @@ pub use restore::{Destination, Replayed, Request, Restored, Until, restore};
 pub use retention::{Judged, Keep, Pruned};
 pub use status::{Health, Status, status};
 pub use step::Step;
-pub use supervise::{Heartbeat, supervise};
+pub use supervise::{Heartbeat, Supervised, supervise};
 pub use verify::{Check, Outcome, Verdict, Word};
 
 #[cfg(test)]

@@ -15,11 +15,14 @@ pub(super) fn all() -> Result<Arc<Vec<Mount>>> {
 }
 
 /// The mount that a path without links lies on: the last of those whose target is the longest prefix.
+pub(super) fn deepest<'a>(mounts: &'a [Mount], path: &Path) -> Option<&'a Mount> {
+    let holds = mounts.iter().filter(|mount| path.starts_with(&mount.target));
+    holds.max_by_key(|mount| mount.target.components().count())
+}
+
+/// The mount that a path without links lies on.
 pub(super) fn holding(path: &Path) -> Result<Mount> {
-    all()?
-        .iter()
-        .filter(|mount| path.starts_with(&mount.target))
-        .max_by_key(|mount| mount.target.components().count())
+    deepest(&all()?, path)
         .cloned()
         .with_context(|| format!("nothing is mounted that holds {}", path.display()))
 }

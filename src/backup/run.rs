@@ -20,15 +20,17 @@ use super::{
     encryption::{Encryption, Recipient},
     error::{Kind, OfKind, Result},
     files,
-    hash::Hashing,
+    hash::{Digests, Hashing},
     interrupt::Interrupt,
+    inventory::{self, Inventory, Survey},
     lock, machine,
     made::Made,
-    manifest::{Account, Archive, Files, Manifest, SCHEMA},
+    manifest::{Account, Archive, Files, Manifest, SCHEMA, Tables},
     name::BackupId,
     option_files,
     partial::Writer,
-    placement, retention,
+    placement::{self, Placed},
+    retention,
     server::Server,
     session::Session,
     step::{Report, Step},
@@ -36,7 +38,7 @@ use super::{
     volume::{Snapshot, Volume},
     watch::watch,
 };
-use crate::system::clock;
+use crate::{report::text::count, system::clock};
 
 /// How often progress is told.
 const TELL: Duration = Duration::from_millis(500);
@@ -68,12 +70,18 @@ pub(super) fn run_on(
     let before = target::check(settings)?;
     let writer = Writer::this(settings);
     begin(settings, &id, &writer, report)?;
-    let datadir = placement::check(&mut session, &mut server, &*volume)?;
+    let placed = place(settings, &mut session, &mut server, &*volume, report)?;
+    let survey = inventory::survey(&mut session, &server, interrupt)?;
     let mut snapshot = volume.prepare(&id, before.map(|manifest| manifest.snapshot.used()))?;
     interrupt.check()?;
     let frozen = lock::freeze(session, &server, &settings.lock, &mut *snapshot, interrupt, report)?;
 
+    let inventory = described(frozen.inventory, &survey, report);
+    let mut not_included = placed.not_included;
+    not_included.extend(inventory.iter().flat_map(Inventory::not_included));
+
     let root = snapshot.open()?;
+    let datadir = placed.datadir;
     let mut draft = Draft::new(directory, &id.to_string(), &writer)?;
     let left_out = left_out(&datadir, &server, volume.mount_point());
     let (packed, fullest) = draft.write(target::archive(encryption.is_some()), |file| {
@@ -87,11 +95,10 @@ pub(super) fn run_on(
             report,
         )
     })?;
-    let list = draft.write(target::files(encryption.is_some()), |file| {
-        let mut hashing = Hashing::new(file);
-        files::write(&packed.files, &mut hashing, &recipients).of_kind(Kind::Target)?;
-        Ok(hashing.finish().1)
-    })?;
+    let list = write_list(&packed, &mut draft, &recipients)?;
+    let tables = inventory
+        .map(|inventory| write_tables(&inventory, &mut draft, &recipients))
+        .transpose()?;
     // The last word on the snapshot, after the last byte was read from it.
     let fill_percent = snapshot.fill()?.max(fullest);
     let manifest = Manifest {
@@ -125,15 +132,11 @@ pub(super) fn run_on(
             left_out: packed.left_out,
             without_privileges: packed.without,
         },
+        tables,
+        not_included,
         id: id.clone(),
     };
-    draft.write(MANIFEST, |file| {
-        serde_json::to_writer_pretty(&mut *file, &manifest)
-            .map_err(anyhow::Error::from)
-            .and_then(|()| Ok(file.write_all(b"\n")?))
-            .context("writing the manifest")
-            .of_kind(Kind::Target)
-    })?;
+    write_manifest(&manifest, &mut draft)?;
     interrupt.check()?;
     draft.commit()?;
     // The backup is complete. A snapshot that will not go is removed by the next run; until then it slows the volume down.
@@ -169,6 +172,110 @@ fn account(root: &Path, datadir: &Path) -> Option<Account> {
         uid: meta.uid(),
         gid: meta.gid(),
     })
+}
+
+/// Where the server's files are, which is refused unless all of it is in the volume; says what an operator should know.
+fn place(
+    settings: &Settings,
+    session: &mut Session,
+    server: &mut Server,
+    volume: &dyn Volume,
+    report: &mut Report<'_>,
+) -> Result<Placed> {
+    let socket = Session::socket_of(&settings.server)?;
+    let placed = placement::check(session, server, volume, Path::new(&socket))?;
+    let not_included = placed.not_included.iter();
+    let not_included = not_included.map(|what| format!("not in the backup: {what}"));
+    for message in placed.warnings.iter().cloned().chain(not_included) {
+        report(Step::Warning { message });
+    }
+    Ok(placed)
+}
+
+/// Writes the list of the archive's files. Returns what the manifest says of it.
+fn write_list(packed: &Packed, draft: &mut Draft, recipients: &[Recipient]) -> Result<Digests> {
+    draft.write(target::files(!recipients.is_empty()), |file| {
+        let mut hashing = Hashing::new(file);
+        files::write(&packed.files, &mut hashing, recipients).of_kind(Kind::Target)?;
+        Ok(hashing.finish().1)
+    })
+}
+
+/// Writes the list of what the server had. Returns what the manifest says of it.
+fn write_tables(inventory: &Inventory, draft: &mut Draft, recipients: &[Recipient]) -> Result<Tables> {
+    let list = draft.write(target::tables(!recipients.is_empty()), |file| {
+        let mut hashing = Hashing::new(file);
+        inventory.write(&mut hashing, recipients).of_kind(Kind::Target)?;
+        Ok(hashing.finish().1)
+    })?;
+    Ok(Tables {
+        count: inventory.items.len() as u64,
+        complete: inventory.complete,
+        list,
+    })
+}
+
+fn write_manifest(manifest: &Manifest, draft: &mut Draft) -> Result<()> {
+    draft.write(MANIFEST, |file| {
+        serde_json::to_writer_pretty(&mut *file, manifest)
+            .map_err(anyhow::Error::from)
+            .and_then(|()| Ok(file.write_all(b"\n")?))
+            .context("writing the manifest")
+            .of_kind(Kind::Target)
+    })
+}
+
+/// What the server had, with what is known about it; says what an operator should know.
+fn described(inventory: Result<Inventory, String>, survey: &Survey, report: &mut Report<'_>) -> Option<Inventory> {
+    let mut warn = |message: String| report(Step::Warning { message });
+    let mut inventory = match inventory {
+        Ok(inventory) => inventory,
+        Err(why) => {
+            warn(format!(
+                "the server did not list what it has, so that no verification can compare it: {why}"
+            ));
+            return None;
+        }
+    };
+    inventory.annotate(survey);
+    if let Some(why) = &survey.cut_short {
+        warn(format!(
+            "not every table was opened on the server before the backup: {why}"
+        ));
+    }
+    if !inventory.complete {
+        warn(
+            "the account that makes backups may not see everything, so that not everything can be compared: \
+             it needs SELECT, TRIGGER and EVENT on *.*"
+                .to_owned(),
+        );
+    }
+    let broken: Vec<_> = inventory.broken().collect();
+    if !broken.is_empty() {
+        warn(format!(
+            "{} that the server itself cannot open: {}",
+            count(broken.len(), "table"),
+            inventory::few(&broken, |item| format!(
+                "{} ({})",
+                item.shown(),
+                item.broken.as_deref().unwrap_or_default()
+            ))
+        ));
+    }
+    // That a table in memory is empty after a restart is known to who made it, and said by the verification.
+    let elsewhere: Vec<_> = inventory.elsewhere().filter(|item| !item.is_in_memory()).collect();
+    if !elsewhere.is_empty() {
+        warn(format!(
+            "not in the backup: {}",
+            inventory::few(&elsewhere, |item| format!(
+                "{} ({}: {})",
+                item.shown(),
+                item.engine.as_deref().unwrap_or_default(),
+                item.elsewhere.as_deref().unwrap_or_default()
+            ))
+        ));
+    }
+    Some(inventory)
 }
 
 /// What is not archived, by its path in the volume: what a server or mkfs makes anew. The datadir is relative to the volume's root.

@@ -160,7 +160,7 @@ impl Session {
                         Ok(()) | Err(RecvTimeoutError::Disconnected) => return None,
                         Err(RecvTimeoutError::Timeout) => {}
                     }
-                    let cut = if interrupt.is_set() {
+                    let cut = if interrupt.check().is_err() {
                         Cut::Interrupted
                     } else if deadline.is_some_and(|deadline| Instant::now() >= deadline.at) {
                         Cut::Late {
@@ -194,6 +194,11 @@ impl Session {
         rows.retain(|row| row.get("User").and_then(Option::as_deref) != Some("system user"));
         Ok(statements(&rows, &own, time))
     }
+}
+
+/// A name as SQL writes it.
+pub(super) fn quote(name: &str) -> String {
+    format!("`{}`", name.replace('`', "``"))
 }
 
 fn login(settings: &ServerSettings) -> Result<option_file::Login> {

@@ -1,6 +1,6 @@
-//! A backup under supervision. An NFS server that is gone holds up whoever writes to a hard mount, without end and beyond the reach of all
-//! signals but SIGKILL (nfs(5)): it can clean nothing up, and tell nobody. So the backup is made by a worker, this program once more, and
-//! what is left of one that stands still or dies is cleaned up by the process that started it, which touches the target never.
+//! Programs under supervision. An NFS server that is gone holds up whoever reads or writes a hard mount, without end and beyond the reach
+//! of all signals but SIGKILL (nfs(5)): it can clean nothing up, and tell nobody. So the work is done by a worker, this program once more,
+//! and what is left of one that stands still or dies is cleaned up by the process that started it, which touches the target never.
 
 use std::{
     ffi::OsString,
@@ -15,6 +15,7 @@ use std::{
     },
     path::Path,
     process::{Child, Command, ExitStatus},
+    sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 
@@ -32,26 +33,61 @@ use super::{
     alone::alone,
     config::Settings,
     error::{Error, Kind, Result},
-    history::Records,
+    history::{Attempt, Records},
     interrupt::Interrupt,
-    job::Find,
+    job::{self, Find},
     lvm::LvmVolume,
+    name::BackupId,
     notify::{self, Event, Program},
     placement,
     server::Server,
     session::Session,
     step::{Report, Step},
+    verify::scratch,
     volume::Volume,
 };
+use crate::system::programs::end_programs_of;
 
-/// How often it is looked whether a signal came.
+/// How often it is looked whether a signal came, and said that the worker goes forward.
 const LOOK: Duration = Duration::from_millis(200);
 /// So long a worker may take to end by itself, and so long to end when it is killed.
 const LAST: Duration = Duration::from_secs(10);
 
+/// A program whose work is supervised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Supervised {
+    /// `glrl backup run`, with the verification behind it.
+    Backup,
+    /// `glrl backup binlogs`.
+    Binlogs,
+    /// `glrl backup prune`.
+    Prune,
+    /// `glrl verify`.
+    Verify,
+    /// `glrl restore`.
+    Restore,
+}
+
+impl Supervised {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Backup => "backup",
+            Self::Binlogs => "archive of binary logs",
+            Self::Prune => "deletion of old backups",
+            Self::Verify => "verification",
+            Self::Restore => "restore",
+        }
+    }
+}
+
 /// The worker's end: it says that it goes forward.
 #[derive(Debug)]
-pub struct Heartbeat(UnixStream);
+pub struct Heartbeat {
+    line: UnixStream,
+    began: Instant,
+    /// When it was said last, in milliseconds since then.
+    last: AtomicU64,
+}
 
 impl Heartbeat {
     /// Of a worker, whose standard input is the line to its supervisor. It is asked to end when the supervisor dies.
@@ -60,20 +96,33 @@ impl Heartbeat {
         // As it was started by another name, ps(1) and pgrep(1) would not find it.
         set_name(c"glrl").context("taking the name of this program")?;
         let line = stdin().as_fd().try_clone_to_owned().context("taking standard input")?;
-        Ok(Self(line.into()))
+        Ok(Self {
+            line: line.into(),
+            began: Instant::now(),
+            last: AtomicU64::new(0),
+        })
     }
 
-    /// It goes forward.
-    pub fn beat(&self) {
+    /// Says that it goes forward; not more often than anybody looks.
+    pub(super) fn beat(&self) {
+        let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        if now.saturating_sub(self.last.load(Ordering::Relaxed)) < 200 {
+            return;
+        }
+        self.last.store(now, Ordering::Relaxed);
         // Nobody listens: the supervisor is dead, and a signal comes.
-        let _ = send(self.0.as_raw_fd(), &[0], MsgFlags::MSG_NOSIGNAL);
+        let _ = send(self.line.as_raw_fd(), &[0], MsgFlags::MSG_NOSIGNAL);
+    }
+
+    /// From here on it may take its time.
+    pub(super) fn end(&self) {
+        let _ = self.line.shutdown(Shutdown::Both);
     }
 }
 
 impl Drop for Heartbeat {
-    /// From here on it may take its time.
     fn drop(&mut self) {
-        let _ = self.0.shutdown(Shutdown::Both);
+        self.end();
     }
 }
 
@@ -81,6 +130,7 @@ impl Drop for Heartbeat {
 /// is an error, of which others have been told.
 pub fn supervise(
     settings: &Settings,
+    what: Supervised,
     args: impl Iterator<Item = OsString>,
     interrupt: &Interrupt,
     report: &mut dyn FnMut(Step),
@@ -88,19 +138,37 @@ pub fn supervise(
     let volume = |datadir: &Path| Ok(Box::new(LvmVolume::holding(datadir, settings)?) as Box<dyn Volume>);
     let mut worker = Command::new("/proc/self/exe");
     worker.arg0("glrl").args(args);
-    let error = match watch(worker, settings.target.stall_timeout, interrupt)? {
+    let attempt = Attempt::begin();
+    let (worker, end) = watch(worker, settings.target.stall_timeout, interrupt)?;
+    let error = match end {
         End::Exited(code) => return Ok(code),
-        End::Died(signal) => Error::new(Kind::Failed, format!("the backup was ended by signal {signal}")),
+        End::Died(signal) => Error::new(
+            Kind::Failed,
+            format!("the {} was ended by signal {signal}", what.name()),
+        ),
         End::StoodStill => Error::new(
             Kind::Target,
             format!(
-                "nothing went forward for {} s, so the run was given up: is the server of {} up, and can it be reached?",
+                "nothing went forward for {} s, so the {} was given up: is the server of {} up, and can it be reached?",
                 settings.target.stall_timeout.as_secs(),
+                what.name(),
                 settings.target.directory
             ),
         ),
     };
-    clean_up(settings, &volume, &error, report);
+    let verifying = attempt_under_way(settings, "verify").is_some_and(|verify| verify.started >= attempt.started);
+    match what {
+        // It may be the verification behind the backup that came to nothing.
+        Supervised::Backup if !verifying => end_backup(settings, &volume, attempt, &error, report),
+        Supervised::Backup | Supervised::Verify => end_verification(settings, worker, attempt, &error, report),
+        Supervised::Binlogs => drop(job::binlogs_ended(settings, attempt, Err(again(&error)), report)),
+        Supervised::Prune => tell_failure(settings, Program::Prune, None, &error, report),
+        Supervised::Restore => {
+            end_programs_of(worker);
+            let message = "what is left of the restore is cleared away by the next one".to_owned();
+            report(Step::Warning { message });
+        }
+    }
     Err(error)
 }
 
@@ -112,7 +180,8 @@ enum End {
     StoodStill,
 }
 
-fn watch(mut worker: Command, patience: Duration, interrupt: &Interrupt) -> Result<End> {
+/// Starts a worker and waits for its end. Returns its process number with that.
+fn watch(mut worker: Command, patience: Duration, interrupt: &Interrupt) -> Result<(u32, End)> {
     let (mut ours, theirs) = UnixStream::pair().context("making a line to the worker")?;
     ours.set_read_timeout(Some(LOOK))
         .context("making a line to the worker")?;
@@ -137,12 +206,12 @@ fn watch(mut worker: Command, patience: Duration, interrupt: &Interrupt) -> Resu
         }
         if last.elapsed() >= patience {
             give_up(&mut child)?;
-            return Ok(End::StoodStill);
+            return Ok((child.id(), End::StoodStill));
         }
     }
     loop {
         if let Some(status) = child.try_wait().context("waiting for the worker")? {
-            return Ok(end(status));
+            return Ok((child.id(), end(status)));
         }
         if interrupt.is_set() && !std::mem::replace(&mut asked, true) {
             signal(&child, Signal::SIGTERM);
@@ -178,34 +247,65 @@ fn signal(child: &Child, signal: Signal) {
     }
 }
 
-/// What the worker could not do any more: its end is recorded and told, its snapshot removed. Its partial files are left to the next run:
-/// the target may be what holds everybody up.
-fn clean_up(settings: &Settings, volume: &Find<'_>, error: &Error, report: &mut Report<'_>) {
-    let recorded = Records::open(settings, "backup").and_then(|records| {
-        let Some(last) = records.read().last.filter(super::Attempt::was_killed) else {
-            return Ok(None);
-        };
-        let id = last.id.clone();
-        records.end(last.ended::<()>(&Err(Error::new(error.kind, error.to_string()))))?;
-        Ok(id)
-    });
-    let id = recorded.unwrap_or_else(|error| {
+/// The run of a program that has begun and not ended, and whose process is gone.
+fn attempt_under_way(settings: &Settings, what: &str) -> Option<Attempt> {
+    let history = Records::glance(settings, what).ok()?;
+    history.last.filter(Attempt::was_killed)
+}
+
+/// Records the end of the run that has none, which may not have come to its own record, and tells it.
+fn end_attempt(
+    settings: &Settings,
+    (what, program): (&str, Program),
+    attempt: Attempt,
+    error: &Error,
+    report: &mut Report<'_>,
+) {
+    let last = attempt_under_way(settings, what).unwrap_or(attempt);
+    let id = last.id.clone();
+    let recorded = Records::open(settings, what).and_then(|records| records.end(last.ended::<()>(&Err(again(error)))));
+    if let Err(error) = recorded {
         let message = format!("{error:#}");
         report(Step::Warning { message });
-        None
-    });
-    notify::tell(
-        settings,
-        &Event::fail(Program::Backup, &settings.instance, id, error),
-        report,
-    );
+    }
+    tell_failure(settings, program, id, error, report);
+}
+
+fn tell_failure(settings: &Settings, program: Program, id: Option<BackupId>, error: &Error, report: &mut Report<'_>) {
+    notify::tell(settings, &Event::fail(program, &settings.instance, id, error), report);
+}
+
+fn again(error: &Error) -> Error {
+    Error::new(error.kind, error.to_string())
+}
+
+/// What the worker could not do any more: the end of its backup is recorded and told, its snapshot removed. Its partial files are left to
+/// the next run: the target may be what holds everybody up.
+fn end_backup(settings: &Settings, volume: &Find<'_>, attempt: Attempt, error: &Error, report: &mut Report<'_>) {
+    end_attempt(settings, ("backup", Program::Backup), attempt, error, report);
     let reaped = || -> Result<Vec<String>> {
         let _alone = alone(settings, "backup")?;
         let mut session = Session::open(&settings.server)?;
         let server = Server::of(&mut session)?;
         volume(&placement::datadir(&server)?)?.reap()
     };
-    match reaped() {
+    removed(reaped(), report);
+}
+
+/// The same of a verification: its server is ended, and what it has unpacked is removed.
+fn end_verification(settings: &Settings, worker: u32, attempt: Attempt, error: &Error, report: &mut Report<'_>) {
+    end_attempt(settings, ("verify", Program::Verify), attempt, error, report);
+    end_programs_of(worker);
+    let cleared = || -> Result<Vec<String>> {
+        let _alone = alone(settings, "verify")?;
+        let cleared = scratch::clear(&settings.verify, &settings.instance)?;
+        Ok(cleared.into_iter().collect())
+    };
+    removed(cleared(), report);
+}
+
+fn removed(what: Result<Vec<String>>, report: &mut Report<'_>) {
+    match what {
         Ok(removed) => removed.into_iter().for_each(|what| report(Step::Removed { what })),
         Err(error) => report(Step::Warning {
             message: format!("what is left of the run is removed by the next one: {error:#}"),
@@ -220,7 +320,7 @@ mod tests {
     fn ended(script: &str, patience: Duration) -> End {
         let mut worker = Command::new("sh");
         worker.args(["-c", script]);
-        watch(worker, patience, &Interrupt::default()).unwrap()
+        watch(worker, patience, &Interrupt::default()).unwrap().1
     }
 
     /// The worker's standard input is a socket, which a shell can write to.
@@ -249,7 +349,7 @@ mod tests {
         let interrupt = Interrupt::default();
         interrupt.set();
         // The shell may not have set its trap yet, and then dies of the signal.
-        let end = watch(worker, Duration::from_mins(1), &interrupt).unwrap();
+        let end = watch(worker, Duration::from_mins(1), &interrupt).unwrap().1;
         assert!(matches!(end, End::Exited(130) | End::Died(15)), "{end:?}");
     }
 }

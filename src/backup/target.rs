@@ -30,14 +30,24 @@ use crate::system::Mount;
 /// The files of a backup, in the order in which they get their names: the manifest makes it one.
 pub(super) const ARCHIVE: &str = ".tar.zst";
 pub(super) const FILES: &str = ".files.zst";
+pub(super) const TABLES: &str = ".tables.zst";
 /// They again, where they are encrypted.
 const SEALED_ARCHIVE: &str = ".tar.zst.age";
 const SEALED_FILES: &str = ".files.zst.age";
+const SEALED_TABLES: &str = ".tables.zst.age";
 pub(super) const MANIFEST: &str = ".json";
 pub(super) const VERDICT: &str = ".verified.json";
 
 /// All that a backup may have but its manifest.
-const BUT_MANIFEST: [&str; 5] = [ARCHIVE, SEALED_ARCHIVE, FILES, SEALED_FILES, VERDICT];
+const BUT_MANIFEST: [&str; 7] = [
+    ARCHIVE,
+    SEALED_ARCHIVE,
+    FILES,
+    SEALED_FILES,
+    TABLES,
+    SEALED_TABLES,
+    VERDICT,
+];
 
 /// What an archive's name ends in.
 pub(super) const fn archive(encrypted: bool) -> &'static str {
@@ -47,6 +57,11 @@ pub(super) const fn archive(encrypted: bool) -> &'static str {
 /// What its list's name ends in.
 pub(super) const fn files(encrypted: bool) -> &'static str {
     if encrypted { SEALED_FILES } else { FILES }
+}
+
+/// What the name of its inventory ends in.
+pub(super) const fn tables(encrypted: bool) -> &'static str {
+    if encrypted { SEALED_TABLES } else { TABLES }
 }
 
 /// The path of one of a backup's files.
@@ -379,7 +394,7 @@ mod tests {
     }
 
     fn write_all(draft: &mut Draft) {
-        for suffix in [ARCHIVE, FILES, MANIFEST] {
+        for suffix in [ARCHIVE, FILES, TABLES, MANIFEST] {
             draft
                 .write(suffix, |file| Ok(io::Write::write_all(file, b"x").context("writing")?))
                 .unwrap();
@@ -396,7 +411,7 @@ mod tests {
         let mut draft = Draft::new(directory.path(), &id().to_string(), &writer()).unwrap();
         write_all(&mut draft);
         draft.commit().unwrap();
-        assert_eq!(names(directory.path()).unwrap().len(), 3);
+        assert_eq!(names(directory.path()).unwrap().len(), 4);
         assert_eq!(
             fs::metadata(path_of(directory.path(), &id(), ARCHIVE)).unwrap().mode() & 0o777,
             0o600
@@ -411,13 +426,13 @@ mod tests {
         let read = |suffix: &str| fs::read_to_string(path_of(directory.path(), &id(), suffix)).unwrap();
         let mut draft = Draft::new(directory.path(), &id().to_string(), &writer()).unwrap();
         write_all(&mut draft);
-        for suffix in [ARCHIVE, FILES, MANIFEST] {
+        for suffix in [ARCHIVE, FILES, TABLES, MANIFEST] {
             fs::write(path_of(directory.path(), &id(), suffix), "theirs").unwrap();
         }
         let error = draft.commit().unwrap_err();
         assert!(error.to_string().contains("exists already"), "{error}");
-        assert_eq!([ARCHIVE, FILES, MANIFEST].map(read), ["theirs"; 3]);
-        assert_eq!(names(directory.path()).unwrap().len(), 3);
+        assert_eq!([ARCHIVE, FILES, TABLES, MANIFEST].map(read), ["theirs"; 4]);
+        assert_eq!(names(directory.path()).unwrap().len(), 4);
 
         let later = "mysql-main-20261102T031500Z".parse().unwrap();
         let partial = path_of(directory.path(), &later, ".tar.zst.partial");
@@ -439,9 +454,12 @@ mod tests {
             "mysql-main-20261101T031500Z.tar.zst".to_owned(),
             this.partial("mysql-main-20261102T031500Z.tar.zst"),
             this.partial("mysql-main-20261104T031500Z.files.zst.age"),
+            "mysql-main-20261104T031500Z.tables.zst.age".to_owned(),
             "mysql-main-20261104T031500Z.tar.zst.age".to_owned(),
+            this.partial("mysql-main-20261105T041500Z.tables.zst"),
             // Of a version before, and old.
             "mysql-main-20261106T031500Z.tar.zst.partial".to_owned(),
+            "mysql-main-20261106T031500Z.tables.zst.partial".to_owned(),
         ];
         let others = [
             "mysql-main-20261103T031500Z.tar.zst".to_owned(),
@@ -458,12 +476,11 @@ mod tests {
         for name in mine.iter().chain(&others) {
             fs::write(directory.path().join(name), "x").unwrap();
         }
-        let old = File::options()
-            .append(true)
-            .open(directory.path().join(&mine[5]))
-            .unwrap();
-        old.set_modified(std::time::SystemTime::now() - std::time::Duration::from_hours(25))
-            .unwrap();
+        for name in &mine[7..] {
+            let old = File::options().append(true).open(directory.path().join(name)).unwrap();
+            old.set_modified(std::time::SystemTime::now() - std::time::Duration::from_hours(25))
+                .unwrap();
+        }
         let reaped = reap(directory.path(), &"main".parse().unwrap(), &this).unwrap();
         let sorted = |mut names: Vec<String>| {
             names.sort();
@@ -508,17 +525,17 @@ mod tests {
         whole();
         delete(directory.path(), &id(), &writer()).unwrap();
         assert_eq!(names(directory.path()).unwrap(), Vec::<String>::new());
-        for steps in 1..=4 {
+        for steps in 1..=5 {
             whole();
             let path = |suffix| path_of(directory.path(), &id(), suffix);
             let partial = directory.path().join(writer().partial(&format!("{}{MANIFEST}", id())));
             fs::rename(path(MANIFEST), partial).unwrap();
-            for suffix in [ARCHIVE, FILES, VERDICT].iter().take(steps - 1) {
+            for suffix in [ARCHIVE, FILES, TABLES, VERDICT].iter().take(steps - 1) {
                 fs::remove_file(path(suffix)).unwrap();
             }
             assert!(list::ids(directory.path(), None).unwrap().is_empty());
             let reaped = reap(directory.path(), id().instance(), &writer()).unwrap();
-            assert_eq!((reaped.removed.len(), reaped.left.len()), (5 - steps, 0));
+            assert_eq!((reaped.removed.len(), reaped.left.len()), (6 - steps, 0));
             assert_eq!(names(directory.path()).unwrap(), Vec::<String>::new());
         }
     }

@@ -23,6 +23,7 @@ mod restore;
 mod roles;
 mod schema;
 mod stop;
+mod supervised;
 mod verify;
 
 use std::{ffi::OsString, process::ExitCode};

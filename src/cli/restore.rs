@@ -4,9 +4,14 @@ use std::path::PathBuf;
 
 use clap::ArgGroup;
 
-use super::{Context, Error, Exit, backup::Common, examples};
+use super::{
+    Context, Error, Exit,
+    backup::Common,
+    examples,
+    supervised::{Work, supervised},
+};
 use crate::{
-    backup::{self, Destination, Interrupt, Request, Until},
+    backup::{self, Destination, Request, Supervised, Until},
     report::{Steps, object},
 };
 
@@ -62,7 +67,10 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
         },
         until: args.until.as_deref().map(until).transpose()?,
     };
-    let interrupt = Interrupt::on_signals()?;
+    let interrupt = match supervised(Supervised::Restore, &settings, &args.common, context)? {
+        Work::Done(exit) => return Ok(exit),
+        Work::Begin(interrupt) => interrupt,
+    };
     let steps = Steps::new(context.output.verbosity());
     let restored = backup::restore(&settings, &request, &interrupt, &mut |step| {
         if args.common.json {

@@ -1,8 +1,14 @@
 //! `glrl verify`: does a backup restore?
 
-use super::{Context, Error, Exit, backup::Common, examples, restore::backup_id};
+use super::{
+    Context, Error, Exit,
+    backup::Common,
+    examples,
+    restore::backup_id,
+    supervised::{Work, supervised},
+};
 use crate::{
-    backup::{self, BackupId, Interrupt, Settings},
+    backup::{self, BackupId, Interrupt, Settings, Supervised},
     report::{Steps, object},
 };
 
@@ -46,13 +52,11 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
         ("--identity", "encryption.identity_file", args.identity.as_deref()),
     ])?;
     let id = args.id.as_deref().map(backup_id).transpose()?;
-    prove(
-        &settings,
-        id.as_ref(),
-        args.common.json,
-        &Interrupt::on_signals()?,
-        context,
-    )
+    let interrupt = match supervised(Supervised::Verify, &settings, &args.common, context)? {
+        Work::Done(exit) => return Ok(exit),
+        Work::Begin(interrupt) => interrupt,
+    };
+    prove(&settings, id.as_ref(), args.common.json, &interrupt, context)
 }
 
 /// Verifies a backup, the newest unless one is named, and says what came of it.

@@ -14,6 +14,7 @@ pub(super) static FILES: &[(&str, &[u8])] = bundle![
     "roles/verify.yml",
     "templates/backup.yml.hbs",
     "templates/mysql.cnf.hbs",
+    "templates/mysql.service.hbs",
     "templates/mysql_backup.sh.hbs",
     "templates/mysql_verify.sh.hbs",
     "templates/verify.yml.hbs",

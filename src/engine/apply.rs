@@ -72,8 +72,10 @@ fn attempt(
     plan: &Plan,
     touched: &mut bool,
 ) -> Result<()> {
+    let mut moved = false;
     for op in &plan.ops {
-        if (run.stop)() {
+        // Between a move and the mount that ends it a service is stopped.
+        if !moved && (run.stop)() {
             return Err(Stopped.into());
         }
         match (op, declaration.timeout) {
@@ -85,6 +87,7 @@ fn attempt(
             _ => node.execute(op)?,
         }
         *touched = true;
+        moved |= matches!(op, Op::MoveData(_));
     }
     let left = plan_now(node, held, declaration, false).context("looking whether it is as declared now")?;
     if !left.is_empty() {

@@ -7,6 +7,7 @@ mod export;
 mod imply;
 mod keep;
 mod link;
+mod reserve;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -53,6 +54,8 @@ pub fn build(mut declarations: Vec<Declaration>) -> Result<Graph, Diagnostics> {
     let order = cycle::order(&declarations, &edges)?;
     // What one resource declares, another does not purge.
     keep::keep(&mut declarations);
+    // What one keeps free, another does not take.
+    reserve::reserve(&mut declarations);
     Ok(Graph {
         declarations,
         edges,

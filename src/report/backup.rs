@@ -183,8 +183,11 @@ impl Steps {
             .id
             .as_ref()
             .map_or_else(|| "there is no backup".to_owned(), ToString::to_string);
-        let failed = verdict.checks.iter().filter(|check| check.outcome == Outcome::Failed);
-        let why: Vec<String> = failed
+        let told = |check: &&Check| matches!(check.outcome, Outcome::Failed | Outcome::Warning);
+        let why: Vec<String> = verdict
+            .checks
+            .iter()
+            .filter(told)
             .map(|check| format!("{}: {}", line(&check.name), line(&check.detail)))
             .collect();
         let mut text = format!(
@@ -266,6 +269,7 @@ fn row(backup: &Listed) -> (Style, [String; 5]) {
 fn checked(check: &Check) -> String {
     let (sign, verb, style) = match check.outcome {
         Outcome::Ok => (' ', "ok", CREATE),
+        Outcome::Warning => ('!', "warning", WARNING),
         Outcome::Skipped => (' ', "skipped", DIM),
         Outcome::Failed => ('!', "failed", ERROR),
     };

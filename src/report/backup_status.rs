@@ -40,6 +40,10 @@ fn rows(status: &Status) -> Vec<(&'static str, String)> {
     let since = |time: jiff::Timestamp| age(status.at.duration_since(time).as_secs());
     let mut rows = Vec::new();
     match &status.newest {
+        // Nobody has looked, so nobody knows.
+        None if status.free_bytes.is_none() => {
+            rows.push(("newest", "unknown: the target cannot be reached".to_owned()));
+        }
         None => rows.push(("newest", "there is none".to_owned())),
         Some(newest) => {
             rows.push(("newest", format!("{}, {} old", newest.id, age(newest.age_seconds))));
@@ -79,10 +83,11 @@ fn rows(status: &Status) -> Vec<(&'static str, String)> {
             rows.push(("", format!("{failed} in a row, {good}")));
         }
     }
-    let free = status
-        .free_bytes
-        .map_or_else(|| "unknown".to_owned(), |free| format!("{} free", bytes(free)));
-    rows.push(("target", format!("{}, {free}", count(status.backups, "backup"))));
+    let target = status.free_bytes.map_or_else(
+        || "unknown: it cannot be reached".to_owned(),
+        |free| format!("{}, {} free", count(status.backups, "backup"), bytes(free)),
+    );
+    rows.push(("target", target));
     if status.notifications_waiting > 0 {
         let waiting = count(status.notifications_waiting, "notification");
         rows.push(("", format!("{waiting} could not be delivered yet")));

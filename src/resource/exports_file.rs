@@ -15,6 +15,8 @@ pub(super) struct Entry {
     pub(super) line: usize,
     pub(super) path: String,
     pub(super) client: String,
+    /// Its own, without those that the line has for all of its clients.
+    pub(super) options: Vec<String>,
 }
 
 /// Every directory and client of an exports file. exportfs stops at the first thing that it cannot make sense of; what follows is
@@ -41,6 +43,14 @@ pub(super) fn entries(text: &str) -> Vec<Entry> {
                 None | Some("") => "*".to_owned(),
                 Some(client) => client.to_owned(),
             },
+            options: word.split_once('(').map_or_else(Vec::new, |(_, options)| {
+                options
+                    .trim_end_matches(')')
+                    .split(',')
+                    .filter(|option| !option.is_empty())
+                    .map(str::to_owned)
+                    .collect()
+            }),
         }));
     }
     entries

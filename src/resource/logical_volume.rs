@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use self::layout::VolumeType;
-use super::{Action, Change, Plan, PropertyError, Provider, Role, cut_off};
+use super::{Action, Change, Plan, PropertyError, Provider, Role, cut_off, snapshots};
 use crate::{
     system::{Command, Effect, Fact, Layout, LogicalVolume as Volume, Lvm, Op, Probe, Reading, Refused, VolumeGroup, known},
     value::{DevicePath, GroupName, Size, VolumeName, VolumeSize},
@@ -44,6 +44,9 @@ pub(super) struct LogicalVolume {
     /// Bytes of a pool's metadata; 64 for each chunk if it is not given. They take extents beside `size`, and as many once in the
     /// group for their repair.
     metadata_size: Option<Size>,
+    /// What its group keeps for snapshots.
+    #[serde(skip)]
+    leaves: Option<VolumeSize>,
 }
 
 /// All of LVM: its group, itself, its pool, what else is in the group.
@@ -124,6 +127,10 @@ impl Provider for LogicalVolume {
         Ok(Reading::Known(self.is_overcommitted(&lvm).into_iter().collect()))
     }
 
+    fn leaves(&mut self) -> Option<(&GroupName, &mut Option<VolumeSize>)> {
+        Some((&self.volume_group, &mut self.leaves))
+    }
+
     fn provides(&self) -> Vec<Fact> {
         match self.r#type {
             VolumeType::ThinPool => vec![Fact::ThinPool(self.full_name())],
@@ -146,6 +153,7 @@ impl LogicalVolume {
         cut_off::group_must_not_be(group, lvm)?;
         let layout = self.layout(group, extents);
         let takes = layout::takes(group, lvm, &layout, extents, None);
+        snapshots::must_be_left(&self.full_name(), self.leaves, group, lvm, takes, 0)?;
         self.must_have_room(group, takes)?;
         let (size, count) = (extents * group.extent_size, extents.to_string());
         let mut plan = Plan::to(Action::Create).change(Change::new("size", Size::bytes(size)));
@@ -281,6 +289,7 @@ impl LogicalVolume {
         cut_off::group_must_not_be(group, lvm)?;
         let layout = self.grown(group, volume, wanted);
         let takes = layout::takes(group, lvm, &layout, wanted, Some(volume));
+        snapshots::must_be_left(&self.full_name(), self.leaves, group, lvm, takes, volume.size / group.extent_size)?;
         self.must_have_room(group, takes)?;
         if let Layout::Striped { stripes, .. } = layout {
             layout::must_stripe(&self.full_name(), group, lvm, stripes, takes)?;

@@ -16,6 +16,7 @@ mod parent;
 mod plan;
 mod presence;
 mod regular;
+mod snapshots;
 mod stray;
 mod wipe;
 
@@ -29,7 +30,7 @@ pub use plan::{Action, Change, Plan, Shown};
 
 use crate::{
     system::{Bytes, Fact, Probe, Reading},
-    value::{AbsPath, Id},
+    value::{AbsPath, GroupName, Id, VolumeSize},
 };
 
 /// One kind of thing glrl manages: what a provider's author writes, besides the properties themselves
@@ -73,6 +74,16 @@ pub trait Provider: fmt::Debug + Send + Sync {
 
     /// For one that removes what nobody declares: where, and what others declare there.
     fn purges(&mut self) -> Option<Purge<'_>> {
+        None
+    }
+
+    /// For a volume group: its name, and what its volumes are to leave.
+    fn reserve(&self) -> Option<(&GroupName, VolumeSize)> {
+        None
+    }
+
+    /// For a volume: the group that it takes extents of, and what it has to leave of it; the graph fills that in.
+    fn leaves(&mut self) -> Option<(&GroupName, &mut Option<VolumeSize>)> {
         None
     }
 }
@@ -139,6 +150,14 @@ pub trait Resource: fmt::Debug + Send + Sync {
     fn purges(&mut self) -> Option<Purge<'_>> {
         None
     }
+    /// See `Provider::reserve`.
+    fn reserve(&self) -> Option<(&GroupName, VolumeSize)> {
+        None
+    }
+    /// See `Provider::leaves`.
+    fn leaves(&mut self) -> Option<(&GroupName, &mut Option<VolumeSize>)> {
+        None
+    }
 }
 
 /// A provider with its kind's name.
@@ -182,6 +201,14 @@ impl<P: Provider> Resource for Of<P> {
 
     fn purges(&mut self) -> Option<Purge<'_>> {
         self.provider.purges()
+    }
+
+    fn reserve(&self) -> Option<(&GroupName, VolumeSize)> {
+        self.provider.reserve()
+    }
+
+    fn leaves(&mut self) -> Option<(&GroupName, &mut Option<VolumeSize>)> {
+        self.provider.leaves()
     }
 }
 

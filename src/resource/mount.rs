@@ -1,5 +1,6 @@
 //! `mount`: a filesystem mounted now and, by fstab, at every boot.
 
+mod moving;
 mod source;
 mod steps;
 
@@ -9,13 +10,14 @@ use anyhow::{Context, Result, bail};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use self::moving::Data;
 use super::{
     Action, Change, Plan, PropertyError, Provider, Role,
     fstab::{self, Entry, FSTAB, SYSTEMD},
 };
 use crate::{
-    system::{BlockDevice, Contents, Fact, FileType, Mount as Live, Probe, Reading, Refused, known},
-    value::{AbsPath, DevicePath, Duration, Id, MountSource},
+    system::{BlockDevice, Contents, Fact, FileType, Mount as Live, Op, Probe, Reading, Refused, known},
+    value::{AbsPath, DevicePath, Duration, Id, MountSource, UnitName},
 };
 
 /// A filesystem at a path, mounted now and at every boot.
@@ -28,7 +30,8 @@ pub(super) struct Mount {
     device: MountSource,
     /// The filesystem's type; that of what is on the device, or `nfs`, if it is not given.
     r#type: Option<String>,
-    /// Mount options, as fstab(5) has them. A network filesystem gets `_netdev` and `nofail` besides.
+    /// Mount options, as fstab(5) has them. A network filesystem gets `_netdev` and `nofail` besides, and NFS `bg`, which
+    /// has a boot go on and the mount come when its server does, unless `fg`, `noauto` or an option of systemd is given.
     #[serde(default)]
     options: Vec<String>,
     /// Whether fstab has it, so that it is mounted at boot.
@@ -40,6 +43,12 @@ pub(super) struct Mount {
     /// Whether the mount may hide files that are in its directory now.
     #[serde(default)]
     hide: bool,
+    /// Whether files that are in its directory now are moved onto it before it is mounted there: they are copied, compared, and stay
+    /// where they are, below the mount. `false` is for a role that leaves the consent to its user, by an input of this name.
+    move_data: Option<bool>,
+    /// Units that are stopped while data is moved, and started again; whoever else has files open there is named, and nothing is moved.
+    #[serde(default)]
+    stop: Vec<UnitName>,
     /// How long the mount of a network filesystem is tried, while its server does not answer or does not export it yet. 60s if
     /// it is not given.
     wait: Option<Duration>,
@@ -71,6 +80,12 @@ pub(super) struct State {
     entries: Vec<Entry>,
     /// What is mounted on; nothing to say while something is mounted.
     ground: Option<Ground>,
+    /// What is in the directory that is to be mounted on.
+    data: Option<Data>,
+    /// Whether a move of data has its marker in what is mounted: it is not over.
+    moving: bool,
+    /// Whether systemd mounts it there for the first who looks (systemd.automount(5)).
+    waits: bool,
     /// Whether systemd makes units of fstab here.
     systemd: bool,
 }
@@ -107,8 +122,19 @@ impl Mount {
                     all.push(needed.to_owned());
                 }
             }
+            // systemd would give up after a minute and a half, and never try again; this it tries for a week (systemd.mount(5)).
+            let is_nfs = self.r#type.as_deref().is_none_or(|fs_type| fs_type.starts_with("nfs"));
+            let says = |option: &String| matches!(option.as_str(), "bg" | "fg" | "noauto") || option.starts_with("x-systemd.");
+            if is_nfs && !all.iter().any(says) {
+                all.push("bg".to_owned());
+            }
         }
         all
+    }
+
+    /// Whether it is declared to be mounted by systemd when somebody looks there.
+    fn is_on_demand(&self) -> bool {
+        self.options.iter().any(|option| option == "x-systemd.automount")
     }
 
     fn target(&self) -> &str {
@@ -144,6 +170,13 @@ impl Provider for Mount {
         if self.wait.is_some() && !self.is_network() {
             return Err(PropertyError::of("wait", "only a network filesystem is waited for"));
         }
+        if self.move_data.is_some() && (self.hide || self.device().is_none()) {
+            let why = if self.hide { "`hide` leaves them where they are" } else { "only a device is known to be nobody else's" };
+            return Err(PropertyError::of("move_data", format!("files are moved or not: {why}")));
+        }
+        if !self.stop.is_empty() && self.move_data.is_none() {
+            return Err(PropertyError::of("stop", "nothing is stopped but while data is moved: say `move_data` too"));
+        }
         Ok(())
     }
 
@@ -168,14 +201,26 @@ impl Provider for Mount {
         }
         let fstab = known!(node.contents(Path::new(FSTAB))?).unwrap_or_default();
         let fstab = std::str::from_utf8(&fstab).context("/etc/fstab is not UTF-8")?.to_owned();
-        let mut ground = None;
-        if self.state == Presence::Mounted && mounted.is_empty() {
+        let moving = match (mounted.last(), self.device()) {
+            (Some(top), Some(_)) if self.state == Presence::Mounted && self.is_mine(top, block.as_ref()) => {
+                // One that nobody has looked into yet is not taken for half of a move.
+                matches!(node.entry(&self.marker())?, Reading::Known(Some(_)))
+            }
+            _ => false,
+        };
+        let (mut ground, mut data) = (None, None);
+        // systemd mounts what is behind an automount point for whoever looks there: a plan does not.
+        let waits = known!(node.mounts()?).iter().any(|mount| mount.target == *self.path && mount.fs_type == "autofs");
+        if self.state == Presence::Mounted && mounted.is_empty() && !waits {
             let found = known!(self.ground(node)?);
             if !found.names.is_empty() && known!(node.is_mount_point(&self.path)?) {
                 // Mounted since the mounts were read, these may be the names in what is mounted.
                 mounted = known!(self.live(node)?);
             }
-            ground = mounted.is_empty().then_some(found);
+            if mounted.is_empty() {
+                data = known!(self.data(node, &found)?);
+                ground = Some(found);
+            }
         }
         Ok(Reading::Known(State {
             block,
@@ -183,6 +228,9 @@ impl Provider for Mount {
             entries: fstab::entries(&fstab).into_iter().filter(|entry| entry.target == self.target()).collect(),
             fstab,
             ground,
+            data,
+            moving,
+            waits,
             systemd: known!(node.entry(Path::new(SYSTEMD))?).is_some(),
         }))
     }
@@ -267,6 +315,7 @@ impl Mount {
         let entry = current.entries.first();
         let stale = entry.filter(|entry| !self.is_same_source(&entry.source, current.block.as_ref()));
         match mine {
+            None if current.waits && self.is_on_demand() => {}
             None => {
                 if let Some(stale) = stale {
                     // systemd's unit of the old line would unmount what is mounted here once the old device is missed.
@@ -281,6 +330,12 @@ impl Mount {
         } else if entry.is_some() {
             plan = plan.change(Change::of("fstab", "yes", "no"));
             plan = fstab::write(plan, fstab::remove(&current.fstab, self.target()), current.systemd);
+        }
+        if current.moving {
+            plan = self.finish_move(plan.change(Change::of("move of data", "not over", "over")), Vec::new());
+        } else if plan.ops.iter().any(|op| matches!(op, Op::MoveData(_))) {
+            let start = current.data.as_ref().map(|data| data.start().to_vec());
+            plan = self.finish_move(plan, start.unwrap_or_default());
         }
         if plan.is_empty() {
             plan.action = Action::None;

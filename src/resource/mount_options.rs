@@ -180,9 +180,78 @@ fn of_filesystem(options: &[String]) -> Vec<String> {
         .collect()
 }
 
-/// Whether two lists differ in anything that the kernel is told.
-pub(super) fn differ_to_the_kernel(one: &[String], other: &[String]) -> bool {
-    Flags::declared(one) != Flags::declared(other) || !super::fstab::same(&of_filesystem(one), &of_filesystem(other))
+/// Options that differ between fstab and what is declared, and may differ in what is mounted too, as far as the kernel's own list tells. It
+/// shows all flags, so they need no witness. One that is declared and not in fstab is in effect if it is shown; one that is in fstab and
+/// not declared is in effect if it is shown and is no default.
+pub(super) fn in_doubt(live: &[String], before: &[String], wanted: &[String], fs_type: &str) -> Vec<String> {
+    let (before, wanted) = (of_filesystem(before), of_filesystem(wanted));
+    let missing = wanted
+        .iter()
+        .filter(|option| !before.contains(option) && !is_shown(live, option, fs_type));
+    let undeclared = before
+        .iter()
+        .filter(|option| !wanted.contains(option) && is_shown(live, option, fs_type) && !is_default(option, fs_type));
+    missing.chain(undeclared).cloned().collect()
+}
+
+/// Whether the live options show that one is in effect.
+fn is_shown(live: &[String], option: &str, fs_type: &str) -> bool {
+    let value = |name: &str| {
+        live.iter()
+            .find_map(|shown| shown.strip_prefix(name)?.strip_prefix('='))
+    };
+    if live.iter().any(|shown| shown == option) {
+        return true;
+    }
+    match (fs_type, option.split_once('=')) {
+        // As many of them as both sides can.
+        ("nfs" | "nfs4", Some(("vers" | "nfsvers" | "rsize" | "wsize", _))) => !nfs_contradicts(live, option),
+        ("xfs", Some((name, wanted))) => {
+            value(name).is_some_and(|found| bytes(found).is_some() && bytes(found) == bytes(wanted))
+        }
+        ("xfs", None) => {
+            option == "noquota" && !xfs_contradicts(live, option)
+                || QUOTAS
+                    .iter()
+                    .any(|(name, names)| names.contains(&option) && live.iter().any(|shown| shown == name))
+        }
+        _ => false,
+    }
+}
+
+/// Whether a filesystem would have this option without being told (nfs(5), xfs(5)); of others a remount changes nothing that was right.
+fn is_default(option: &str, fs_type: &str) -> bool {
+    let is = |names: &[&str]| names.contains(&option);
+    match fs_type {
+        "nfs" | "nfs4" => {
+            let chosen = [
+                "vers=",
+                "nfsvers=",
+                "rsize=",
+                "wsize=",
+                "namlen=",
+                "addr=",
+                "clientaddr=",
+                "local_lock=",
+            ];
+            is(&[
+                "hard",
+                "proto=tcp",
+                "timeo=600",
+                "retrans=2",
+                "sec=sys",
+                "lookupcache=all",
+                "ac",
+                "cto",
+                "acl",
+            ]) || chosen.iter().any(|prefix| option.starts_with(prefix))
+        }
+        "xfs" => {
+            let sized = |name: &str, size: u64| option.strip_prefix(name).and_then(bytes) == Some(size);
+            is(&["attr2", "inode64", "noquota", "nolargeio"]) || sized("logbufs=", 8) || sized("logbsize=", 32 << 10)
+        }
+        _ => false,
+    }
 }
 
 /// Whether the live options show that the declared ones are not in effect. What the kernel rewrites or does not show is not looked at.
@@ -200,18 +269,19 @@ pub(super) fn contradict(live: &[String], declared: &[String], fs_type: &str) ->
 /// most of them (nfs(5)), XFS with all but the size of its inode numbers (`xfs_fs_reconfigure`). `before` is what it was mounted with,
 /// as fstab has it.
 pub(super) fn need_a_new_mount(live: &[String], before: Option<&[String]>, wanted: &[String], fs_type: &str) -> bool {
-    let fixed = |options: &[String]| -> Vec<String> {
-        let options = of_filesystem(options).into_iter();
-        options
-            .filter(|option| option != "inode32" && option != "inode64")
-            .collect()
-    };
+    let fixed = |option: &&String| *option != "inode32" && *option != "inode64";
     match fs_type {
         "nfs" | "nfs4" => true,
         "xfs" => {
-            let wanted = fixed(wanted);
-            wanted.iter().any(|option| xfs_contradicts(live, option))
-                || before.is_some_and(|before| !super::fstab::same(&fixed(before), &wanted))
+            of_filesystem(wanted)
+                .iter()
+                .filter(fixed)
+                .any(|option| xfs_contradicts(live, option))
+                || before.is_some_and(|before| {
+                    in_doubt(live, before, wanted, fs_type)
+                        .iter()
+                        .any(|option| fixed(&option))
+                })
         }
         _ => false,
     }
@@ -375,10 +445,68 @@ mod tests {
             need_a_new_mount(&live, before.as_deref(), &list(wanted), fs_type)
         };
         assert!(
-            needs(None, "prjquota", "xfs") && needs(Some(""), "discard", "xfs") && needs(Some("discard"), "", "xfs")
+            needs(None, "prjquota", "xfs") && needs(Some(""), "discard", "xfs") && !needs(Some("discard"), "", "xfs")
+        );
+        assert!(
+            !needs(Some("logbsize=32k"), "noatime", "xfs")
+                && !needs(Some("attr2,inode64,noquota,logbufs=8"), "", "xfs")
         );
         assert!(!needs(None, "noatime,ro", "xfs") && !needs(Some("inode64"), "inode32,nofail", "xfs"));
         assert!(!needs(Some(""), "commit=9", "ext4") && needs(None, "ro", "nfs4"));
+    }
+
+    #[test]
+    fn what_the_kernel_shows_needs_no_witness() {
+        let xfs = "rw,noatime,attr2,inode64,logbufs=8,logbsize=32k,noquota";
+        let nfs = "rw,noatime,vers=4.2,rsize=262144,wsize=262144,namlen=255,hard,proto=tcp,timeo=600,retrans=2,sec=sys,lookupcache=none";
+        for (live, before, wanted, fs_type, expected) in [
+            // Only in fstab, and not in effect; or as it is anyway.
+            (xfs, "noatime,logbsize=32k", "noatime", "xfs", ""),
+            (xfs, "noatime,logbsize=256k", "noatime", "xfs", ""),
+            (xfs, "noatime,largeio,usrquota", "noatime", "xfs", ""),
+            (
+                xfs,
+                "ro,noexec,comment=x,x-systemd.device-timeout=5",
+                "noatime",
+                "xfs",
+                "",
+            ),
+            (nfs, "hard,noatime,soft,timeo=100", "hard,noatime", "nfs4", ""),
+            (
+                nfs,
+                "noatime,hard,ro,nosuid,timeo=600,sec=sys,vers=4.2",
+                "noatime",
+                "nfs4",
+                "",
+            ),
+            // Missing in fstab, and in effect.
+            (xfs, "noatime", "noatime,logbufs=8,logbsize=32768,noquota", "xfs", ""),
+            (
+                nfs,
+                "noatime",
+                "noatime,hard,lookupcache=none,vers=4,rsize=1048576",
+                "nfs4",
+                "",
+            ),
+            // In effect and not declared; declared and perhaps not in effect.
+            (
+                "rw,logbsize=256k,largeio",
+                "logbsize=256k,largeio",
+                "",
+                "xfs",
+                "logbsize=256k,largeio",
+            ),
+            (nfs, "lookupcache=none", "", "nfs4", "lookupcache=none"),
+            (nfs, "", "nconnect=4", "nfs4", "nconnect=4"),
+            (xfs, "", "largeio", "xfs", "largeio"),
+            ("rw,relatime", "", "journal_checksum", "ext4", "journal_checksum"),
+        ] {
+            assert_eq!(
+                in_doubt(&list(live), &list(before), &list(wanted), fs_type),
+                list(expected),
+                "{live}: {before} -> {wanted}"
+            );
+        }
     }
 
     #[test]

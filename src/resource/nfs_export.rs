@@ -38,6 +38,8 @@ pub(super) struct State {
     directory: bool,
     /// Lines of other files that export the directory, with the file each is in.
     others: Vec<(String, Entry)>,
+    /// What files have of other directories: exportfs puts that in effect too.
+    elsewhere: Vec<Entry>,
     /// What the directory is called without links: so the server shows it.
     place: String,
     /// What is exported now.
@@ -102,7 +104,18 @@ impl NfsExport {
             client: client.to_string(),
             options: file::effective(options).into_iter().collect(),
         });
-        Effect::Exported(current.live.iter().filter(foreign).cloned().chain(own).collect())
+        // A host that has a name is shown by another one, and may be there already.
+        let is_live = |entry: &&Entry| {
+            let is_name = entry.client.parse().is_ok_and(|client: NfsClient| client.is_host_name());
+            let mut there = current.live.iter().filter(|export| export.path == entry.path);
+            there.any(|export| is_same(&export.client, &entry.client) || (is_name && is_host(&export.client)))
+        };
+        let elsewhere = current.elsewhere.iter().filter(|entry| !is_live(entry)).map(|entry| Export {
+            path: entry.path.clone(),
+            client: entry.client.clone(),
+            options: file::effective(&entry.options).into_iter().collect(),
+        });
+        Effect::Exported(current.live.iter().filter(foreign).cloned().chain(own).chain(elsewhere).collect())
     }
 }
 
@@ -139,9 +152,11 @@ impl Provider for NfsExport {
             Ok(node.entry(path)?.map(|entry| entry.is_some_and(|entry| entry.file_type == FileType::Directory)))
         };
         let place = place(node, &self.path)?;
+        let (others, elsewhere) = known!(others(node, &own, &place)?);
         Ok(Reading::Known(State {
             directory: known!(is_directory(Path::new(DIRECTORY))?),
-            others: known!(others(node, &own, &place)?),
+            others,
+            elsewhere,
             place: place.to_string_lossy().into_owned(),
             own: known!(node.contents(&own)?),
             live: known!(node.exports()?).to_vec(),
@@ -286,8 +301,11 @@ impl Matched<'_> {
     }
 }
 
-/// Entries of other files than its own for the directory of this place.
-fn others(node: &dyn Probe, own: &AbsPath, own_place: &Path) -> Result<Reading<Vec<(String, Entry)>>> {
+/// See `others`.
+type Others = (Vec<(String, Entry)>, Vec<Entry>);
+
+/// Entries of other files than its own: those for the directory of this place, and all others.
+fn others(node: &dyn Probe, own: &AbsPath, own_place: &Path) -> Result<Reading<Others>> {
     let mut files = vec![EXPORTS.to_owned()];
     for name in known!(node.list(Path::new(DIRECTORY))?) {
         // exportfs reads no others.
@@ -295,7 +313,7 @@ fn others(node: &dyn Probe, own: &AbsPath, own_place: &Path) -> Result<Reading<V
             files.push(format!("{DIRECTORY}/{name}"));
         }
     }
-    let mut found = Vec::new();
+    let (mut found, mut elsewhere) = (Vec::new(), Vec::new());
     for path in files.into_iter().filter(|path| path != own.as_str()) {
         let Some(bytes) = known!(node.contents(Path::new(&path))?) else {
             continue;
@@ -304,10 +322,12 @@ fn others(node: &dyn Probe, own: &AbsPath, own_place: &Path) -> Result<Reading<V
         for entry in file::entries(text) {
             if is_place(node, &entry.path, own_place)? {
                 found.push((path.clone(), entry));
+            } else {
+                elsewhere.push(entry);
             }
         }
     }
-    Ok(Reading::Known(found))
+    Ok(Reading::Known((found, elsewhere)))
 }
 
 /// Whether two clients are the same, however they are spelled.

@@ -4,10 +4,10 @@ use anyhow::{Context, Result, bail};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Change, Plan, PropertyError, Provider, Role, cut_off, wipe};
+use super::{Action, Change, Plan, PropertyError, Provider, Role, cut_off, snapshots, wipe};
 use crate::{
     system::{
-        BlockDevice, Command, Effect, Fact, LogicalVolume, Lvm, Op, PhysicalVolume, Probe, Reading, Refused,
+        BlockDevice, Command, Effect, Fact, Lvm, Op, PhysicalVolume, Probe, Reading, Refused,
         VolumeGroup as Group, known,
     },
     value::{DevicePath, GroupName, Size, VolumeSize},
@@ -25,7 +25,7 @@ pub(super) struct VolumeGroup {
     /// Bytes of an extent, a power of two; counts when the group is made. 4 MiB if it is not given.
     extent_size: Option<Size>,
     /// How much of the group its volumes are to leave for snapshots, those that are there included: bytes, or a share of the group
-    /// (%VG). Nothing is kept free by it; a group that leaves less is warned of.
+    /// (%VG). A volume that would leave less is neither made nor grown; where that is so already, it is warned of.
     snapshot_reserve: Option<VolumeSize>,
     /// Consent to destroy what is on a device that joins the group.
     wipe: Option<wipe::Wipe>,
@@ -160,6 +160,10 @@ impl Provider for VolumeGroup {
         Ok(Reading::Known(short.into_iter().collect()))
     }
 
+    fn reserve(&self) -> Option<(&GroupName, VolumeSize)> {
+        Some((&self.name, self.snapshot_reserve?))
+    }
+
     fn provides(&self) -> Vec<Fact> {
         vec![Fact::VolumeGroup(self.name.to_string())]
     }
@@ -172,15 +176,7 @@ impl Provider for VolumeGroup {
 impl VolumeGroup {
     /// What is missing of the room for snapshots, in words. What snapshots have already is used as it is meant.
     fn is_short_of(&self, reserve: VolumeSize, group: &Group, lvm: &Lvm) -> Option<String> {
-        let wanted = match reserve {
-            VolumeSize::Bytes(size) => size.get(),
-            VolumeSize::OfGroup(percent) | VolumeSize::OfFree(percent) => {
-                VolumeSize::share(group.extents, percent) * group.extent_size
-            }
-        };
-        let is_snapshot = |volume: &&LogicalVolume| volume.volume_group == group.name && volume.is_cow_snapshot();
-        let taken: u64 = lvm.logical_volumes.iter().filter(is_snapshot).map(|volume| volume.size).sum();
-        let left = group.free_extents * group.extent_size + taken;
+        let (left, wanted) = snapshots::room(reserve, group, lvm);
         (left < wanted).then(|| {
             format!(
                 "{} has {} for snapshots, less than the {} that it is to leave ({reserve}): give it another device, or its volumes less",
@@ -287,7 +283,7 @@ fn list<'a>(devices: impl Iterator<Item = &'a DevicePath>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::system::Layout;
+    use crate::system::{Layout, LogicalVolume};
 
     /// While a backup runs its snapshot has the room that it was given.
     #[test]

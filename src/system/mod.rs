@@ -13,6 +13,7 @@ mod guard;
 mod local;
 mod lvm;
 mod mounts;
+mod move_data;
 pub mod octal;
 mod op;
 pub mod overlay;
@@ -40,9 +41,10 @@ pub use exports::Export;
 pub use fact::{Effect, Fact};
 pub use file::{Bytes, Entry, FileType, Meta};
 pub use guard::Guard;
-pub use local::LocalNode;
+pub use local::{LocalNode, mounts_of_process};
 pub use lvm::{Layout, LogicalVolume, Lvm, PhysicalVolume, VolumeGroup};
 pub use mounts::{Mount, Usage};
+pub use move_data::{Amount, MARKER, MoveData};
 pub use op::{Command, Op, UnitVerb};
 pub use packages::Package;
 pub use place::place;
@@ -66,6 +68,10 @@ pub trait Probe: Sync {
     fn contents(&self, path: &Path) -> Result<Reading<Option<Bytes>>>;
     /// Names in a directory, sorted; empty where there is no such directory.
     fn list(&self, path: &Path) -> Result<Reading<Vec<String>>>;
+    /// How much a directory holds, in all.
+    fn amount(&self, directory: &Path) -> Result<Reading<Amount>> {
+        move_data::amount(self, directory)
+    }
     /// A user of passwd(5), with the groups it is a member of.
     fn user(&self, name: &str) -> Result<Reading<Option<User>>>;
     /// A group of group(5).

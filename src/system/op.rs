@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use super::{Bytes, Effect, Meta, crontab};
+use super::{Bytes, Effect, Meta, MoveData, crontab};
 use crate::value::{AbsPath, UnitName};
 
 /// One operation. `plan` prints it, `converge` executes it.
@@ -69,6 +69,16 @@ pub enum Op {
         user: String,
         /// The whole table, without the header that `crontab` itself writes.
         table: Bytes,
+    },
+    /// Stops units, copies what a directory holds onto a filesystem that is empty, and compares both. What is in the directory stays, and
+    /// is hidden by the mount that follows. When it fails, what it has stopped is started again.
+    MoveData(MoveData),
+    /// Ends a move, once the copy is mounted: starts what the move has stopped, and removes its marker.
+    FinishMove {
+        /// Where the copy is mounted.
+        path: AbsPath,
+        /// Units that are started; those besides that the marker names.
+        start: Vec<UnitName>,
     },
     /// Runs a program, without a shell.
     Run(Command),

@@ -16,6 +16,7 @@ use nix::{
 };
 
 use super::survivors;
+pub use super::survivors::end_programs_of;
 
 /// Where programs are looked up, whatever the caller's own `PATH` is: cron's has no `/usr/sbin`.
 pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

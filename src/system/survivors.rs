@@ -9,6 +9,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
 use super::{clock, local::kernel};
 
 /// The environment variable that names the run.
@@ -16,7 +21,12 @@ pub(super) const VARIABLE: &str = "GLRL_RUN";
 
 /// This process, as no other is named.
 pub(super) static OWN: LazyLock<String> =
-    LazyLock::new(|| format!("process {}, since {}", std::process::id(), clock::stamp(clock::now())));
+    LazyLock::new(|| format!("{}{}", of_process(std::process::id()), clock::stamp(clock::now())));
+
+/// How the name of a process's run begins.
+fn of_process(pid: u32) -> String {
+    format!("process {pid}, since ")
+}
 
 /// A program that has become a daemon does not end: it is not waited for any longer than this.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -42,18 +52,46 @@ pub(super) fn wait_for(run: &str) {
     }
 }
 
+/// Kills the programs that a process has started and left, with all that they started, and waits for their end, a few seconds at most.
+/// The process itself must be gone.
+pub fn end_programs_of(process: u32) {
+    const PATIENCE: Duration = Duration::from_secs(10);
+    let run = of_process(process);
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let left = marked(|mark| mark.starts_with(&run));
+        if left.is_empty() || Instant::now() >= deadline {
+            return;
+        }
+        for (pid, _) in left {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
 /// They and all that they have started: "mkfs.xfs (pid 711)".
 fn of(run: &str) -> Vec<String> {
-    let mark = format!("{VARIABLE}={run}");
+    let left = marked(|mark| mark == run);
+    left.into_iter()
+        .map(|(pid, name)| format!("{name} (pid {pid})"))
+        .collect()
+}
+
+/// The processes of the runs whose names are wanted, by number and program.
+fn marked(wanted: impl Fn(&str) -> bool) -> Vec<(i32, String)> {
     let Ok(processes) = Path::new("/proc").read_dir() else {
         return Vec::new();
     };
     let marked = processes.flatten().filter_map(|process| {
-        let pid: u32 = process.file_name().to_str()?.parse().ok()?;
+        let pid = process.file_name().to_str()?.parse().ok()?;
         let text = |name| kernel::text(&process.path().join(name)).ok().flatten();
-        text("environ")?.split('\0').find(|entry| *entry == mark)?;
-        let name = text("comm")?;
-        Some(format!("{} (pid {pid})", name.trim_end()))
+        let environment = text("environ")?;
+        let run = environment
+            .split('\0')
+            .find_map(|entry| entry.strip_prefix(VARIABLE)?.strip_prefix('='))?;
+        wanted(run).then_some(())?;
+        Some((pid, text("comm")?.trim_end().to_owned()))
     });
     marked.collect()
 }
@@ -71,6 +109,9 @@ mod tests {
             assert!(Instant::now() < until, "{:?}", of(&OWN));
         }
         assert!(of("process 1, since the beginning").is_empty());
-        program.kill();
+        end_programs_of(0);
+        assert!(program.wait(Duration::ZERO).unwrap().is_none());
+        end_programs_of(std::process::id());
+        assert!(of(&OWN).iter().all(|name| !name.starts_with("sleep ")));
     }
 }

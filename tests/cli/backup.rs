@@ -127,3 +127,53 @@ fn settings_of_the_roles_are_read() {
         assert!(!said.contains("0123456789"), "{said}");
     }
 }
+
+/// A directory of another machine that stands still holds up whoever reads it. A FIFO in the place of a manifest does the same.
+#[test]
+fn whoever_waits_for_the_target_is_given_up_and_says_so() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let [target, state] = ["target", "state"].map(|name| directory.path().join(name));
+    fs::create_dir(&target).expect("a directory");
+    let id = backup(&target, "db1", "20261101T020000");
+    let manifest = target.join(format!("{id}.json"));
+    fs::remove_file(&manifest).expect("a file");
+    nix::unistd::mkfifo(&manifest, nix::sys::stat::Mode::S_IRUSR).expect("a FIFO");
+    let settings = directory.path().join("backup.yml");
+    let text = format!(
+        "instance: db1\ntarget: {{ directory: {}, mounted: false, stall_timeout: 1s }}\nstate_directory: {}\nkeep: {{ last: 1 }}\n",
+        target.display(),
+        state.display()
+    );
+    fs::write(&settings, text).expect("a file");
+    let run = |command: &str, tells: bool| {
+        let told = directory.path().join(format!("told of {command}"));
+        let glrl = Command::new(env!("CARGO_BIN_EXE_glrl"))
+            .args(command.split(' '))
+            .arg("--settings")
+            .arg(&settings)
+            .arg("--set")
+            .arg(format!(
+                "notify.command={{run: [tee, '{}'], events: [fail]}}",
+                told.display()
+            ))
+            .current_dir(&directory)
+            .output()
+            .expect("glrl runs");
+        let said = String::from_utf8_lossy(&glrl.stderr).into_owned();
+        assert_eq!(glrl.status.code(), Some(14), "{command}: {said}");
+        assert!(said.contains("nothing went forward for 1 s"), "{command}: {said}");
+        let event = fs::read_to_string(&told).unwrap_or_default();
+        assert_eq!(event.contains("nothing went forward"), tells, "{command}: {event}");
+    };
+    std::thread::scope(|scope| {
+        for (command, tells) in [
+            ("verify", true),
+            ("restore --to restored", false),
+            ("backup prune", true),
+        ] {
+            scope.spawn(move || run(command, tells));
+        }
+    });
+    let history = fs::read_to_string(state.join("verify/db1/history.json")).expect("the record");
+    assert!(history.contains("nothing went forward"), "{history}");
+}

@@ -4,6 +4,7 @@ use std::fs;
 
 mod backup;
 mod costs;
+mod releases;
 mod secrets;
 mod state;
 mod streams;

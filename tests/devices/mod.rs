@@ -9,6 +9,7 @@ mod identity;
 mod loops;
 mod matrix;
 mod mounts;
+mod moves;
 mod silent;
 mod stand_ins;
 mod swap;

@@ -106,3 +106,44 @@ fn a_program_that_lies_is_found_out() {
         assert_eq!(disk.hash(), before, "{program}");
     }
 }
+
+/// On a node that was installed anew the disk carries all and the programs are missing: what is there is known after their package.
+#[test]
+fn a_program_that_a_package_brings_is_waited_for() {
+    let _alone = alone();
+    let (filled, volume) = (Loop::new(64 << 20), Loop::new(64 << 20));
+    sh("mkfs.ext4", &["-q", &filled.path]);
+    let group = Group("glrlreinstalled");
+    sh("vgcreate", &["--quiet", group.0, &volume.path]);
+    for (program, resource) in [
+        (
+            "lvm",
+            format!("volume_group: {{ name: {}, devices: [{}] }}", group.0, volume.path),
+        ),
+        (
+            "lvm",
+            format!(
+                "logical_volume: {{ name: new, volume_group: {}, size: 20MiB }}",
+                group.0
+            ),
+        ),
+        (
+            "blkid",
+            format!("filesystem: {{ device: {}, type: ext4 }}", filled.path),
+        ),
+        ("wipefs", format!("swap: {{ path: {}, persist: false }}", filled.path)),
+    ] {
+        let apart = Apart::new().program(program, None);
+        // Of a package that is not installed here, nor anywhere.
+        let with = format!("  - package: glrl-brings-it\n  - {resource}\n    needs: [package:glrl-brings-it]\n");
+        let ended = apart.glrl("plan", &with);
+        assert!(
+            ended.status == Some(0) && ended.said.contains("after package:glrl-brings-it"),
+            "{program}, {resource}: {:?} {}",
+            ended.status,
+            ended.said
+        );
+        let ended = apart.glrl("plan", &format!("  - {resource}\n"));
+        assert_eq!(ended.status, Some(3), "{program}, {resource}: {}", ended.said);
+    }
+}

@@ -3,13 +3,38 @@
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use glrl_lab::{Node, Output};
+use glrl_lab::{Node, Output, Release};
 use serde_json::Value;
 
 /// The backup role, on the disk that every node of the lab has.
 pub(super) const BACKUP: &str = "backup --set data_device=/dev/disk/by-id/virtio-data";
 /// The mysql role; where nothing is virtualised, taking a snapshot alone is longer than the default budget.
 pub(super) const MYSQL: &str = "mysql --set data_device=/dev/disk/by-id/virtio-data --set lock_budget=90s";
+/// What the roles install of a database on a release.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Database {
+    pub(super) release: Release,
+    /// The unit of its service.
+    pub(super) service: &'static str,
+    /// Its server's program.
+    pub(super) program: &'static str,
+    /// The settings that role mysql writes.
+    pub(super) settings: &'static str,
+}
+
+pub(super) const MARIADB_ON_DEBIAN: Database = Database {
+    release: Release::Bookworm,
+    service: "mariadb",
+    program: "mariadbd",
+    settings: "/etc/mysql/mariadb.conf.d/60-glrl.cnf",
+};
+pub(super) const MYSQL_ON_UBUNTU: Database = Database {
+    release: Release::Noble,
+    service: "mysql",
+    program: "mysqld",
+    settings: "/etc/mysql/mysql.conf.d/zz-glrl.cnf",
+};
+
 /// Brings the packages of storage to a node beforehand, where a test is not about packages.
 pub(super) const PREPARED: &str =
     "DEBIAN_FRONTEND=noninteractive apt-get install -qq -y lvm2 xfsprogs nfs-kernel-server";

@@ -5,6 +5,7 @@ mod glrl;
 mod killed;
 mod matrix;
 mod mounts;
+mod moved;
 mod refusal;
 mod service;
 mod spine;

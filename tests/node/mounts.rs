@@ -116,7 +116,7 @@ fn nfs_follows_its_options(node: &Node) -> Result<()> {
         "there is no server"
     );
     let nfs = |options: &str, live: &[&str]| {
-        let fstab = format!("{},_netdev,nofail", options.replace(", ", ","));
+        let fstab = format!("{},_netdev,nofail,bg", options.replace(", ", ","));
         follows(node, &client(options), "/mnt/files", live, &fstab)
     };
     nfs("vers=4.2", &["rw", "vers=4.2", "hard"])?;

@@ -25,6 +25,7 @@ use super::{
     error::{Error, Kind, Result},
     manifest, mounts,
     name::BackupId,
+    placement,
     process::Process,
     volume::{Snapshot, Volume},
 };
@@ -60,6 +61,7 @@ impl LvmVolume {
             .canonicalize()
             .with_context(|| format!("looking for the datadir {}", datadir.display()))?;
         let mount = mounts::holding(&datadir)?;
+        placement::check_own_filesystem(&datadir, &mount.target)?;
         let Some(line) = lvs(None)?.into_iter().find(|line| line.device() == mount.device) else {
             return refused(format!(
                 "the datadir {} is not on a logical volume but on {} at {}: it cannot be frozen",
@@ -200,6 +202,19 @@ pub(super) fn leftovers() -> Anyhow<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Refused before LVM is asked, which need not be installed.
+    #[test]
+    fn a_datadir_on_the_root_filesystem_is_refused() {
+        let error = LvmVolume::holding(Path::new("/"), &Settings::default()).unwrap_err();
+        assert_eq!(error.kind, Kind::Refused);
+        assert!(error.to_string().contains("is on the root filesystem"), "{error}");
+        for place in ["/usr", "/etc"] {
+            let error = placement::check_own_filesystem(Path::new("/usr/db"), Path::new(place)).unwrap_err();
+            assert!(error.to_string().contains(&format!("mounted at {place}")), "{error}");
+        }
+        placement::check_own_filesystem(Path::new("/var/lib/mysql"), Path::new("/var")).unwrap();
+    }
 
     #[test]
     fn a_snapshot_has_room_for_twice_what_the_last_one_took() {

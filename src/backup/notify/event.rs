@@ -148,7 +148,10 @@ impl Event {
     /// There is a verdict.
     pub(in crate::backup) fn verified(instance: &Instance, verdict: &Verdict) -> Self {
         let (kind, message) = match verdict.verdict {
-            Word::Ok => (Kind::Success, "it restores".to_owned()),
+            Word::Ok => {
+                let warnings = verdict.warnings().map(|said| format!("; {said}")).unwrap_or_default();
+                (Kind::Success, format!("it restores{warnings}"))
+            }
             Word::Stale => (Kind::Stale, verdict.why().unwrap_or_default()),
             Word::Corrupt => (
                 Kind::Fail,

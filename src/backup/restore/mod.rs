@@ -151,6 +151,8 @@ pub fn restore(
     }
     interrupt.check()?;
     report(Step::Syncing);
+    // The target is read, and a local disk may take its time.
+    interrupt.end_supervision();
     let (attributes, owners) = root_attributes;
     staging.finish(&attributes, &owners)?;
     let datadir = root.join(&manifest.volume.datadir);

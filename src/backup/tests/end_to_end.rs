@@ -21,7 +21,7 @@ fn a_backup_under_load_verifies(on: &Programs) {
         manifest.lock
     );
     let id = manifest.id.to_string();
-    let expected: Vec<String> = [".files.zst", ".json", ".tar.zst"]
+    let expected: Vec<String> = [".files.zst", ".json", ".tables.zst", ".tar.zst"]
         .iter()
         .map(|suffix| format!("{id}{suffix}"))
         .collect();
@@ -41,6 +41,7 @@ fn a_backup_under_load_verifies(on: &Programs) {
         "files",
         "server",
         "gtid",
+        "inventory",
         "check table",
         "rows",
         "shutdown",

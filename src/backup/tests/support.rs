@@ -40,6 +40,8 @@ pub(super) struct Server {
     pub(super) mariadb: bool,
     options: Vec<String>,
     running: Option<Running>,
+    /// The datadir in the volume.
+    within: &'static str,
 }
 
 impl Server {
@@ -49,24 +51,29 @@ impl Server {
     }
 
     pub(super) fn start_with(on: &Programs, options: &[&str]) -> Self {
+        Self::start_within(on, options, "")
+    }
+
+    /// A server whose datadir is this directory of a volume that may hold more; `{volume}` in options is where that is.
+    pub(super) fn start_within(on: &Programs, options: &[&str], within: &'static str) -> Self {
         let directory = tempfile::Builder::new().prefix("glrl-db-").tempdir().unwrap();
         fs::set_permissions(directory.path(), PermissionsExt::from_mode(0o755)).unwrap();
         let mut server = Self {
             directory,
             mariadb: on.mariadb,
-            options: on
-                .options
-                .iter()
-                .chain(options)
-                .map(|option| (*option).to_owned())
-                .collect(),
+            options: Vec::new(),
             programs: on.clone(),
             running: None,
+            within,
         };
+        let volume = server.volume().display().to_string();
+        let options = on.options.iter().chain(options);
+        server.options = options.map(|option| option.replace("{volume}", &volume)).collect();
         // Servers clean up what they take for their own in a shared /tmp.
         let temporary = server.directory.path().join("tmp");
         fs::create_dir(&temporary).unwrap();
         fs::set_permissions(&temporary, PermissionsExt::from_mode(0o777)).unwrap();
+        fs::create_dir_all(server.data().parent().unwrap()).unwrap();
         on.initialize(&server.data());
         server.launch();
         server
@@ -83,7 +90,7 @@ impl Server {
 
     /// Starts it on its datadir.
     pub(super) fn launch(&mut self) {
-        let log = self.data().with_file_name("tmp").join("error.log");
+        let log = self.directory.path().join("tmp/error.log");
         let running = Program::new(self.programs.server.to_string_lossy())
             .args(["--no-defaults", "--skip-networking"])
             .args(self.places())
@@ -120,8 +127,8 @@ impl Server {
 
     /// Empties its datadir, as a new volume is.
     pub(super) fn clear(&self) {
-        for name in names(&self.data()) {
-            let path = self.data().join(name);
+        for name in names(&self.volume()) {
+            let path = self.volume().join(name);
             if path.is_dir() {
                 fs::remove_dir_all(path).unwrap();
             } else {
@@ -143,6 +150,7 @@ impl Server {
             mariadb: self.mariadb,
             options: self.options.clone(),
             running: None,
+            within: "",
         };
         server.launch();
         server
@@ -167,8 +175,16 @@ impl Server {
             .filter(|text: &String| !text.is_empty())
     }
 
-    pub(super) fn data(&self) -> PathBuf {
+    /// Where the volume is mounted.
+    pub(super) fn volume(&self) -> PathBuf {
         self.directory.path().join("data")
+    }
+
+    pub(super) fn data(&self) -> PathBuf {
+        match self.within {
+            "" => self.volume(),
+            within => self.volume().join(within),
+        }
     }
 
     pub(super) fn socket(&self) -> PathBuf {
@@ -251,7 +267,8 @@ impl Server {
     ) -> Result<Manifest> {
         let volume = |_: &Path| {
             Ok(Box::new(Directory {
-                path: self.data(),
+                path: self.volume(),
+                pid: self.data().join("pid"),
                 behaviour: behaviour.clone(),
             }) as Box<dyn Volume>)
         };
@@ -281,6 +298,7 @@ impl Default for Behaviour {
 
 struct Directory {
     path: PathBuf,
+    pid: PathBuf,
     behaviour: Behaviour,
 }
 
@@ -313,6 +331,7 @@ impl Volume for Directory {
     fn prepare(&self, id: &BackupId, _used: Option<u64>) -> Result<Box<dyn Snapshot>> {
         Ok(Box::new(Copy {
             of: self.path.clone(),
+            pid: self.pid.clone(),
             to: self.path.parent().unwrap().join(format!("snapshot-{id}")),
             behaviour: self.behaviour.clone(),
         }))
@@ -321,6 +340,7 @@ impl Volume for Directory {
 
 struct Copy {
     of: PathBuf,
+    pid: PathBuf,
     to: PathBuf,
     behaviour: Behaviour,
 }
@@ -329,7 +349,7 @@ impl Snapshot for Copy {
     fn take(&mut self) -> Result<()> {
         (self.behaviour.take)()?;
         // A lock does not keep InnoDB from writing out its pages: while it stands still, all files are of one moment.
-        let _stopped = Stopped::stop(fs::read_to_string(self.of.join("pid")).unwrap().trim());
+        let _stopped = Stopped::stop(fs::read_to_string(&self.pid).unwrap().trim());
         Program::new("cp")
             .args(["-a", "--sparse=auto"])
             .args([&self.of, &self.to])

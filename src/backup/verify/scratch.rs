@@ -13,7 +13,7 @@ use nix::{
     unistd::{Pid, User},
 };
 
-use crate::backup::{archive::Owner, config::VerifySettings, manifest::Manifest, target};
+use crate::backup::{archive::Owner, config::VerifySettings, manifest::Manifest, name::Instance, target};
 
 /// Room for what a server makes anew: its temporary tablespace, a binary log.
 const MARGIN: u64 = 256 << 20;
@@ -122,6 +122,17 @@ impl Drop for Scratch {
             let _ = self.remove();
         }
     }
+}
+
+/// Removes what a verification of the instance has left that was killed, its server ended. Says what it was. The caller holds the lock of
+/// this instance's verifications.
+pub(in crate::backup) fn clear(settings: &VerifySettings, instance: &Instance) -> anyhow::Result<Option<String>> {
+    let directory = settings.scratch.join(instance.as_str());
+    if !directory.exists() {
+        return Ok(None);
+    }
+    fs::remove_dir_all(&directory).with_context(|| format!("removing {}", directory.display()))?;
+    Ok(Some(directory.display().to_string()))
 }
 
 /// Ends servers whose verification, or restore, was killed: those that have this very directory as their working directory.

@@ -3,7 +3,7 @@
 //! It can do no harm to a running one, nor to anything else: it runs as an unprivileged user, in a mount namespace where the unpacked
 //! volume stands at the place of the original (so that the absolute paths in binary log indexes, `.isl` files and MySQL's dictionary
 //! mean the copy, and the original cannot even be seen), in a network namespace without a network, with no option file read, no
-//! replication, no events.
+//! replication, no events. `AppArmor`'s profile of the installed server does not attach to it: its rules are about other places.
 //!
 //! Nobody knows the passwords of the accounts in the data, and the server's user is not the one that `unix_socket` accounts mean. So it
 //! is started with `--skip-grant-tables`: whoever reaches its socket may do everything, and only root and the server itself can reach it,
@@ -140,8 +140,9 @@ impl ScratchServer {
         let made = make_place(place)?;
         let command = Program::new("setpriv")
             .args([format!("--reuid={}", at.owner.uid), format!("--regid={}", at.owner.gid)])
-            .args(["--clear-groups", "--no-new-privs", "--inh-caps=-all", "--"])
-            .args([program])
+            .args(["--clear-groups", "--no-new-privs", "--inh-caps=-all"])
+            .args(profile())
+            .args(["--".as_ref(), program.as_os_str()])
             .args(arguments)
             .args(more);
         let running = match isolated(&at.volume, place, || command.start()) {
@@ -214,7 +215,8 @@ impl ScratchServer {
     /// What a server that has ended says about the data.
     fn ended(&self, output: &Output) -> Refused {
         use std::os::unix::process::ExitStatusExt;
-        let said = if self.log.exists() {
+        let logged = fs::read(&self.log).is_ok_and(|log| !log.is_empty());
+        let said = if logged {
             self.last_words()
         } else {
             String::from_utf8_lossy(&output.stderr).trim().to_owned()
@@ -222,8 +224,13 @@ impl ScratchServer {
         // SIGKILL is the kernel's, when memory is short.
         let killed = output.status.signal() == Some(Signal::SIGKILL as i32);
         let short = short_of(&String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default())).map(str::to_owned);
-        let unable = killed || short.is_some() || needs_what_is_not_here(&without_paths(&said));
-        let said = short.unwrap_or(said);
+        // One that could not even write its log, or was not started, has not looked at the data.
+        let mute = !logged && output.status.code().is_some();
+        let unable = killed || mute || short.is_some() || needs_what_is_not_here(&without_paths(&said));
+        let said = match short.unwrap_or(said) {
+            said if said.is_empty() => "it said nothing; do AppArmor or SELinux confine glrl here?".to_owned(),
+            said => said,
+        };
         Refused {
             word: if unable { Word::Unverified } else { Word::Corrupt },
             why: format!("the server ended ({}): {said}", output.status),
@@ -246,6 +253,19 @@ impl Drop for ScratchServer {
         self.running.kill();
         remove_place(&self.made);
     }
+}
+
+/// The option by which setpriv(1) keeps `AppArmor`'s profile of the installed server off this one. Ubuntu's allows the places of the
+/// installed server and no others, and what it forbids would look like damage to the data.
+fn profile() -> Option<&'static str> {
+    // Nobody but a process that is not confined itself can keep a profile off; where there is none, this says something else or nothing.
+    let current = fs::read_to_string("/proc/self/attr/current").unwrap_or_default();
+    may_choose_profile(&current).then_some("--apparmor-profile=unconfined")
+}
+
+/// Whether `/proc/PID/attr/current` is of a process that `AppArmor` does not confine.
+fn may_choose_profile(current: &str) -> bool {
+    current.trim_end_matches(['\n', '\0']) == "unconfined"
 }
 
 /// A server's words without the files that it names, which may be called anything: `file './shop/encrypted_notes.ibd'`.
@@ -374,6 +394,16 @@ fn arguments(settings: &VerifySettings, manifest: &Manifest) -> Anyhow<Vec<Strin
     if !server.logs() {
         arguments.push("--skip-log-bin".to_owned());
     }
+    // Recovery finds tablespaces that lie elsewhere in the volume there alone.
+    let directories = server.variable("innodb_directories").unwrap_or_default();
+    let directories: Vec<_> = directories.split(';').map(|path| datadir.join(path.trim())).collect();
+    let directories = directories
+        .iter()
+        .filter(|path| within(path) && **path != datadir.join(""));
+    let directories: Vec<_> = directories.map(|path| path.display().to_string()).collect();
+    if !directories.is_empty() {
+        arguments.push(format!("--innodb-directories={}", directories.join(";")));
+    }
     for (name, purpose) in VARIABLES {
         let Some(value) = server.variable(name) else { continue };
         if *purpose == Use::Place && !within(Path::new(value)) {
@@ -431,6 +461,19 @@ mod tests {
             "",
         ] {
             assert_eq!(short_of(log), None);
+        }
+    }
+
+    /// What `AppArmor` says of two processes, `SELinux` of one, and a kernel without either.
+    #[test]
+    fn a_profile_is_kept_off_where_apparmor_confines_nothing() {
+        assert!(may_choose_profile("unconfined\n"));
+        for current in [
+            "/usr/sbin/mysqld (enforce)\n",
+            "unconfined_u:unconfined_r:unconfined_t:s0\0",
+            "",
+        ] {
+            assert!(!may_choose_profile(current), "{current}");
         }
     }
 

@@ -11,14 +11,19 @@ use std::{
 
 use anyhow::Context;
 
-use super::verdict::{Check, Word};
+use super::{
+    old_format,
+    verdict::{Check, Word},
+};
 use crate::{
     backup::{
         error::{Kind, Result},
         interrupt::Interrupt,
+        inventory::{self, Inventory, Item, few},
         server::{Flavour, Server, scalar},
-        session::{Columns, Session},
+        session::{Columns, Session, quote},
     },
+    report::text::count,
     system::programs::{Program, find},
 };
 
@@ -73,10 +78,18 @@ pub(super) fn needs_what_is_not_here(said: &str) -> bool {
         .any(|word| said.contains(word))
 }
 
-/// Checks every base table of the server; those that are `wanted` must be there, and have rows.
-pub(super) fn check(session: &mut Session, wanted: &[String], interrupt: &Interrupt) -> Result<Vec<Check>> {
+/// Checks every base table of the server; those that are `wanted` must be there, and have rows. What the server had is the measure of what
+/// its copy has, and of what is wrong with both.
+pub(super) fn check(
+    session: &mut Session,
+    server: &Server,
+    inventory: Option<&Inventory>,
+    wanted: &[String],
+    interrupt: &Interrupt,
+) -> Result<Vec<Check>> {
     // What is read here must not become a part of the data.
     session.rows("SET SESSION sql_log_bin = 0")?;
+    let mut checks = vec![compare(session, server, inventory, interrupt)?];
     let tables = session.within(
         "SELECT TABLE_SCHEMA AS db, TABLE_NAME AS name FROM information_schema.TABLES \
          WHERE TABLE_TYPE NOT IN ('VIEW', 'SYSTEM VIEW') \
@@ -84,62 +97,189 @@ pub(super) fn check(session: &mut Session, wanted: &[String], interrupt: &Interr
         interrupt,
         None,
     )?;
-    let (mut indexes, mut rows) = (Findings::default(), Findings::default());
+    let known = inventory.map(Inventory::tables).unwrap_or_default();
+    let mut found = Found::default();
     let mut counted = BTreeMap::new();
+    let mut remote = 0;
     for table in &tables {
         let column = |name: &str| table.get(name).cloned().flatten().unwrap_or_default();
-        let shown = format!("{}.{}", column("db"), column("name"));
-        let quoted = format!("{}.{}", quote(&column("db")), quote(&column("name")));
-        let mut said = session.within(&format!("CHECK TABLE {quoted}"), interrupt, None);
-        if matches!(&said, Ok(rows) if last_is_ok(rows).is_err()) && LOGS.contains(&shown.as_str()) {
-            said = session.within(&format!("REPAIR TABLE {quoted}"), interrupt, None);
+        let (schema, name) = (column("db"), column("name"));
+        let shown = format!("{schema}.{name}");
+        let quoted = format!("{}.{}", quote(&schema), quote(&name));
+        let item = known.get(&(&*schema, &*name)).copied();
+        if item.is_some_and(Item::is_remote) {
+            remote += 1;
+            continue;
         }
-        match said {
-            Ok(said) => {
-                if let Err(said) = last_is_ok(&said) {
-                    indexes.add(&shown, &said);
-                    continue;
-                }
-            }
-            Err(error) if error.kind == Kind::Interrupted => return Err(error),
-            Err(error) => {
-                // The server has died of it: there is nobody left to ask about the others.
-                indexes.add(&shown, &format!("{error:#}"));
+        let Some(checksum) = read(session, &shown, &quoted, item, &mut found, interrupt)? else {
+            if found.gone {
                 break;
             }
-        }
-        // CHECK TABLE walks the indexes of InnoDB and does not follow the columns that are stored outside of them; and the number of
-        // rows is read from the smallest index. CHECKSUM TABLE … EXTENDED has to read every column of every row, whatever the engine.
-        match session.within(&format!("CHECKSUM TABLE {quoted} EXTENDED"), interrupt, None) {
-            Ok(said) => {
-                let checksum = said.first().and_then(|row| row.get("Checksum")).cloned().flatten();
-                if let Some(checksum) = checksum {
-                    if wanted.contains(&shown) {
-                        let count =
-                            session.within(&format!("SELECT COUNT(*) AS value FROM {quoted}"), interrupt, None)?;
-                        counted.insert(shown, (scalar(&count).unwrap_or_default(), checksum));
-                    }
-                } else {
-                    let warnings = session.rows("SHOW WARNINGS")?;
-                    let text = warnings.first().and_then(|row| row.get("Message")).cloned().flatten();
-                    rows.add(&shown, &text.unwrap_or_else(|| "its rows cannot be read".to_owned()));
-                }
-            }
-            Err(error) if error.kind == Kind::Interrupted => return Err(error),
-            Err(error) => {
-                rows.add(&shown, &format!("{error:#}"));
-                break;
-            }
+            continue;
+        };
+        if wanted.contains(&shown) {
+            let count = session.within(&format!("SELECT COUNT(*) AS value FROM {quoted}"), interrupt, None)?;
+            counted.insert(shown, (scalar(&count).unwrap_or_default(), checksum));
         }
     }
-    let mut checks = vec![
-        indexes.check("check table", format!("{} tables, every last row is OK", tables.len())),
-        rows.check("rows", format!("{} tables, every row was read", tables.len())),
-    ];
+    let number = count(tables.len() - remote, "table");
+    checks.push(
+        found
+            .indexes
+            .check("check table", format!("{number}, every last row is OK")),
+    );
+    checks.push(found.rows.check("rows", format!("{number}, every row was read")));
+    if !found.broken.is_empty() {
+        let text = few(&found.broken, Clone::clone);
+        let number = count(found.broken.len(), "table");
+        checks.push(Check::warning(
+            "broken tables",
+            format!("{number}, broken on the server itself: {text}"),
+        ));
+    }
+    if !found.old.is_empty() {
+        let text = few(&found.old, Clone::clone);
+        let number = count(found.old.len(), "table");
+        checks.push(Check::warning(
+            "older format",
+            format!("{number} of an older release, on the server too: {text}"),
+        ));
+    }
+    let elsewhere: Vec<&Item> = inventory.iter().flat_map(|inventory| inventory.elsewhere()).collect();
+    if !elsewhere.is_empty() {
+        let text = few(&elsewhere, |item| {
+            let why = item.elsewhere.as_deref().unwrap_or_default();
+            format!(
+                "{} ({}: {why})",
+                item.shown(),
+                item.engine.as_deref().unwrap_or_default()
+            )
+        });
+        checks.push(Check::warning("not included", text));
+    }
     if !wanted.is_empty() {
         checks.push(have_rows(wanted, &counted));
     }
     Ok(checks)
+}
+
+/// What was found in reading tables.
+#[derive(Default)]
+struct Found {
+    indexes: Findings,
+    rows: Findings,
+    /// What the server that was backed up cannot open either.
+    broken: Vec<String>,
+    /// What a server wants to have rebuilt.
+    old: Vec<String>,
+    /// The server has died of it: there is nobody left to ask about the others.
+    gone: bool,
+}
+
+/// Compares what the server had with what its copy has.
+fn compare(
+    session: &mut Session,
+    server: &Server,
+    inventory: Option<&Inventory>,
+    interrupt: &Interrupt,
+) -> Result<Check> {
+    const NAME: &str = "inventory";
+    let Some(inventory) = inventory else {
+        let why = "what the server had is not recorded: the backup is of an older release, or the server did not say";
+        return Ok(Check::warning(NAME, why));
+    };
+    let copy = match inventory::list(session, server, None, interrupt)? {
+        Ok(copy) => copy,
+        Err(said) => {
+            return Ok(Check::failed(
+                NAME,
+                Word::Corrupt,
+                format!("the copy does not list what it has: {said}"),
+            ));
+        }
+    };
+    let different = inventory::differ(inventory, &copy.items);
+    if !different.is_empty() {
+        return Ok(Check::failed(NAME, Word::Corrupt, few(&different, Clone::clone)));
+    }
+    let number = inventory.items.len();
+    Ok(if inventory.complete {
+        Check::ok(
+            NAME,
+            format!("all {number} schemas, tables, triggers, routines and events are there"),
+        )
+    } else {
+        Check::warning(
+            NAME,
+            format!(
+                "{number} schemas, tables, triggers, routines and events are there; the account that asked may not see all"
+            ),
+        )
+    })
+}
+
+/// Reads a table's indexes and rows. Returns its checksum; `None` where something is wrong, which is in `found` then.
+fn read(
+    session: &mut Session,
+    shown: &str,
+    quoted: &str,
+    item: Option<&Item>,
+    found: &mut Found,
+    interrupt: &Interrupt,
+) -> Result<Option<String>> {
+    let mut said = session.within(&format!("CHECK TABLE {quoted}"), interrupt, None);
+    if matches!(&said, Ok(rows) if last_is_ok(rows).is_err()) && LOGS.contains(&shown) {
+        said = session.within(&format!("REPAIR TABLE {quoted}"), interrupt, None);
+    }
+    let mut old = None;
+    match said {
+        Ok(said) => match last_is_ok(&said) {
+            Ok(()) => {}
+            Err(said) if old_format::is_said(&said) => old = Some(said),
+            Err(said) => {
+                match item.and_then(|item| item.broken.as_deref()) {
+                    Some(words) => found.broken.push(format!("{shown}: {words}")),
+                    None => found.indexes.add(shown, &said),
+                }
+                return Ok(None);
+            }
+        },
+        Err(error) if error.kind == Kind::Interrupted => return Err(error),
+        Err(error) => {
+            found.indexes.add(shown, &format!("{error:#}"));
+            found.gone = true;
+            return Ok(None);
+        }
+    }
+    // CHECK TABLE walks the indexes of InnoDB and does not follow the columns that are stored outside of them; and the number of
+    // rows is read from the smallest index. CHECKSUM TABLE … EXTENDED has to read every column of every row, whatever the engine.
+    let checksum = match session.within(&format!("CHECKSUM TABLE {quoted} EXTENDED"), interrupt, None) {
+        Ok(said) => said.first().and_then(|row| row.get("Checksum")).cloned().flatten(),
+        Err(error) if error.kind == Kind::Interrupted => return Err(error),
+        Err(error) => {
+            found.rows.add(shown, &format!("{error:#}"));
+            found.gone = true;
+            return Ok(None);
+        }
+    };
+    let Some(checksum) = checksum else {
+        let warnings = session.rows("SHOW WARNINGS")?;
+        let text = warnings.first().and_then(|row| row.get("Message")).cloned().flatten();
+        found
+            .rows
+            .add(shown, &text.unwrap_or_else(|| "its rows cannot be read".to_owned()));
+        return Ok(None);
+    };
+    if let Some(said) = old {
+        match old_format::check(session, quoted, interrupt)? {
+            Ok(()) => found.old.push(format!("{shown}: {said}")),
+            Err(wrong) => {
+                found.indexes.add(shown, &wrong);
+                return Ok(None);
+            }
+        }
+    }
+    Ok(Some(checksum))
 }
 
 /// Whether the tables that are asked for are there and have rows; `counted`: the number of each, and its checksum.
@@ -161,7 +301,7 @@ fn have_rows(wanted: &[String], counted: &BTreeMap<String, (String, String)>) ->
 }
 
 /// CHECK TABLE answers with any number of rows; the last one is the result.
-fn last_is_ok(rows: &[Columns]) -> Result<(), String> {
+pub(super) fn last_is_ok(rows: &[Columns]) -> Result<(), String> {
     let column = |row: &Columns, name: &str| row.get(name).cloned().flatten().unwrap_or_default();
     let Some(last) = rows.last() else {
         return Err("CHECK TABLE said nothing".to_owned());
@@ -181,10 +321,6 @@ fn last_is_ok(rows: &[Columns]) -> Result<(), String> {
         .map(|row| format!("{} {}", column(row, "Msg_type"), column(row, "Msg_text")))
         .collect();
     Err(said.join(", "))
-}
-
-fn quote(name: &str) -> String {
-    format!("`{}`", name.replace('`', "``"))
 }
 
 /// Checks every page of every InnoDB file, after a clean shutdown: before it, pages may be torn, which recovery mends.

@@ -30,6 +30,8 @@ pub enum Word {
 pub enum Outcome {
     /// Passed.
     Ok,
+    /// Passed, and something should be known.
+    Warning,
     /// Failed.
     Failed,
     /// It does not apply.
@@ -52,6 +54,11 @@ pub struct Check {
 impl Check {
     pub(super) fn ok(name: &str, detail: impl Into<String>) -> Self {
         Self::new(name, Outcome::Ok, Word::Ok, detail)
+    }
+
+    /// Something to be known that does not keep a backup from being good.
+    pub(super) fn warning(name: &str, detail: impl Into<String>) -> Self {
+        Self::new(name, Outcome::Warning, Word::Ok, detail)
     }
 
     pub(super) fn skipped(name: &str, detail: impl Into<String>) -> Self {
@@ -126,11 +133,20 @@ impl Verdict {
 
     /// What failed, on one line.
     pub fn why(&self) -> Option<String> {
-        let failed = self.checks.iter().filter(|check| check.outcome == Outcome::Failed);
-        let failed: Vec<_> = failed
+        self.said(Outcome::Failed)
+    }
+
+    /// What should be known although nothing failed by it, on one line.
+    pub fn warnings(&self) -> Option<String> {
+        self.said(Outcome::Warning)
+    }
+
+    fn said(&self, outcome: Outcome) -> Option<String> {
+        let checks = self.checks.iter().filter(|check| check.outcome == outcome);
+        let said: Vec<_> = checks
             .map(|check| format!("{}: {}", check.name, check.detail))
             .collect();
-        (!failed.is_empty()).then(|| failed.join("; "))
+        (!said.is_empty()).then(|| said.join("; "))
     }
 
     /// Whether the one word is what the checks say.

@@ -2,8 +2,11 @@
 
 use super::{Common, Context, Error, Exit};
 use crate::{
-    backup::{self, Interrupt, Settings},
-    cli::examples,
+    backup::{self, Interrupt, Settings, Supervised},
+    cli::{
+        examples,
+        supervised::{Work, supervised},
+    },
     report::{Steps, object},
 };
 
@@ -20,7 +23,11 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
     let settings = args.common.settings(&[])?;
-    archive(&settings, args.common.json, &Interrupt::on_signals()?, context)?;
+    let interrupt = match supervised(Supervised::Binlogs, &settings, &args.common, context)? {
+        Work::Done(exit) => return Ok(exit),
+        Work::Begin(interrupt) => interrupt,
+    };
+    archive(&settings, args.common.json, &interrupt, context)?;
     Ok(Exit::Done)
 }
 

@@ -39,6 +39,9 @@ pub(crate) struct Common {
     /// Print JSON, one object a line
     #[arg(long, help_heading = "Output")]
     pub(crate) json: bool,
+    /// Do the work, for a supervisor at the other end of standard input
+    #[arg(long, hide = true)]
+    pub(crate) worker: bool,
 }
 
 impl Common {

@@ -2,8 +2,11 @@
 
 use super::{Common, Context, Error, Exit};
 use crate::{
-    backup::{self, Interrupt},
-    cli::examples,
+    backup::{self, Interrupt, Supervised},
+    cli::{
+        examples,
+        supervised::{Work, supervised},
+    },
     report::{Steps, object},
 };
 
@@ -48,7 +51,15 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
         ("--keep-monthly", "keep.monthly", args.keep_monthly.as_deref()),
         ("--keep-within", "keep.within", args.keep_within.as_deref()),
     ])?;
-    let interrupt = Interrupt::on_signals()?;
+    // Nobody else need be told that a dry run came to nothing.
+    let interrupt = if args.dry_run {
+        Interrupt::on_signals()?
+    } else {
+        match supervised(Supervised::Prune, &settings, &args.common, context)? {
+            Work::Done(exit) => return Ok(exit),
+            Work::Begin(interrupt) => interrupt,
+        }
+    };
     let steps = Steps::new(context.output.verbosity());
     let pruned = backup::prune(&settings, args.dry_run, &interrupt, &mut |step| {
         if args.common.json {

@@ -2,8 +2,12 @@
 
 use super::{Common, Context, Error, Exit};
 use crate::{
-    backup::{self, Heartbeat, Interrupt},
-    cli::{examples, verify},
+    backup::{self, Supervised},
+    cli::{
+        examples,
+        supervised::{Work, supervised},
+        verify,
+    },
     report::{Steps, object},
 };
 
@@ -30,9 +34,6 @@ pub(super) struct Args {
     level: Option<String>,
     #[command(flatten)]
     common: Common,
-    /// Make it, for a supervisor at the other end of standard input
-    #[arg(long, hide = true)]
-    worker: bool,
 }
 
 pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
@@ -41,26 +42,18 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
         ("--snapshot-size", "snapshot.size", args.snapshot_size.as_deref()),
         ("--level", "archive.level", args.level.as_deref()),
     ])?;
-    let interrupt = Interrupt::on_signals()?;
+    let interrupt = match supervised(Supervised::Backup, &settings, &args.common, context)? {
+        Work::Done(exit) => return Ok(exit),
+        Work::Begin(interrupt) => interrupt,
+    };
     let steps = Steps::new(context.output.verbosity());
-    let mut tell = |step| {
+    let manifest = backup::run(&settings, &interrupt, &mut |step| {
         if args.common.json {
             context.terminal.out(&(object(&step) + "\n"));
         } else {
             context.terminal.say(&steps.step(&step));
         }
-    };
-    if !args.worker {
-        let worker = std::env::args_os().skip(1).chain(["--worker".into()]);
-        let code = backup::supervise(&settings, worker, &interrupt, &mut tell)?;
-        return Ok(Exit::of_code(code));
-    }
-    let heartbeat = Heartbeat::of_worker()?;
-    let manifest = backup::run(&settings, &interrupt, &mut |step| {
-        heartbeat.beat();
-        tell(step);
     })?;
-    drop(heartbeat);
     if !args.common.json {
         context.terminal.out(&steps.complete(&manifest));
     }

@@ -4,15 +4,15 @@ use std::time::Duration as Time;
 
 use anyhow::{Context, Result, bail};
 
-use super::{Mount, State};
+use super::{Ground, Mount, State};
 use crate::{
     resource::{
         Action, Change, Plan, Shown,
         fstab::{self, Entry},
         mount_options as options,
     },
-    system::{Command, Effect, Meta, Mount as Live, Op, Refused},
-    value::Duration,
+    system::{Command, Effect, Meta, Mount as Live, Op, Refused, UnitVerb},
+    value::{Duration, UnitName},
 };
 
 const WAIT: Duration = Duration::seconds(60);
@@ -20,20 +20,15 @@ const WAIT: Duration = Duration::seconds(60);
 const NETWORK_TRY: Time = Time::from_secs(30);
 
 impl Mount {
-    /// Mounts it, on a directory that has nothing to hide. fstab is written afterwards: a mount that fails leaves it as it was.
+    /// Mounts it, on a directory that has nothing to hide. or whose files it gets. fstab is written afterwards: a mount
+    /// that fails leaves it as it was.
     pub(super) fn mount(&self, mut plan: Plan, current: &State, fs_type: &str, wanted: &[String]) -> Result<Plan> {
-        let ground = current.ground.as_ref().context("the mount point was not looked at")?;
-        if !ground.names.is_empty() && !self.hide {
-            let some: Vec<&str> = ground.names.iter().take(3).map(String::as_str).collect();
-            return Err(Refused::because(
-                format!(
-                    "{} is not mounted, and its directory is not empty: it holds {}{}",
-                    self.path,
-                    some.join(", "),
-                    if ground.names.len() > some.len() { " and more" } else { "" }
-                ),
-                "move what is there away, or set `hide: true` to mount over it",
-            ));
+        let nothing = Ground::default();
+        // What lies below an automount point is not seen, and what is mounted on it hides nothing more.
+        let ground = if current.waits { &nothing } else { current.ground.as_ref().context("the mount point was not looked at")? };
+        let moves = !ground.names.is_empty() && !self.hide;
+        if moves {
+            plan = self.move_data(plan, current, ground, fs_type)?;
         }
         for path in &ground.missing {
             plan = plan.op(Op::MakeDirectory {
@@ -47,7 +42,15 @@ impl Mount {
         if !wanted.is_empty() {
             plan = plan.change(Change::new("options", wanted.join(",")));
         }
-        Ok(plan.op(Op::Run(self.mount_command(fs_type, wanted))))
+        let mut mount = self.mount_command(fs_type, wanted);
+        if let (true, Some(data)) = (moves, &current.data) {
+            let start = |unit: &UnitName| Op::Unit {
+                name: unit.clone(),
+                verb: UnitVerb::Start,
+            };
+            mount.otherwise.extend(data.start().iter().map(start));
+        }
+        Ok(plan.op(Op::Run(mount)))
     }
 
     pub(super) fn mount_command(&self, fs_type: &str, wanted: &[String]) -> Command {
@@ -81,7 +84,7 @@ impl Mount {
     }
 
     /// Makes the live mount follow the options. fstab's line, which is written last, is the witness of those that the kernel does
-    /// not show: as long as it differs, they have not been put in effect.
+    /// not show: as long as it differs in one of them, that has not been put in effect.
     pub(super) fn update_live(&self, mut plan: Plan, live: &Live, entry: Option<&Entry>, fs_type: &str, wanted: &[String]) -> Result<Plan> {
         let same_type = live.fs_type == fs_type || (self.is_network() && live.fs_type.starts_with("nfs") && fs_type.starts_with("nfs"));
         if !same_type {
@@ -93,7 +96,7 @@ impl Mount {
                 "look at dmesg and check the filesystem before anything is written to it",
             ));
         }
-        let witness = entry.is_some_and(|entry| options::differ_to_the_kernel(&entry.options, wanted));
+        let witness = entry.is_some_and(|entry| !options::in_doubt(&live.options, &entry.options, wanted, fs_type).is_empty());
         if !options::contradict(&live.options, wanted, fs_type) && !witness {
             return Ok(plan);
         }

@@ -1,9 +1,11 @@
 //! What a program's failure means to the operator, where the program does not say it: who keeps a mount busy, what lvcreate would not
 //! wipe, how long a server was waited for.
 
+use std::collections::BTreeSet;
+
 use anyhow::Error;
 
-use super::mounts;
+use super::mounts::{self, Occupant};
 use crate::system::{Command, Effect, Refused};
 
 /// The error of a command that has failed, with what is known about it.
@@ -11,10 +13,16 @@ pub(super) fn explain(command: &Command, error: Error) -> Error {
     for effect in &command.makes {
         match effect {
             Effect::Unmounted(target) => {
-                let mut users = mounts::users(target);
+                let occupants = mounts::occupants(target);
+                let mut users: Vec<String> = occupants.iter().take(5).map(ToString::to_string).collect();
                 users.extend(mounts::below(target));
                 if !users.is_empty() {
-                    return error.context(format!("{} is in use: {}", target.display(), users.join("; ")));
+                    return error.context(format!(
+                        "{} is in use: {}{}",
+                        target.display(),
+                        users.join("; "),
+                        stop(&occupants)
+                    ));
                 }
                 if ran_out_of_time(&error) {
                     let target = target.display();
@@ -37,6 +45,16 @@ pub(super) fn explain(command: &Command, error: Error) -> Error {
         }
     }
     error
+}
+
+/// What to stop, for those that are services.
+fn stop(occupants: &[Occupant]) -> String {
+    let units: BTreeSet<&str> = occupants.iter().filter_map(|one| one.unit.as_deref()).collect();
+    if units.is_empty() {
+        return String::new();
+    }
+    let units = units.into_iter().collect::<Vec<_>>().join(" ");
+    format!("; stop it for as long as it takes (systemctl stop {units}) and run again")
 }
 
 /// See `Program::output`.

@@ -33,14 +33,18 @@ pub(super) fn read() -> Result<Lvm> {
         .stdout();
     let lvm = match report {
         Ok(report) => parse(&report),
-        Err(error) if error.is::<Missing>() => no_physical_volumes().context("install lvm2"),
+        // Still the error of a program that is missing: it is known what there is once its package is installed.
+        Err(error) if error.is::<Missing>() => {
+            no_physical_volumes().map_err(|found| error.context(format!("install lvm2: {found:#}")))
+        }
         Err(error) => Err(error),
     };
     lvm.map_err(|error| {
-        Refused::because(
-            format!("nobody can tell what LVM has: {error:#}"),
-            "see what `lvm fullreport` says, and run again when it can be read",
-        )
+        let what = format!("nobody can tell what LVM has: {error:#}");
+        error.context(Refused {
+            what,
+            hint: "see what `lvm fullreport` says, and run again when it can be read".to_owned(),
+        })
     })
 }
 

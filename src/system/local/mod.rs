@@ -11,6 +11,7 @@ mod guard;
 pub(super) mod kernel;
 mod lvm;
 mod mounts;
+mod move_data;
 mod packages;
 mod remote;
 mod run;
@@ -26,9 +27,11 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
+pub use self::mounts::mounts_of_process;
+
 use super::{
-    BlockDevice, Bytes, Entry, Export, Group, Guard, Lvm, Meta, Mount, Op, Package, Probe, Reading, Swap, System, Unit,
-    Usage, User, crontab, programs::Program,
+    Amount, BlockDevice, Bytes, Entry, Export, Group, Guard, Lvm, Meta, Mount, Op, Package, Probe, Reading, Swap,
+    System, Unit, Usage, User, crontab, programs::Program,
 };
 use crate::value::{DevicePath, Owner, UnitName};
 
@@ -129,7 +132,7 @@ impl LocalNode {
                 self.units.forget();
                 self.forget_storage();
             }
-            Op::Install { .. } | Op::Uninstall { .. } | Op::Run(_) => {
+            Op::Install { .. } | Op::Uninstall { .. } | Op::Run(_) | Op::MoveData(_) | Op::FinishMove { .. } => {
                 self.accounts.forget();
                 self.packages.forget();
                 self.units.forget();
@@ -169,6 +172,11 @@ impl Probe for LocalNode {
     fn list(&self, path: &Path) -> Result<Reading<Vec<String>>> {
         self.answers(path, true)?;
         self.tree.list(path).map(Reading::Known)
+    }
+
+    fn amount(&self, directory: &Path) -> Result<Reading<Amount>> {
+        self.answers(directory, true)?;
+        move_data::amount(&self.tree.outside(directory)?).map(Reading::Known)
     }
 
     fn user(&self, name: &str) -> Result<Reading<Option<User>>> {
@@ -251,6 +259,7 @@ impl Probe for LocalNode {
         match op {
             Op::Unit { .. } => self.must_be_live("units"),
             Op::Install { .. } | Op::Uninstall { .. } => self.must_be_live("packages"),
+            Op::MoveData(_) | Op::FinishMove { .. } => self.must_be_live("mounts"),
             Op::Run(command) if !self.live => run::admits_offline(command),
             _ => Ok(()),
         }
@@ -336,6 +345,8 @@ impl LocalNode {
                 let numbers = self.resolve(&path, &crontab::meta(user))?;
                 self.tree.write(&path, table, &numbers, None)
             }
+            Op::MoveData(moved) => move_data::copy(moved),
+            Op::FinishMove { path, start } => move_data::finish(&self.tree, path, start),
             Op::Run(command) => {
                 let accounts = self.accounts.get(|| accounts::Accounts::read(&self.tree))?;
                 let result = run::run(command, self.tree.root(), self.live, &accounts);

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashSet,
+    fmt,
     fs::File,
     path::{Path, PathBuf},
 };
@@ -24,6 +25,15 @@ pub(super) fn read() -> Result<Vec<Mount>> {
             }
             Ok(mount)
         })
+        .collect()
+}
+
+/// The mounts that a process sees, which may be in another namespace than glrl: paths as it sees them, sources as the kernel has them.
+pub fn mounts_of_process(pid: i32) -> Result<Vec<Mount>> {
+    let path = PathBuf::from(format!("/proc/{pid}/mountinfo"));
+    let text = kernel::text(&path)?.with_context(|| format!("there is no {}", path.display()))?;
+    text.lines()
+        .map(|line| parse(line).with_context(|| format!("{} holds '{line}'", path.display())))
         .collect()
 }
 
@@ -90,29 +100,58 @@ pub(super) fn usage(mount_point: &Path) -> Result<Usage> {
     })
 }
 
-/// Processes that keep the filesystem mounted at a path busy: "mariadbd (711) has /srv/x open". At most five.
-pub(super) fn users(mount_point: &Path) -> Vec<String> {
-    let mut users = Vec::new();
-    let Ok(processes) = Path::new("/proc").read_dir() else {
-        return users;
-    };
-    for process in processes.flatten() {
-        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
-            continue;
-        };
-        let Some(how) = use_of(&process.path(), mount_point) else {
-            continue;
-        };
-        let name = kernel::text(&process.path().join("comm"))
-            .ok()
-            .flatten()
-            .unwrap_or_default();
-        users.push(format!("{} (pid {pid}) {how}", name.trim_end()));
-        if users.len() == 5 {
-            break;
+/// A process that has something open below a path.
+#[derive(Debug)]
+pub(super) struct Occupant {
+    name: String,
+    pid: u32,
+    /// The unit of systemd that it belongs to, by its own name.
+    pub(super) unit: Option<String>,
+    how: String,
+}
+
+impl fmt::Display for Occupant {
+    /// `mariadbd (pid 711, mariadb.service) has /srv/x open`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (pid {}", self.name, self.pid)?;
+        if let Some(unit) = &self.unit {
+            write!(f, ", {unit}")?;
         }
+        write!(f, ") {}", self.how)
     }
-    users
+}
+
+/// Processes that use what lies below a path.
+pub(super) fn occupants(path: &Path) -> Vec<Occupant> {
+    let Ok(processes) = Path::new("/proc").read_dir() else {
+        return Vec::new();
+    };
+    let found = processes.flatten().filter_map(|process| {
+        let pid = process.file_name().to_str()?.parse().ok()?;
+        let how = use_of(&process.path(), path)?;
+        let text = |name| {
+            kernel::text(&process.path().join(name))
+                .ok()
+                .flatten()
+                .unwrap_or_default()
+        };
+        Some(Occupant {
+            name: text("comm").trim_end().to_owned(),
+            pid,
+            unit: unit_of(&text("cgroup")),
+            how,
+        })
+    });
+    found.collect()
+}
+
+/// The service in a process's control group, as /proc/PID/cgroup has it (cgroups(7)).
+fn unit_of(cgroup: &str) -> Option<String> {
+    let parts = cgroup.lines().flat_map(|line| line.split('/'));
+    parts
+        .filter(|part| part.ends_with(".service"))
+        .map(str::to_owned)
+        .next_back()
 }
 
 /// What is mounted below a mount point, which keeps it as busy: "something is mounted on /srv/x/y".
@@ -175,7 +214,28 @@ mod tests {
     #[test]
     fn who_is_inside_is_named() {
         let here = std::env::current_dir().unwrap();
-        let users = users(&here);
-        assert!(!users.is_empty());
+        let own = std::process::id();
+        let users = occupants(&here);
+        assert!(
+            users
+                .iter()
+                .any(|user| user.pid == own && user.to_string().contains("working directory")),
+            "{users:?}"
+        );
+    }
+
+    #[test]
+    fn a_process_has_a_unit() {
+        for (cgroup, unit) in [
+            ("0::/system.slice/mariadb.service\n", Some("mariadb.service")),
+            (
+                "0::/system.slice/system-mysql.slice/mysql@a.service/init\n",
+                Some("mysql@a.service"),
+            ),
+            ("0::/user.slice/user-0.slice/session-1.scope\n", None),
+            ("", None),
+        ] {
+            assert_eq!(unit_of(cgroup).as_deref(), unit);
+        }
     }
 }

@@ -123,7 +123,9 @@ impl Remote {
                     "{source} on {target} is a stale handle: its server no longer exports it, or has made the filesystem anew"
                 ),
                 format!(
-                    "see what the server exports, unmount it here (umount {target}, or umount -l {target} while it is in use), and run again"
+                    "first see whether the server still exports it (on the server: exportfs -v, and exportfs -ra if it is missing there): once it \
+                     does, nothing needs unmounting; if it has made the filesystem anew, unmount it here (umount {target}, or umount -l \
+                     {target} while it is in use), and run again"
                 ),
             )),
             Answer::Failed(errno) => {
@@ -209,6 +211,10 @@ mod tests {
         assert!(
             refused.what.contains("files:/srv on /mnt") && refused.hint.contains("umount /mnt"),
             "{refused:?}"
+        );
+        assert!(
+            refused.hint.find("exportfs -ra") < refused.hint.find("umount"),
+            "the cheaper cure comes first: {refused:?}"
         );
         let fine = [remote(Path::new("/mnt"), Answer::Alive)];
         assert!(check(&fine, Path::new("/mnt/x"), false).is_ok());

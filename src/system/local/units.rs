@@ -163,6 +163,14 @@ pub(super) fn execute(name: &UnitName, verb: UnitVerb) -> Result<()> {
     if starts { watch::watch(name, verb) } else { Ok(()) }
 }
 
+/// The name that a unit has itself, where this may be an alias.
+pub(super) fn own_name(name: &UnitName) -> Result<String> {
+    let own = systemctl()
+        .args(["show", "--property=Id", "--value", "--", name.as_str()])
+        .stdout()?;
+    Ok(String::from_utf8_lossy(&own).trim().to_owned())
+}
+
 /// Has systemd read its unit files again if this one, or a drop-in of it, has changed since: the run that changed it may not
 /// have lived to say so. A unit that failed too often starts only after its failures are forgotten.
 fn prepare(name: &UnitName) -> Result<()> {

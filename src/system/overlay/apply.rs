@@ -11,7 +11,8 @@ use super::{Cover, Layer, Node, Planned, files::Found};
 use crate::{
     system::{
         Active, BlockDevice, Bytes, Contents, Effect, Enablement, Entry, Fact, FileType, Layout, LogicalVolume, Lvm,
-        Meta, Mount, Op, Package, PhysicalVolume, Probe, Reading, Signature, Swap, Unit, UnitVerb, VolumeGroup,
+        MARKER, Meta, Mount, MoveData, Op, Package, PhysicalVolume, Probe, Reading, Signature, Swap, Unit, UnitVerb,
+        VolumeGroup,
     },
     value::{DevicePath, Id, Mode, Owner, UnitName},
 };
@@ -99,6 +100,13 @@ impl Applying<'_> {
                     &meta,
                     Some(Arc::clone(table)),
                 )?;
+            }
+            Op::MoveData(moved) => self.move_data(moved)?,
+            Op::FinishMove { path, start } => {
+                for unit in start {
+                    self.unit(unit, UnitVerb::Start)?;
+                }
+                self.remove(&path.join(MARKER))?;
             }
             Op::Run(command) => {
                 for effect in &command.makes {
@@ -385,6 +393,27 @@ impl Applying<'_> {
         Ok(Some(path))
     }
 
+    fn move_data(&mut self, moved: &MoveData) -> Result<()> {
+        for unit in &moved.stop {
+            self.unit(unit, UnitVerb::Stop)?;
+        }
+        if let Reading::Known(Some(block)) = self.layer.block(self.base, &moved.device)? {
+            self.layer.moved.insert(block.path, moved.from.to_path_buf());
+        }
+        Ok(())
+    }
+
+    /// Whether a mount shows what its mount point has held before.
+    fn shows_the_same(&self, mount: &Mount) -> Result<bool> {
+        let Ok(device) = mount.source.parse::<DevicePath>() else {
+            return Ok(false);
+        };
+        let Reading::Known(Some(block)) = self.layer.block(self.base, &device)? else {
+            return Ok(false);
+        };
+        Ok(self.layer.moved.get(&block.path) == Some(&mount.target))
+    }
+
     /// Whether the plan makes the filesystem that a mount mounts, so that it is known to hold nothing.
     fn made(&self, mount: &Mount) -> Result<bool> {
         let Ok(device) = mount.source.parse::<DevicePath>() else {
@@ -527,7 +556,7 @@ impl Applying<'_> {
         let again = self.mounts()?.iter().any(|known| known.target == mount.target);
         self.mounts()?.retain(|known| known.target != mount.target);
         self.mounts()?.push(mount.clone());
-        if again {
+        if again || self.shows_the_same(mount)? {
             return Ok(());
         }
         let cover = if empty {

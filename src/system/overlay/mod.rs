@@ -44,6 +44,8 @@ struct Layer {
     blocks: HashMap<PathBuf, Planned<BlockDevice>>,
     /// Devices, by the kernel's own path, whose contents the plan makes.
     made: HashSet<PathBuf>,
+    /// Devices, by the kernel's own path, that have got what a directory holds.
+    moved: HashMap<PathBuf, PathBuf>,
     lvm: Option<Arc<Lvm>>,
     mounts: Option<Arc<Vec<Mount>>>,
     swaps: Option<Arc<Vec<Swap>>>,

@@ -11,8 +11,8 @@ use anyhow::Result;
 use super::{Layer, Overlay, Planned, files::Found};
 use crate::{
     system::{
-        BlockDevice, Bytes, Entry, Export, Group, Guard, Lvm, Mount, Op, Package, Probe, Reading, Swap, Unit, Usage,
-        User, known, programs::Missing,
+        Amount, BlockDevice, Bytes, Entry, Export, Group, Guard, Lvm, Mount, Op, Package, Probe, Reading, Swap, Unit,
+        Usage, User, known, move_data, programs::Missing,
     },
     value::{DevicePath, Id, UnitName},
 };
@@ -173,6 +173,16 @@ impl Probe for View<'_> {
         Ok(Reading::Known(names))
     }
 
+    fn amount(&self, directory: &Path) -> Result<Reading<Amount>> {
+        known!(self.entry(directory)?);
+        let place = self.layer.directory(self.base, directory)?;
+        let touched = self.layer.files.keys().any(|path| path.starts_with(&place));
+        match self.layer.find(&place) {
+            Found::Base if !touched => self.base.amount(&place),
+            _ => move_data::amount(self, directory),
+        }
+    }
+
     fn user(&self, name: &str) -> Result<Reading<Option<User>>> {
         known!(self.settled());
         let answer = match self.layer.users.get(name) {
@@ -313,6 +323,7 @@ through_view! {
     entry(path: &Path) -> Option<Entry>;
     contents(path: &Path) -> Option<Bytes>;
     list(path: &Path) -> Vec<String>;
+    amount(directory: &Path) -> Amount;
     user(name: &str) -> Option<User>;
     group(name: &str) -> Option<Group>;
     package(name: &str) -> Option<Package>;

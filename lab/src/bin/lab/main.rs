@@ -13,10 +13,11 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
+use glrl_lab::{Lab, Release};
 
 use control::{Answer, Place, Request};
 
-/// Throw-away real machines: Debian nodes in QEMU on a private network segment.
+/// Throw-away real machines: nodes of Debian or Ubuntu in QEMU on a private network segment.
 #[derive(Debug, Parser)]
 #[command(name = "lab")]
 struct Arguments {
@@ -30,7 +31,11 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Build all that nodes need: image, saved state. Does nothing where it is there
-    Images,
+    Images {
+        /// What the nodes run: bookworm (Debian 12) or noble (Ubuntu 24.04) [default: both, noble where a mirror of Ubuntu answers]
+        #[arg(long, value_name = "SUITE", value_parser = up::release)]
+        release: Option<Release>,
+    },
     /// Start nodes; they run until `lab down`
     Up(up::Options),
     /// Run the nodes and answer the other commands; what `up` starts in the background
@@ -89,7 +94,7 @@ fn run(arguments: Arguments) -> Result<()> {
     };
     let place = Place::new(&folder)?;
     match arguments.command {
-        Verb::Images => glrl_lab::Lab::build(),
+        Verb::Images { release } => images(release),
         Verb::Up(options) => up::up(&place, &options),
         Verb::Serve(options) => serve::serve(&place, &options),
         Verb::Ssh { node, command } => ssh(&place, &node, &command),
@@ -108,6 +113,22 @@ fn run(arguments: Arguments) -> Result<()> {
         Verb::Down if place.is_up() => done(&place, &Request::Down),
         Verb::Down => Ok(()),
     }
+}
+
+/// Builds what nodes of a release need, or of all that can be had here.
+fn images(release: Option<Release>) -> Result<()> {
+    if let Some(release) = release {
+        return Lab::build(release);
+    }
+    for release in Release::ALL {
+        match Lab::unavailable(release)? {
+            Some(why) if release != Release::default() => {
+                writeln!(io::stderr(), "lab: no nodes of {}: {why}", release.suite())?;
+            }
+            _ => Lab::build(release)?,
+        }
+    }
+    Ok(())
 }
 
 fn done(place: &Place, request: &Request) -> Result<()> {

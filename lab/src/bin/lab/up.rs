@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use glrl_lab::{Disk, NodeSpec};
+use glrl_lab::{Disk, NodeSpec, Release};
 
 use crate::control::Place;
 
@@ -20,6 +20,9 @@ pub(crate) struct Options {
     /// Names of the nodes; backup, mysql and verify have the addresses that the roles expect
     #[arg(long = "name", value_name = "NAME", num_args = 1.., default_values = ["backup", "mysql"])]
     names: Vec<String>,
+    /// What the nodes run: bookworm (Debian 12) or noble (Ubuntu 24.04)
+    #[arg(long, value_name = "SUITE", default_value = Release::default().suite(), value_parser = release)]
+    release: Release,
     /// Size of each node's empty disk, /dev/disk/by-id/virtio-data; 0: no disk
     #[arg(long, value_name = "SIZE", default_value = "2G", value_parser = bytes)]
     disk: u64,
@@ -34,7 +37,10 @@ pub(crate) struct Options {
 impl Options {
     pub(crate) fn specs(&self) -> Vec<NodeSpec> {
         let spec = |name: &String| {
-            let spec = NodeSpec::new(name).memory(self.memory).cpus(self.cpus);
+            let spec = NodeSpec::new(name)
+                .release(self.release)
+                .memory(self.memory)
+                .cpus(self.cpus);
             match self.disk {
                 0 => spec,
                 bytes => spec.disk(Disk::sized("data", bytes)),
@@ -46,6 +52,7 @@ impl Options {
     /// The same options for the serving process.
     fn arguments(&self) -> Vec<String> {
         let mut arguments = vec![
+            format!("--release={}", self.release.suite()),
             format!("--disk={}", self.disk),
             format!("--memory={}", self.memory),
             format!("--cpus={}", self.cpus),
@@ -53,6 +60,13 @@ impl Options {
         arguments.extend(self.names.iter().map(|name| format!("--name={name}")));
         arguments
     }
+}
+
+/// Finds a release by its code name.
+pub(crate) fn release(text: &str) -> Result<Release> {
+    let known = Release::ALL.map(Release::suite).join(" or ");
+    let found = Release::ALL.into_iter().find(|release| release.suite() == text);
+    found.with_context(|| format!("nodes run {known}"))
 }
 
 /// Parses a size: bytes, or with the suffix M or G for MiB and GiB.
@@ -108,6 +122,12 @@ fn relay(place: &Place, said: &mut usize) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn releases_are_found_by_their_code_names() {
+        assert_eq!(release("noble").unwrap(), Release::Noble);
+        assert_eq!(release("jammy").unwrap_err().to_string(), "nodes run bookworm or noble");
+    }
 
     #[test]
     fn sizes() {

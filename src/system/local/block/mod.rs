@@ -16,7 +16,11 @@ use anyhow::{Context, Result, bail};
 pub(super) use self::disk::path_of_number;
 use self::{disk::Disk, signatures::Found};
 use crate::{
-    system::{BlockDevice, Contents, Mount, Signature, programs::Program, superblock},
+    system::{
+        BlockDevice, Contents, Mount, Refused, Signature,
+        programs::{Missing, Program},
+        superblock,
+    },
     value::DevicePath,
 };
 
@@ -38,7 +42,7 @@ pub(super) fn read(device: &DevicePath, mounts: &[Mount]) -> Result<Option<Block
     }
     let disk = Disk::of_number(stat.rdev()).with_context(|| format!("asking the kernel about {device}"))?;
     let in_use = disk.user(mounts)?;
-    let contents = contents(&disk, in_use.as_deref(), mounts);
+    let contents = contents(&disk, in_use.as_deref(), mounts)?;
     Ok(Some(BlockDevice {
         path: disk.path,
         size: disk.size,
@@ -68,12 +72,20 @@ pub(super) fn names() -> Result<Vec<String>> {
     disk::names()
 }
 
-fn contents(disk: &Disk, in_use: Option<&str>, mounts: &[Mount]) -> Contents {
+fn contents(disk: &Disk, in_use: Option<&str>, mounts: &[Mount]) -> Result<Contents> {
     match look(disk, in_use, mounts) {
-        Ok(contents) => contents,
-        Err(error) => Contents::Unsure {
+        // A package may bring it, and who waits for that waits for the answer.
+        Err(error) if error.is::<Missing>() => {
+            let what = format!("nobody can tell what is on {}: {error:#}", disk.path.display());
+            Err(error.context(Refused {
+                what,
+                hint: "install the package that has the program, and run again".to_owned(),
+            }))
+        }
+        Err(error) => Ok(Contents::Unsure {
             why: format!("{error:#}"),
-        },
+        }),
+        known => known,
     }
 }
 
