@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result as Anyhow, ensure};
 
 use super::{
-    archive::{self, Owner},
+    archive::{self, Owner, Owners},
     config::{ArchiveSettings, Settings},
     encryption::{Encryption, EncryptionSettings},
     error::Result,
@@ -74,7 +74,7 @@ pub fn unpack(archive: &Path, archived: &Archived, into: Option<&Path>, encrypti
         0,
         Path::new("/var/lib/mysql"),
         &archived.list,
-        into.map(|into| (into, owner)),
+        into.map(|into| (into, Owners::new(owner, None, Path::new("")))),
         &Interrupt::default(),
         &mut |_| (),
     )?;

@@ -111,35 +111,56 @@ pub fn verify(
     result
 }
 
-/// Archives the server's binary logs. That is done every few minutes: others are told when it begins to fail, and when it does not any more.
+/// Archives the server's binary logs. That is done every few minutes: others are told when it begins to fail, and when it does not any more. A
+/// gap in the logs is a failure of the run that finds it, and a warning from then on.
 pub fn archive_binlogs(settings: &Settings, interrupt: &Interrupt, report: &mut dyn FnMut(Step)) -> Result<Archived> {
     let attempt = Attempt::begin();
     let result = binlogs::archive(settings, interrupt, &mut |step| report(step));
-    binlogs_ended(settings, attempt, &result, report);
-    result
+    binlogs_ended(settings, attempt, result, report)
 }
 
-/// Records how an archive of binary logs ended, and tells others where that is news.
-pub(super) fn binlogs_ended(settings: &Settings, attempt: Attempt, result: &Result<Archived>, report: &mut Report<'_>) {
-    if matches!(result, Err(Error { kind: Kind::Busy, .. })) {
-        return;
+/// Records how an archive of binary logs ended, and tells others where that is news. Returns how it ended: with a gap that is new, it failed.
+pub(super) fn binlogs_ended(
+    settings: &Settings,
+    attempt: Attempt,
+    result: Result<Archived>,
+    report: &mut Report<'_>,
+) -> Result<Archived> {
+    if matches!(&result, Err(Error { kind: Kind::Busy, .. })) {
+        return result;
     }
+    let (gone, found) = match &result {
+        Ok(archived) => (archived.gap_is_gone, archived.gap_is_new),
+        Err(_) => (false, false),
+    };
+    let result = result.and_then(|archived| match &archived.gap {
+        Some(message) if archived.gap_is_new => Err(Error::new(Kind::Failed, message.clone())),
+        Some(message) => {
+            let message = message.clone();
+            report(Step::Warning { message });
+            Ok(archived)
+        }
+        None => Ok(archived),
+    });
     let records = warn(Records::open(settings, "binlogs"), report);
     let failed_before = records
         .as_ref()
         .is_some_and(|records| records.read().failures_in_a_row > 0);
     if let Some(records) = records {
-        warn(records.end(attempt.ended(result)), report);
+        warn(records.end(attempt.ended(&result)), report);
     }
-    match result {
-        Ok(archived) if failed_before => notify::tell(settings, &Event::archived(&settings.instance, archived), report),
-        Err(error) if !failed_before => {
+    match &result {
+        Ok(archived) if archived.gap.is_none() && (failed_before || gone) => {
+            notify::tell(settings, &Event::archived(&settings.instance, archived), report);
+        }
+        Err(error) if !failed_before || found => {
             let event = Event::fail(Program::Binlogs, &settings.instance, None, error);
             notify::tell(settings, &event, report);
         }
         _ => {}
     }
     measure(settings, report);
+    result
 }
 
 /// A run, as others see it.

@@ -19,6 +19,7 @@ use super::{
     target::{self, MANIFEST, path_of},
     verdicts,
     verify::Verdict,
+    whose::Whose,
 };
 use crate::{report::text, system::clock};
 
@@ -33,6 +34,9 @@ pub struct Listed {
     pub broken: Option<String>,
     /// The last verdict on it, on whichever node it was given.
     pub verdict: Option<Verdict>,
+    /// The other server that made it, `UUID on HOST`, where it is not of the one that this instance is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub other_server: Option<String>,
     /// What its manifest says, where that can be read.
     pub manifest: Option<Manifest>,
 }
@@ -53,6 +57,7 @@ pub fn list(settings: &Settings) -> Result<Vec<Listed>> {
         // Where nothing is mounted there are none, and nobody knows whether there are any.
         target::check_there(&settings.target)?;
     }
+    let whose = Whose::look(settings)?;
     ids.into_iter()
         .map(|id| {
             let manifest = manifest(directory, &id);
@@ -79,6 +84,7 @@ pub fn list(settings: &Settings) -> Result<Vec<Listed>> {
                     .as_ref()
                     .ok()
                     .and_then(|manifest| verdicts::on(settings, manifest)),
+                other_server: whose.other(&id).map(|other| other.maker.to_string()),
                 manifest: manifest.ok(),
                 id,
             })
@@ -121,6 +127,14 @@ pub(super) fn must_be_there(directory: &Path, id: &BackupId) -> Result<()> {
 pub(super) fn newest(ids: &[BackupId]) -> Option<&BackupId> {
     let now = clock::now();
     ids.iter().rfind(|id| !id.is_to_come(now)).or(ids.last())
+}
+
+/// Returns the backups of the instance that were begun since this one was, as `ID of HOST`.
+pub(super) fn others_at_work(directory: &Path, since: &BackupId) -> Vec<String> {
+    let ids = ids(directory, Some(since.instance())).unwrap_or_default();
+    let ids = ids.into_iter().filter(|id| id.at() >= since.at() && id != since);
+    ids.filter_map(|id| Some(format!("{id} of {}", manifest(directory, &id).ok()?.host)))
+        .collect()
 }
 
 fn check_time(id: &BackupId, now: Timestamp) -> anyhow::Result<()> {

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    archive::{Owner, Owners},
     encryption::Encryption,
     hash::Digests,
     name::BackupId,
@@ -29,6 +30,9 @@ pub struct Manifest {
     pub id: BackupId,
     /// The node it was made on.
     pub host: String,
+    /// The machine's id: a hash of its own (machine-id(5)). Unknown for backups of versions that did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<String>,
     /// glrl's version.
     pub glrl: String,
     /// When the run began.
@@ -46,6 +50,10 @@ pub struct Manifest {
     pub lock: Lock,
     /// The volume.
     pub volume: Volume,
+    /// The numbers of the account that the server ran as: what belonged to it belongs to the server's account where it is restored. Unknown
+    /// for backups of versions that did not say: the owner of the server's own files in the archive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<Account>,
     /// The snapshot.
     pub snapshot: Snapshot,
     /// To whom archive and list are encrypted; `None` where they are not.
@@ -70,6 +78,12 @@ impl Manifest {
         path_of(directory, &self.id, target::archive(self.encryption.is_some()))
     }
 
+    /// Whose its files shall be, where this is the server's account.
+    pub(super) fn owners(&self, account: Owner) -> Owners {
+        let was = self.account.map(|Account { uid, gid }| Owner { uid, gid });
+        Owners::new(account, was, &self.volume.datadir)
+    }
+
     /// Where the list of its files is.
     pub(super) fn list_in(&self, directory: &Path) -> PathBuf {
         path_of(directory, &self.id, target::files(self.encryption.is_some()))
@@ -79,6 +93,15 @@ impl Manifest {
     pub(super) fn tables_in(&self, directory: &Path) -> PathBuf {
         path_of(directory, &self.id, target::tables(self.encryption.is_some()))
     }
+}
+
+/// An account, by its numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// The user's.
+    pub uid: u32,
+    /// The group's.
+    pub gid: u32,
 }
 
 /// Where the server's binary log stood.
@@ -186,6 +209,9 @@ pub struct Files {
     pub list: Digests,
     /// What was left out on purpose: a server makes it anew.
     pub left_out: Vec<String>,
+    /// What was archived without its setuid or setgid bits, or capabilities.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub without_privileges: Vec<String>,
 }
 
 /// What the server had while no statement could change it: schemas, tables, views, triggers, routines, events.

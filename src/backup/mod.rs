@@ -11,7 +11,7 @@
 //! - `ID.tables.zst`: what the server had, schemas, tables, triggers and so on (`inventory`), in the same way;
 //! - `ID.json`: the manifest. It is written last and is the commit record: without it there is no backup.
 //!
-//! Where backups are encrypted the first three end in `.age` (`encryption`). While they are written they end in `.partial`. A verdict adds `ID.verified.json`. Archived binary logs lie in a directory beside them
+//! Where backups are encrypted the first three end in `.age` (`encryption`). While they are written they end in `.partial` (`partial`). A verdict adds `ID.verified.json`. Archived binary logs lie in a directory beside them
 //! (`binlogs`).
 #![expect(
     clippy::disallowed_methods,
@@ -38,6 +38,8 @@ mod lines;
 mod list;
 mod lock;
 mod lvm;
+mod machine;
+mod made;
 #[cfg(test)]
 mod made_up;
 pub mod manifest;
@@ -48,6 +50,7 @@ mod notify;
 mod option_file;
 mod option_files;
 mod options;
+mod partial;
 mod placement;
 mod process;
 mod restore;
@@ -63,6 +66,7 @@ mod verdicts;
 mod verify;
 mod volume;
 mod watch;
+mod whose;
 
 pub use binlogs::{Archived, Entry as ArchivedLog, reap as reap_binlogs};
 pub use config::Settings;

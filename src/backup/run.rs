@@ -2,7 +2,9 @@
 //! back when it is dropped, so that an error, a signal or a panic anywhere leaves nothing.
 
 use std::{
+    fs,
     io::Write,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::mpsc::channel,
     time::{Duration, Instant},
@@ -13,19 +15,22 @@ use anyhow::Context;
 use super::{
     alone::alone,
     apart::Apart,
-    archive::{Packed, pack},
+    archive::{Owners, Packed, pack},
     config::Settings,
     encryption::{Encryption, Recipient},
     error::{Kind, OfKind, Result},
     files,
-    hash::Hashing,
+    hash::{Digests, Hashing},
     interrupt::Interrupt,
     inventory::{self, Inventory, Survey},
-    lock,
-    manifest::{Archive, Files, Manifest, SCHEMA, Tables},
+    lock, machine,
+    made::Made,
+    manifest::{Account, Archive, Files, Manifest, SCHEMA, Tables},
     name::BackupId,
     option_files,
+    partial::Writer,
     placement::{self, Placed},
+    retention,
     server::Server,
     session::Session,
     step::{Report, Step},
@@ -62,10 +67,9 @@ pub(super) fn run_on(
     for what in volume.reap()? {
         report(Step::Removed { what });
     }
-    let before = target::check(&settings.target, &settings.instance)?;
-    for what in target::reap(directory, &settings.instance)? {
-        report(Step::Removed { what });
-    }
+    let before = target::check(settings)?;
+    let writer = Writer::this(settings);
+    begin(settings, &id, &writer, report)?;
     let placed = place(settings, &mut session, &mut server, &*volume, report)?;
     let survey = inventory::survey(&mut session, &server, interrupt)?;
     let mut snapshot = volume.prepare(&id, before.map(|manifest| manifest.snapshot.used()))?;
@@ -78,7 +82,7 @@ pub(super) fn run_on(
 
     let root = snapshot.open()?;
     let datadir = placed.datadir;
-    let mut draft = Draft::new(directory, &id)?;
+    let mut draft = Draft::new(directory, &id.to_string(), &writer)?;
     let left_out = left_out(&datadir, &server, volume.mount_point());
     let (packed, fullest) = draft.write(target::archive(encryption.is_some()), |file| {
         copy(
@@ -91,11 +95,7 @@ pub(super) fn run_on(
             report,
         )
     })?;
-    let list = draft.write(target::files(encryption.is_some()), |file| {
-        let mut hashing = Hashing::new(file);
-        files::write(&packed.files, &mut hashing, &recipients).of_kind(Kind::Target)?;
-        Ok(hashing.finish().1)
-    })?;
+    let list = write_list(&packed, &mut draft, &recipients)?;
     let tables = inventory
         .map(|inventory| write_tables(&inventory, &mut draft, &recipients))
         .transpose()?;
@@ -103,7 +103,8 @@ pub(super) fn run_on(
     let fill_percent = snapshot.fill()?.max(fullest);
     let manifest = Manifest {
         schema: SCHEMA,
-        host: host(),
+        host: machine::host(),
+        machine: machine::id(),
         glrl: env!("CARGO_PKG_VERSION").to_owned(),
         started,
         ended: clock::now(),
@@ -111,6 +112,7 @@ pub(super) fn run_on(
         option_files: option_files::copy(),
         coordinates: frozen.coordinates,
         lock: frozen.lock,
+        account: account(&root, &datadir),
         volume: volume.record(datadir),
         snapshot: super::manifest::Snapshot {
             fill_percent,
@@ -128,6 +130,7 @@ pub(super) fn run_on(
             stored: packed.stored,
             list,
             left_out: packed.left_out,
+            without_privileges: packed.without,
         },
         tables,
         not_included,
@@ -150,9 +153,25 @@ pub(super) fn run_on(
     Ok(manifest)
 }
 
-fn host() -> String {
-    let host = nix::unistd::gethostname().unwrap_or_default();
-    host.to_string_lossy().into_owned()
+/// Clears up what earlier runs have left, and notes that this node makes this backup.
+fn begin(settings: &Settings, id: &BackupId, writer: &Writer, report: &mut Report<'_>) -> Result<()> {
+    retention::reap(settings, writer, report)?;
+    if let Err(error) = Made::note(settings, id) {
+        report(Step::Warning {
+            message: format!("this node does not record that it has made {id}: {error:#}"),
+        });
+    }
+    Ok(())
+}
+
+/// The account that the server runs as: the owner of the directory that it has made itself.
+fn account(root: &Path, datadir: &Path) -> Option<Account> {
+    let found = Owners::made_by_server(&root.join(datadir));
+    let meta = found.iter().find_map(|path| fs::metadata(path).ok())?;
+    Some(Account {
+        uid: meta.uid(),
+        gid: meta.gid(),
+    })
 }
 
 /// Where the server's files are, which is refused unless all of it is in the volume; says what an operator should know.
@@ -171,6 +190,15 @@ fn place(
         report(Step::Warning { message });
     }
     Ok(placed)
+}
+
+/// Writes the list of the archive's files. Returns what the manifest says of it.
+fn write_list(packed: &Packed, draft: &mut Draft, recipients: &[Recipient]) -> Result<Digests> {
+    draft.write(target::files(!recipients.is_empty()), |file| {
+        let mut hashing = Hashing::new(file);
+        files::write(&packed.files, &mut hashing, recipients).of_kind(Kind::Target)?;
+        Ok(hashing.finish().1)
+    })
 }
 
 /// Writes the list of what the server had. Returns what the manifest says of it.

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
+    binlogs::Gap,
     config::Settings,
     error::{Kind, Result},
     history::{Attempt, History, Records},
@@ -15,6 +16,7 @@ use super::{
     name::Instance,
     notify, target,
     verify::Word,
+    whose::Whose,
 };
 use crate::system::clock;
 
@@ -101,20 +103,21 @@ pub struct Problem {
 pub fn status(settings: &Settings) -> Result<Status> {
     let history = Records::glance(settings, "backup")?;
     let binlogs = Records::glance(settings, "binlogs")?.last;
+    let gap = Gap::read(settings);
     let seen = within(PATIENCE, settings, look);
     let snapshots = lvm::leftovers();
     Ok(judge(
         settings,
         clock::now(),
         history,
-        binlogs.as_ref(),
+        (binlogs.as_ref(), gap),
         seen,
         snapshots,
     ))
 }
 
-/// What the target holds of this instance, and how much is free.
-type Seen = anyhow::Result<(Vec<Listed>, u64)>;
+/// What the target holds of this instance, whose that is, and how much is free.
+type Seen = anyhow::Result<(Vec<Listed>, Whose, u64)>;
 
 /// Looks, but no longer than this.
 fn within(patience: Duration, settings: &Settings, look: impl FnOnce(&Settings) -> Seen + Send + 'static) -> Seen {
@@ -122,7 +125,7 @@ fn within(patience: Duration, settings: &Settings, look: impl FnOnce(&Settings) 
     let settings = settings.clone();
     let directory = settings.target.directory.clone();
     // Left behind where it hangs; the process's end ends it too.
-    std::thread::spawn(move || tell.send(look(&settings)));
+    std::thread::spawn(move || drop(tell.send(look(&settings))));
     told.recv_timeout(patience)
         .unwrap_or_else(|_| Err(anyhow!("{directory} does not answer within {} s", patience.as_secs())))
 }
@@ -132,7 +135,7 @@ fn look(settings: &Settings) -> Seen {
     let directory: &Path = &settings.target.directory;
     let mut backups = list(settings)?;
     backups.retain(|backup| backup.id.instance() == &settings.instance);
-    Ok((backups, target::free(directory)?))
+    Ok((backups, Whose::look(settings)?, target::free(directory)?))
 }
 
 /// What that means.
@@ -140,7 +143,7 @@ fn judge(
     settings: &Settings,
     at: Timestamp,
     history: History,
-    binlogs: Option<&Attempt>,
+    (binlogs, gap): (Option<&Attempt>, Option<Gap>),
     seen: Seen,
     snapshots: anyhow::Result<Vec<String>>,
 ) -> Status {
@@ -149,17 +152,18 @@ fn judge(
     if let Some(last) = history.last.as_ref().filter(|last| last.failed()) {
         problem(Health::Failed, format!("the last run failed: {}", last.why()));
     }
-    if let Some(last) = binlogs.filter(|last| last.failed()) {
-        let message = format!("binary logs are not being archived: {}", last.why());
-        problem(Health::Failed, message);
-    }
-    let (backups, free_bytes) = match seen {
-        Ok((backups, free)) => (backups, Some(free)),
+    let (mut backups, servers, free_bytes) = match seen {
+        Ok((backups, servers, free)) => (backups, servers, Some(free)),
         Err(error) => {
             problem(Health::Target, format!("{error:#}"));
-            (Vec::new(), None)
+            (Vec::new(), Whose::default(), None)
         }
     };
+    if let Some(why) = servers.doubt() {
+        problem(Health::Failed, why);
+    }
+    // What another server has made says nothing about this one.
+    backups.retain(|backup| backup.other_server.is_none());
     for (backup, why) in backups
         .iter()
         .filter_map(|backup| Some((backup, backup.broken.as_ref()?)))
@@ -168,6 +172,9 @@ fn judge(
     }
     let whole: Vec<_> = backups.into_iter().filter(|backup| backup.broken.is_none()).collect();
     let newest = whole.last().cloned();
+    if let Some(why) = logs(binlogs, gap, newest.as_ref()) {
+        problem(Health::Failed, why);
+    }
     let verified = |backup: &&Listed| backup.verdict.as_ref().is_some_and(super::Verdict::restores);
     let newest_verified = whole.iter().rfind(verified).cloned();
     let too_old = |backup: &Listed, limit: Duration| {
@@ -194,7 +201,7 @@ fn judge(
                 _ => {}
             }
         }
-        None if free_bytes.is_some() => problem(Health::Stale, "there is no backup".to_owned()),
+        None if free_bytes.is_some() => problem(Health::Stale, none(&servers)),
         None => {}
     }
     if let (Some(limit), Some(_)) = (settings.verify.max_proven_age, &newest) {
@@ -235,6 +242,25 @@ fn judge(
         free_bytes,
         notifications_waiting: notify::waiting(settings),
     }
+}
+
+/// What is wrong with the archive of binary logs. A gap lasts until there is a younger backup; the run that has found it has failed by it.
+fn logs(last: Option<&Attempt>, gap: Option<Gap>, newest: Option<&Listed>) -> Option<String> {
+    let found = |gap: &Gap, last: &Attempt| last.error.as_ref() == Some(&gap.message);
+    let failed = last.filter(|last| last.failed() && !gap.as_ref().is_some_and(|gap| found(gap, last)));
+    let failed = failed.map(|last| format!("binary logs are not being archived: {}", last.why()));
+    let gap = gap.filter(|gap| newest.is_some_and(|newest| newest.id == gap.backup));
+    let both: Vec<_> = failed.into_iter().chain(gap.map(|gap| gap.message)).collect();
+    (!both.is_empty()).then(|| both.join("; "))
+}
+
+/// That there is no backup, and whose there are.
+fn none(servers: &Whose) -> String {
+    if servers.others.is_empty() {
+        return "there is no backup".to_owned();
+    }
+    let others = servers.newest_of_each().join(", ");
+    format!("there is no backup of this node's server; under the same instance are those of others: {others}")
 }
 
 #[cfg(test)]

@@ -161,7 +161,7 @@ pub fn supervise(
         // It may be the verification behind the backup that came to nothing.
         Supervised::Backup if !verifying => end_backup(settings, &volume, attempt, &error, report),
         Supervised::Backup | Supervised::Verify => end_verification(settings, worker, attempt, &error, report),
-        Supervised::Binlogs => job::binlogs_ended(settings, attempt, &Err(again(&error)), report),
+        Supervised::Binlogs => drop(job::binlogs_ended(settings, attempt, Err(again(&error)), report)),
         Supervised::Prune => tell_failure(settings, Program::Prune, None, &error, report),
         Supervised::Restore => {
             end_programs_of(worker);

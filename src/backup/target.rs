@@ -16,17 +16,16 @@ use nix::{
 
 use super::{
     apart::{self, Apart},
-    config::TargetSettings,
+    config::{Settings, TargetSettings},
     error::{Error, Kind, OfKind, Result},
     list,
     manifest::Manifest,
     mounts,
     name::{BackupId, Instance},
+    partial::{self, Left, Writer},
+    whose::Whose,
 };
 use crate::system::Mount;
-
-/// What a file is called while it is written.
-pub(super) const PARTIAL: &str = ".partial";
 
 /// The files of a backup, in the order in which they get their names: the manifest makes it one.
 pub(super) const ARCHIVE: &str = ".tar.zst";
@@ -71,14 +70,14 @@ pub(super) fn path_of(directory: &Path, id: &BackupId, suffix: &str) -> PathBuf 
 }
 
 /// Checks that the directory is the one that is meant, and has room for another backup of this instance. Returns what the last one says.
-pub(super) fn check(settings: &TargetSettings, instance: &Instance) -> Result<Option<Manifest>> {
-    check_there(settings)?;
-    let directory = &settings.directory;
+pub(super) fn check(settings: &Settings) -> Result<Option<Manifest>> {
+    check_there(&settings.target)?;
+    let directory = &settings.target.directory;
     access(&**directory, AccessFlags::W_OK)
         .with_context(|| format!("the target {directory} cannot be written"))
         .of_kind(Kind::Target)?;
-    let ids = list::ids(directory, Some(instance))?;
-    let Some(last) = ids.iter().rev().find_map(|id| list::manifest(directory, id).ok()) else {
+    let own = Whose::look(settings)?.own;
+    let Some(last) = own.iter().rev().find_map(|id| list::manifest(directory, id).ok()) else {
         return Ok(None);
     };
     let room = free(directory).of_kind(Kind::Target)?;
@@ -157,32 +156,46 @@ fn soft(mount: &Mount) -> Option<String> {
     })
 }
 
-/// Removes what runs of this instance have left unfinished. The caller holds the run lock: they are dead. A file without `.partial` is
-/// one of theirs only if one with it, of the same backup, stands beside it, and no manifest does.
-pub(super) fn reap(directory: &Path, instance: &Instance) -> Result<Vec<String>> {
-    let mut removed = Vec::new();
-    for name in names(directory)? {
-        let Some(id) = name
-            .strip_suffix(PARTIAL)
-            .and_then(owner)
-            .filter(|id| id.instance() == instance)
-        else {
-            continue;
-        };
-        removed.extend(clear(directory, &id, name)?);
-    }
-    Ok(removed)
+/// What was found of runs that did not end.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Reaped {
+    /// What was removed.
+    pub(super) removed: Vec<String>,
+    /// What was left alone, and why, where somebody should know.
+    pub(super) left: Vec<String>,
 }
 
-/// Removes a file with `.partial` and, unless a manifest makes them a backup, the others of the same id.
-fn clear(directory: &Path, id: &BackupId, partial: String) -> Result<Vec<String>> {
+/// Removes what runs of this instance on this node have left unfinished. The caller holds the run lock: they are dead. A file without
+/// `.partial` is one of theirs only if one with it, of the same backup, stands beside it, and no manifest does.
+pub(super) fn reap(directory: &Path, instance: &Instance, writer: &Writer) -> Result<Reaped> {
+    let mut reaped = Reaped::default();
+    for name in names(directory)? {
+        let Some((whole, owner)) = partial::parse(&name) else {
+            continue;
+        };
+        let Some(id) = backup_of(whole).filter(|id| id.instance() == instance) else {
+            continue;
+        };
+        match writer.judge(&directory.join(&name), owner.as_ref()) {
+            Left::Ours => reaped
+                .removed
+                .extend(clear(directory, &id.to_string(), &BUT_MANIFEST, name)?),
+            Left::Doubtful(why) => reaped.left.push(why),
+            Left::Alone => {}
+        }
+    }
+    Ok(reaped)
+}
+
+/// Removes a file with `.partial` and, unless a manifest or a record makes them whole, the others whose names begin alike.
+pub(super) fn clear(directory: &Path, stem: &str, suffixes: &[&str], partial: String) -> Result<Vec<String>> {
     let mut removed = Vec::new();
-    if !path_of(directory, id, MANIFEST).exists() {
-        for suffix in BUT_MANIFEST {
-            let path = path_of(directory, id, suffix);
-            if path.exists() {
-                remove(&path)?;
-                removed.push(format!("{id}{suffix}"));
+    if !directory.join(format!("{stem}{MANIFEST}")).exists() {
+        for suffix in suffixes {
+            let name = format!("{stem}{suffix}");
+            if directory.join(&name).exists() {
+                remove(&directory.join(&name))?;
+                removed.push(name);
             }
         }
     }
@@ -193,12 +206,12 @@ fn clear(directory: &Path, id: &BackupId, partial: String) -> Result<Vec<String>
 }
 
 /// Deletes a backup. First its manifest loses its name, in one step: from then on it is no backup, and what is left of it is what a run
-/// has left unfinished, which the next one removes if this one is killed.
-pub(super) fn delete(directory: &Path, id: &BackupId) -> Result<()> {
-    let partial = format!("{id}{MANIFEST}{PARTIAL}");
+/// has left unfinished, which the next one of this node removes if this one is killed.
+pub(super) fn delete(directory: &Path, id: &BackupId, writer: &Writer) -> Result<()> {
+    let partial = writer.partial(&format!("{id}{MANIFEST}"));
     rename(&path_of(directory, id, MANIFEST), &directory.join(&partial)).of_kind(Kind::Target)?;
     sync(directory)?;
-    clear(directory, id, partial).map(drop)
+    clear(directory, &id.to_string(), &BUT_MANIFEST, partial).map(drop)
 }
 
 /// Makes the names in a directory durable.
@@ -209,8 +222,14 @@ fn sync(directory: &Path) -> Result<()> {
         .of_kind(Kind::Target)
 }
 
+/// Whether a file's name, also while it is written, is this and a suffix.
+pub(super) fn is_of(name: &str, stem: &str) -> bool {
+    let whole = partial::parse(name).map_or(name, |(whole, _)| whole);
+    whole.strip_prefix(stem).is_some_and(|suffix| suffix.starts_with('.'))
+}
+
 /// The backup that a file belongs to by its name.
-fn owner(name: &str) -> Option<BackupId> {
+fn backup_of(name: &str) -> Option<BackupId> {
     BUT_MANIFEST
         .iter()
         .chain([&MANIFEST])
@@ -233,26 +252,12 @@ pub(super) fn names(directory: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Writes one file that stands for itself: it has its name when all of it is on disk. A partial file of this name must not be there.
-pub(super) fn write<T>(directory: &Path, name: &str, fill: impl FnOnce(&mut Apart) -> Result<T>) -> Result<T> {
-    let partial = directory.join(format!("{name}{PARTIAL}"));
-    let path = directory.join(name);
-    let written = apart::write(&partial, fill).and_then(|value| {
-        free_to_use(&path)?;
-        rename(&partial, &path).of_kind(Kind::Target)?;
-        sync(directory)?;
-        Ok(value)
-    });
-    if written.is_err() {
-        let _ = fs::remove_file(&partial);
-    }
-    written
-}
-
-/// A backup being written. Unless it is committed, dropping it removes all of it.
+/// A backup, or an archived binary log, being written: several files with names that begin alike. Unless it is committed, dropping it removes
+/// all of it.
 pub(super) struct Draft {
     directory: PathBuf,
-    id: BackupId,
+    stem: String,
+    writer: Writer,
     written: Vec<&'static str>,
     /// How many of them have their names.
     named: usize,
@@ -260,14 +265,15 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    pub(super) fn new(directory: &Path, id: &BackupId) -> Result<Self> {
-        let own = BUT_MANIFEST.iter().filter(|suffix| **suffix != VERDICT);
-        for suffix in own.chain([&MANIFEST]) {
-            free_to_use(&path_of(directory, id, suffix))?;
+    pub(super) fn new(directory: &Path, stem: &str, writer: &Writer) -> Result<Self> {
+        // Of two machines that take one name, one goes on.
+        if let Some(name) = names(directory)?.iter().find(|name| is_of(name, stem)) {
+            free_to_use(&directory.join(name))?;
         }
         Ok(Self {
             directory: directory.to_owned(),
-            id: id.clone(),
+            stem: stem.to_owned(),
+            writer: writer.clone(),
             written: Vec::new(),
             named: 0,
             committed: false,
@@ -282,15 +288,16 @@ impl Draft {
         apart::write(&partial, fill)
     }
 
-    /// Gives all files their names, in the order in which they were written: the manifest last. What has such a name by now is another
+    /// Gives all files their names, in the order in which they were written: the manifest, or the record, last. What has such a name by now is another
     /// machine's, which must not be overwritten.
     pub(super) fn commit(mut self) -> Result<()> {
         for suffix in &self.written {
             if *suffix == MANIFEST {
                 sync(&self.directory)?;
             }
-            let path = path_of(&self.directory, &self.id, suffix);
+            let path = self.path(suffix);
             free_to_use(&path)?;
+            self.check_there(suffix)?;
             self.named += 1;
             rename(&self.partial(suffix), &path).of_kind(Kind::Target)?;
         }
@@ -299,7 +306,32 @@ impl Draft {
     }
 
     fn partial(&self, suffix: &str) -> PathBuf {
-        path_of(&self.directory, &self.id, &format!("{suffix}{PARTIAL}"))
+        self.directory
+            .join(self.writer.partial(&format!("{}{suffix}", self.stem)))
+    }
+
+    fn path(&self, suffix: &str) -> PathBuf {
+        self.directory.join(format!("{}{suffix}", self.stem))
+    }
+
+    /// Refuses where what was written is not there any more, and says who may have removed it: a version before this one removes what others
+    /// write, and this one does not.
+    fn check_there(&self, suffix: &str) -> Result<()> {
+        let path = self.partial(suffix);
+        if path.exists() {
+            return Ok(());
+        }
+        let id = self.stem.parse().ok();
+        let others = id.map_or_else(Vec::new, |id| list::others_at_work(&self.directory, &id));
+        let who = if others.is_empty() {
+            "by hand, or by an earlier version of glrl on another machine with the same instance".to_owned()
+        } else {
+            format!("probably by the run of {} under the same instance", others.join(", "))
+        };
+        Err(Error::new(
+            Kind::Target,
+            format!("{} was removed while this run wrote it, {who}", path.display()),
+        ))
     }
 }
 
@@ -311,7 +343,7 @@ impl Drop for Draft {
         // The manifest's partial goes last: with it, the next run knows the others for this one's.
         for (index, suffix) in self.written.iter().enumerate() {
             if index < self.named {
-                let _ = fs::remove_file(path_of(&self.directory, &self.id, suffix));
+                let _ = fs::remove_file(self.path(suffix));
             }
             let _ = fs::remove_file(self.partial(suffix));
         }
@@ -353,6 +385,10 @@ mod tests {
     use super::*;
     use crate::backup::verify::isolation::View;
 
+    fn writer() -> Writer {
+        Writer::this(&Settings::default())
+    }
+
     fn id() -> BackupId {
         "mysql-main-20261101T031500Z".parse().unwrap()
     }
@@ -368,11 +404,11 @@ mod tests {
     #[test]
     fn a_draft_leaves_nothing_unless_it_is_committed() {
         let directory = tempfile::tempdir().unwrap();
-        let mut draft = Draft::new(directory.path(), &id()).unwrap();
+        let mut draft = Draft::new(directory.path(), &id().to_string(), &writer()).unwrap();
         write_all(&mut draft);
         drop(draft);
         assert_eq!(names(directory.path()).unwrap(), Vec::<String>::new());
-        let mut draft = Draft::new(directory.path(), &id()).unwrap();
+        let mut draft = Draft::new(directory.path(), &id().to_string(), &writer()).unwrap();
         write_all(&mut draft);
         draft.commit().unwrap();
         assert_eq!(names(directory.path()).unwrap().len(), 4);
@@ -380,7 +416,7 @@ mod tests {
             fs::metadata(path_of(directory.path(), &id(), ARCHIVE)).unwrap().mode() & 0o777,
             0o600
         );
-        assert!(Draft::new(directory.path(), &id()).is_err());
+        assert!(Draft::new(directory.path(), &id().to_string(), &writer()).is_err());
     }
 
     /// Two machines that take one instance's name, at the same second.
@@ -388,7 +424,7 @@ mod tests {
     fn what_another_machine_has_written_meanwhile_stays() {
         let directory = tempfile::tempdir().unwrap();
         let read = |suffix: &str| fs::read_to_string(path_of(directory.path(), &id(), suffix)).unwrap();
-        let mut draft = Draft::new(directory.path(), &id()).unwrap();
+        let mut draft = Draft::new(directory.path(), &id().to_string(), &writer()).unwrap();
         write_all(&mut draft);
         for suffix in [ARCHIVE, FILES, TABLES, MANIFEST] {
             fs::write(path_of(directory.path(), &id(), suffix), "theirs").unwrap();
@@ -401,40 +437,79 @@ mod tests {
         let later = "mysql-main-20261102T031500Z".parse().unwrap();
         let partial = path_of(directory.path(), &later, ".tar.zst.partial");
         fs::write(&partial, "theirs").unwrap();
-        let mut draft = Draft::new(directory.path(), &later).unwrap();
-        assert!(draft.write(ARCHIVE, |_| Ok(())).is_err());
-        drop(draft);
+        assert!(Draft::new(directory.path(), "mysql-main-20261102T031500Z", &writer()).is_err());
         assert_eq!(fs::read_to_string(partial).unwrap(), "theirs");
     }
 
     #[test]
-    fn only_leavings_of_the_same_instance_are_removed() {
+    fn only_leavings_of_the_same_instance_and_node_are_removed() {
         let directory = tempfile::tempdir().unwrap();
+        let other = Settings {
+            state_directory: "/srv/other".parse().unwrap(),
+            ..Settings::default()
+        };
+        let (this, theirs) = (writer(), Writer::this(&other));
         let mine = [
-            "mysql-main-20261101T031500Z.json.partial",
-            "mysql-main-20261101T031500Z.tar.zst",
-            "mysql-main-20261102T031500Z.tar.zst.partial",
-            "mysql-main-20261104T031500Z.files.zst.age.partial",
-            "mysql-main-20261104T031500Z.tables.zst.age",
-            "mysql-main-20261104T031500Z.tar.zst.age",
-            "mysql-main-20261106T031500Z.tables.zst.partial",
+            this.partial("mysql-main-20261101T031500Z.json"),
+            "mysql-main-20261101T031500Z.tar.zst".to_owned(),
+            this.partial("mysql-main-20261102T031500Z.tar.zst"),
+            this.partial("mysql-main-20261104T031500Z.files.zst.age"),
+            "mysql-main-20261104T031500Z.tables.zst.age".to_owned(),
+            "mysql-main-20261104T031500Z.tar.zst.age".to_owned(),
+            this.partial("mysql-main-20261105T041500Z.tables.zst"),
+            // Of a version before, and old.
+            "mysql-main-20261106T031500Z.tar.zst.partial".to_owned(),
+            "mysql-main-20261106T031500Z.tables.zst.partial".to_owned(),
         ];
         let others = [
-            "mysql-main-20261103T031500Z.tar.zst",
-            "mysql-main-20261105T031500Z.tar.zst.age",
-            "mysql-other-20261101T031500Z.tar.zst.partial",
-            "mysql-main-2-20261101T031500Z.tar.zst.partial",
-            "letter.partial",
+            "mysql-main-20261103T031500Z.tar.zst".to_owned(),
+            "mysql-main-20261105T031500Z.tar.zst.age".to_owned(),
+            this.partial("mysql-other-20261101T031500Z.tar.zst"),
+            this.partial("mysql-main-2-20261101T031500Z.tar.zst"),
+            "letter.partial".to_owned(),
+            // Another machine, which is ending its backup, and one that has only begun.
+            theirs.partial("mysql-main-20261107T031500Z.json"),
+            "mysql-main-20261107T031500Z.tar.zst".to_owned(),
+            theirs.partial("mysql-main-20261108T031500Z.tar.zst"),
+            "mysql-main-20261109T031500Z.tar.zst.partial".to_owned(),
         ];
         for name in mine.iter().chain(&others) {
             fs::write(directory.path().join(name), "x").unwrap();
         }
-        let mut removed = reap(directory.path(), &"main".parse().unwrap()).unwrap();
-        removed.sort();
-        assert_eq!(removed, mine);
-        for name in others {
-            assert!(directory.path().join(name).exists(), "{name}");
+        for name in &mine[7..] {
+            let old = File::options().append(true).open(directory.path().join(name)).unwrap();
+            old.set_modified(std::time::SystemTime::now() - std::time::Duration::from_hours(25))
+                .unwrap();
         }
+        let reaped = reap(directory.path(), &"main".parse().unwrap(), &this).unwrap();
+        let sorted = |mut names: Vec<String>| {
+            names.sort();
+            names
+        };
+        assert_eq!(sorted(reaped.removed), sorted(mine.to_vec()));
+        assert!(
+            reaped.left.len() == 1 && reaped.left[0].contains("20261109T031500Z.tar.zst.partial was left alone"),
+            "{:?}",
+            reaped.left
+        );
+        for name in others {
+            assert!(directory.path().join(&name).exists(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_run_whose_file_was_taken_away_says_so() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut draft = Draft::new(directory.path(), &id().to_string(), &writer()).unwrap();
+        write_all(&mut draft);
+        fs::remove_file(draft.partial(ARCHIVE)).unwrap();
+        let error = draft.commit().unwrap_err();
+        assert_eq!(error.kind, Kind::Target);
+        assert!(
+            error.to_string().contains("was removed while this run wrote it"),
+            "{error}"
+        );
+        assert_eq!(names(directory.path()).unwrap(), Vec::<String>::new());
     }
 
     /// Killed after any step of it, a deletion leaves a backup or what the next run removes.
@@ -442,23 +517,25 @@ mod tests {
     fn a_deletion_that_is_cut_short_is_ended_by_the_next_run() {
         let directory = tempfile::tempdir().unwrap();
         let whole = || {
-            let mut draft = Draft::new(directory.path(), &id()).unwrap();
+            let mut draft = Draft::new(directory.path(), &id().to_string(), &writer()).unwrap();
             write_all(&mut draft);
             draft.commit().unwrap();
             fs::write(path_of(directory.path(), &id(), VERDICT), "x").unwrap();
         };
         whole();
-        delete(directory.path(), &id()).unwrap();
+        delete(directory.path(), &id(), &writer()).unwrap();
         assert_eq!(names(directory.path()).unwrap(), Vec::<String>::new());
         for steps in 1..=5 {
             whole();
             let path = |suffix| path_of(directory.path(), &id(), suffix);
-            fs::rename(path(MANIFEST), path(".json.partial")).unwrap();
+            let partial = directory.path().join(writer().partial(&format!("{}{MANIFEST}", id())));
+            fs::rename(path(MANIFEST), partial).unwrap();
             for suffix in [ARCHIVE, FILES, TABLES, VERDICT].iter().take(steps - 1) {
                 fs::remove_file(path(suffix)).unwrap();
             }
             assert!(list::ids(directory.path(), None).unwrap().is_empty());
-            assert_eq!(reap(directory.path(), id().instance()).unwrap().len(), 6 - steps);
+            let reaped = reap(directory.path(), id().instance(), &writer()).unwrap();
+            assert_eq!((reaped.removed.len(), reaped.left.len()), (6 - steps, 0));
             assert_eq!(names(directory.path()).unwrap(), Vec::<String>::new());
         }
     }
@@ -466,11 +543,9 @@ mod tests {
     #[test]
     fn a_directory_of_the_root_disk_is_refused() {
         let directory = tempfile::tempdir().unwrap();
-        let settings = TargetSettings {
-            directory: directory.path().to_str().unwrap().parse().unwrap(),
-            ..TargetSettings::default()
-        };
-        let error = check(&settings, &"main".parse().unwrap()).unwrap_err();
+        let mut settings = Settings::default();
+        settings.target.directory = directory.path().to_str().unwrap().parse().unwrap();
+        let error = check(&settings).unwrap_err();
         assert_eq!(error.kind, Kind::Target);
         assert!(error.to_string().contains("not mounted"), "{error}");
     }
@@ -497,12 +572,10 @@ mod tests {
     #[test]
     fn a_target_that_cannot_be_written_is_refused() {
         let directory = tempfile::tempdir().unwrap();
-        let settings = TargetSettings {
-            directory: directory.path().to_str().unwrap().parse().unwrap(),
-            mounted: false,
-            ..TargetSettings::default()
-        };
-        let checked = || check(&settings, &"main".parse().unwrap());
+        let mut settings = Settings::default();
+        settings.target.directory = directory.path().to_str().unwrap().parse().unwrap();
+        settings.target.mounted = false;
+        let checked = || check(&settings);
         checked().unwrap();
         let error = if nix::unistd::geteuid().is_root() {
             // Root may write to what nobody may, unless it is mounted for reading only.

@@ -253,7 +253,9 @@ fn row(backup: &Listed) -> (Style, [String; 5]) {
         .manifest
         .as_ref()
         .is_some_and(|manifest| manifest.encryption.is_some());
-    let verdict = verdict + if encrypted { ", encrypted" } else { "" };
+    let other = backup.other_server.as_ref();
+    let other = other.map_or_else(String::new, |server| format!(", of another server: {}", line(server)));
+    let verdict = verdict + if encrypted { ", encrypted" } else { "" } + &other;
     let cells = [
         backup.id.to_string(),
         age(backup.age_seconds),
@@ -522,6 +524,7 @@ mod tests {
             age_seconds: 3 * 86_400,
             broken: broken.map(str::to_owned),
             verdict: word.map(verdict),
+            other_server: None,
             manifest,
         };
         let backups = [

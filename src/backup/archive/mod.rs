@@ -1,8 +1,10 @@
 //! The archive, `ID.tar.zst`: tar (GNU format, numeric owners, sparse files as such) → zstd (all cores, checksummed) → age, where there are
 //! recipients (`ID.tar.zst.age`) → hashes.
+//! Access control lists and extended attributes are PAX records (`attributes`).
 //! One process and no pipe, so that an error anywhere is an error of the whole. Entries come sorted by path.
 
 mod ahead;
+mod attributes;
 mod extents;
 mod pack;
 mod read;
@@ -10,6 +12,7 @@ mod read;
 mod tests;
 mod unpack;
 
+pub(super) use attributes::{Attributes, Owners};
 pub(super) use pack::{Packed, pack};
 pub(super) use read::{hash, read};
 pub(super) use unpack::{Owner, stays};

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result as Anyhow, bail};
 use tar::{Builder, EntryType, Header};
 
-use super::{BLOCK, CHUNK, extents};
+use super::{BLOCK, CHUNK, attributes, extents};
 use crate::backup::{
     config::ArchiveSettings,
     encryption::{Recipient, Sealing, seal},
@@ -30,6 +30,8 @@ pub(in crate::backup) struct Packed {
     pub(in crate::backup) stored: u64,
     /// What was left out.
     pub(in crate::backup) left_out: Vec<String>,
+    /// What has setuid or setgid bits, or capabilities, which were left out.
+    pub(in crate::backup) without: Vec<String>,
 }
 
 /// What is told after each chunk: files, their bytes, the archive's bytes. An error from it ends the packing.
@@ -84,6 +86,7 @@ pub(in crate::backup) fn pack(
             files: Vec::new(),
             bytes: 0,
             left_out: Vec::new(),
+            without: Vec::new(),
             buffer: vec![0; CHUNK],
             interrupt,
             progress,
@@ -97,6 +100,7 @@ pub(in crate::backup) fn pack(
             files: packer.files,
             stored: packer.bytes,
             left_out: packer.left_out,
+            without: packer.without,
         })
     })();
     result.map_err(|error: Error| {
@@ -113,6 +117,7 @@ struct Packer<'a, W: Write> {
     files: Vec<Entry>,
     bytes: u64,
     left_out: Vec<String>,
+    without: Vec<String>,
     buffer: Vec<u8>,
     interrupt: &'a Interrupt,
     progress: &'a mut Progress<'a>,
@@ -129,6 +134,7 @@ impl<W: Write> Packer<'_, W> {
         } else {
             name
         };
+        self.attributes(path, own_name, &meta).with_context(doing)?;
         self.builder
             .append_data(&mut header, own_name.join(""), io::empty())
             .with_context(doing)?;
@@ -182,6 +188,7 @@ impl<W: Write> Packer<'_, W> {
             None => Vec::new(),
             Some(extents) => extents::describe(&mut header, extents, size).context("describing the holes")?,
         };
+        self.attributes(path, name, &meta).context("reading its attributes")?;
         // The header alone: tar copies in pieces of 8 KiB, and the hash must see what the archive gets.
         self.builder
             .append_data(&mut header, name, io::empty())
@@ -216,6 +223,16 @@ impl<W: Write> Packer<'_, W> {
             blake3: hash.finalize().to_string(),
         });
         self.tell()
+    }
+
+    /// Writes what a file has beside its contents, before its header.
+    fn attributes(&mut self, path: &Path, name: &Path, meta: &fs::Metadata) -> Anyhow<()> {
+        let (records, capable) = attributes::read(path)?;
+        if capable || meta.mode() & 0o6000 != 0 {
+            self.without.push(text(name)?);
+        }
+        let records = records.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
+        Ok(self.builder.append_pax_extensions(records)?)
     }
 
     fn data(&mut self, file: &mut File, length: u64, hash: &mut blake3::Hasher) -> Result<()> {

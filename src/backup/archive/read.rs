@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context;
 
 use super::{
-    CHUNK, Owner,
+    CHUNK, Owners,
     ahead::{Ahead, ahead},
     unpack::{Found, unpack},
 };
@@ -33,7 +33,7 @@ pub(in crate::backup) fn read(
     total: u64,
     mount_point: &Path,
     list: &List,
-    into: Option<(&Path, Owner)>,
+    into: Option<(&Path, Owners)>,
     interrupt: &Interrupt,
     report: &mut Report<'_>,
 ) -> Result<(Digests, Found)> {

@@ -4,19 +4,22 @@
 
 use std::{
     collections::BTreeSet,
-    fs::{self, File, Permissions},
+    fs::{self, File},
     io::{self, Read, Seek, SeekFrom, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Component, Path, PathBuf},
 };
 
 use tar::EntryType;
 
-use super::CHUNK;
+use super::{
+    CHUNK,
+    attributes::{Attributes, Owners},
+};
 use crate::backup::{error::Result, files::List};
 
 /// Who shall own what is unpacked.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::backup) struct Owner {
     pub(in crate::backup) uid: u32,
     pub(in crate::backup) gid: u32,
@@ -29,8 +32,12 @@ pub(in crate::backup) struct Found {
     pub(in crate::backup) intact: u64,
     /// What is wrong, one sentence each; empty if nothing is.
     pub(in crate::backup) wrong: Vec<String>,
-    /// The mode that the volume's root directory had.
-    pub(in crate::backup) root_mode: Option<u32>,
+    /// What the volume's root directory had.
+    pub(in crate::backup) root: Option<Attributes>,
+    /// What it takes to give it to somebody.
+    pub(in crate::backup) owners: Option<Owners>,
+    /// What of the files could not be as it was.
+    pub(in crate::backup) warnings: Vec<String>,
 }
 
 impl Found {
@@ -61,18 +68,19 @@ enum Bad {
 pub(in crate::backup) fn unpack(
     from: impl Read,
     list: &List,
-    into: Option<(&Path, Owner)>,
+    into: Option<(&Path, Owners)>,
     mount_point: &Path,
     progress: &mut Progress<'_>,
 ) -> Result<Found> {
     let mut found = Found::default();
+    let (into, owners) = into.unzip();
     let mut unpacker = Unpacker {
         list,
         into,
         mount_point,
         seen: BTreeSet::new(),
         directories: BTreeSet::from([PathBuf::new()]),
-        root_mode: None,
+        attributes: Vec::new(),
         links: Vec::new(),
         buffer: vec![0; CHUNK],
         bytes: 0,
@@ -97,7 +105,6 @@ pub(in crate::backup) fn unpack(
             Err(Bad::Here(error)) => return Err(error.into()),
         }
     }
-    found.root_mode = unpacker.root_mode;
     if !ended {
         let missing: Vec<&str> = list
             .keys()
@@ -110,7 +117,8 @@ pub(in crate::backup) fn unpack(
                 missing.len()
             ));
         }
-        if let Err(Bad::Here(error)) = unpacker.make_links() {
+        let given = unpacker.make_links().and_then(|()| unpacker.give(owners, &mut found));
+        if let Err(Bad::Here(error)) = given {
             return Err(error.into());
         }
     }
@@ -119,11 +127,12 @@ pub(in crate::backup) fn unpack(
 
 struct Unpacker<'a> {
     list: &'a List,
-    into: Option<(&'a Path, Owner)>,
+    into: Option<&'a Path>,
     mount_point: &'a Path,
     seen: BTreeSet<String>,
     directories: BTreeSet<PathBuf>,
-    root_mode: Option<u32>,
+    /// What each has, by its path, and whether it is a link: given when all is there.
+    attributes: Vec<(PathBuf, bool, Attributes)>,
     links: Vec<(PathBuf, PathBuf)>,
     buffer: Vec<u8>,
     bytes: u64,
@@ -158,8 +167,13 @@ impl Unpacker<'_> {
         if kind != EntryType::Directory && !self.directories.contains(path.parent().unwrap_or(Path::new(""))) {
             return end(format!("the archive names {shown} below what is no directory"));
         }
+        if self.into.is_some() {
+            let attributes = Attributes::of(entry);
+            self.attributes
+                .push((path.clone(), kind == EntryType::Symlink, attributes));
+        }
         match kind {
-            EntryType::Directory => Ok(self.directory(&path, mode).map(|()| 0)),
+            EntryType::Directory => Ok(self.directory(&path).map(|()| 0)),
             EntryType::Regular | EntryType::GNUSparse => self.file(entry, &path),
             EntryType::Symlink => {
                 let target = entry.link_name().ok().flatten().unwrap_or_default().into_owned();
@@ -178,7 +192,7 @@ impl Unpacker<'_> {
         }
     }
 
-    fn directory(&mut self, path: &Path, mode: u32) -> Result<(), Bad> {
+    fn directory(&mut self, path: &Path) -> Result<(), Bad> {
         let parent = path.parent().unwrap_or(Path::new(""));
         if !self.directories.contains(parent) {
             return Err(Bad::End(format!(
@@ -186,26 +200,19 @@ impl Unpacker<'_> {
                 path.display()
             )));
         }
-        let mode = mode & 0o777 | 0o700;
-        if path.as_os_str().is_empty() {
-            self.root_mode = Some(mode);
-        }
         if !self.directories.insert(path.to_owned()) {
             return Ok(());
         }
-        let Some((root, owner)) = self.into else { return Ok(()) };
+        let Some(root) = self.into else { return Ok(()) };
         let at = root.join(path);
         fs::DirBuilder::new()
             .mode(0o700)
             .create(&at)
-            .and_then(|()| std::os::unix::fs::lchown(&at, Some(owner.uid), Some(owner.gid)))
-            .and_then(|()| fs::set_permissions(&at, Permissions::from_mode(mode)))
             .map_err(|error| here(&at, error))
     }
 
     fn file(&mut self, entry: &mut tar::Entry<'_, impl Read>, path: &Path) -> Result<Result<u64, Bad>> {
         let shown = path.display().to_string();
-        let mode = entry.header().mode().unwrap_or_default() & 0o777 | 0o600;
         let end = |what: String| Ok(Err(Bad::End(what)));
         let Some(expected) = self.list.get(&shown) else {
             return end(format!("the archive holds {shown}, which the list of files does not"));
@@ -218,11 +225,7 @@ impl Unpacker<'_> {
                 expected.size
             ));
         }
-        let mut output = match self
-            .into
-            .map(|(root, owner)| Output::create(&root.join(path), owner))
-            .transpose()
-        {
+        let mut output = match self.into.map(|root| Output::create(&root.join(path))).transpose() {
             Ok(output) => output,
             Err(error) => return Ok(Err(error)),
         };
@@ -243,7 +246,7 @@ impl Unpacker<'_> {
             (self.progress)(self.seen.len() as u64, self.bytes)?;
         }
         if let Some(output) = output
-            && let Err(error) = output.finish(expected.size, mode)
+            && let Err(error) = output.finish(expected.size)
         {
             return Ok(Err(error));
         }
@@ -256,13 +259,47 @@ impl Unpacker<'_> {
     }
 
     fn make_links(&self) -> Result<(), Bad> {
-        let Some((root, owner)) = self.into else { return Ok(()) };
+        let Some(root) = self.into else { return Ok(()) };
         for (path, target) in &self.links {
             let at = root.join(path);
-            std::os::unix::fs::symlink(target, &at)
-                .and_then(|()| std::os::unix::fs::lchown(&at, Some(owner.uid), Some(owner.gid)))
-                .map_err(|error| here(&at, error))?;
+            std::os::unix::fs::symlink(target, &at).map_err(|error| here(&at, error))?;
         }
+        Ok(())
+    }
+
+    /// Gives everything its owner, mode and attributes; but the root directory, which is not handed over before all is done.
+    fn give(&self, owners: Option<Owners>, found: &mut Found) -> Result<(), Bad> {
+        let (Some(root), Some(mut owners)) = (self.into, owners) else {
+            return Ok(());
+        };
+        owners.learn(&self.attributes);
+        let mut unset = Vec::new();
+        // The deepest first: a directory may be closed to who is not root.
+        for (path, is_link, attributes) in self.attributes.iter().rev() {
+            if path.as_os_str().is_empty() {
+                found.root = Some(attributes.clone());
+                continue;
+            }
+            let at = root.join(path);
+            unset.extend(
+                attributes
+                    .give(&at, *is_link, &owners)
+                    .map_err(|error| here(&at, error))?,
+            );
+        }
+        if let Some(first) = unset.first() {
+            let more = unset.len() - 1;
+            let more = if more > 0 {
+                format!(", and {more} more")
+            } else {
+                String::new()
+            };
+            found
+                .warnings
+                .push(format!("not all attributes could be set: {first}{more}"));
+        }
+        found.warnings.extend(owners.warning(&self.attributes));
+        found.owners = Some(owners);
         Ok(())
     }
 }
@@ -274,16 +311,12 @@ struct Output {
 }
 
 impl Output {
-    fn create(path: &Path, owner: Owner) -> Result<Self, Bad> {
+    fn create(path: &Path) -> Result<Self, Bad> {
         let file = File::options()
             .write(true)
             .create_new(true)
             .mode(0o600)
             .open(path)
-            .and_then(|file| {
-                std::os::unix::fs::fchown(&file, Some(owner.uid), Some(owner.gid))?;
-                Ok(file)
-            })
             .map_err(|error| here(path, error))?;
         Ok(Self {
             path: path.to_owned(),
@@ -301,11 +334,8 @@ impl Output {
         written.map_err(|error| here(&self.path, error))
     }
 
-    fn finish(self, size: u64, mode: u32) -> Result<(), Bad> {
-        self.file
-            .set_len(size)
-            .and_then(|()| self.file.set_permissions(Permissions::from_mode(mode)))
-            .map_err(|error| here(&self.path, error))
+    fn finish(self, size: u64) -> Result<(), Bad> {
+        self.file.set_len(size).map_err(|error| here(&self.path, error))
     }
 }
 
@@ -421,7 +451,7 @@ mod tests {
         let found = unpack(
             archive,
             list,
-            Some((&into, owner)),
+            Some((&into, Owners::new(owner, None, Path::new("")))),
             Path::new("/var/lib/mysql"),
             &mut |_, _| Ok(()),
         )

@@ -20,6 +20,7 @@ use crate::backup::{
     error::{self, Kind, OfKind},
     hash::Digests,
     name::Instance,
+    whose::Maker,
 };
 
 /// The version of the format.
@@ -45,6 +46,15 @@ pub struct Entry {
     pub previous: Option<String>,
     /// MySQL's `server_uuid`, MariaDB's `server_uid`.
     pub server: Option<String>,
+    /// The host that it was archived on. Unknown for logs of versions that did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// That machine's id, as a manifest has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<String>,
+    /// The server's datadir.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub datadir: Option<String>,
     /// Transactions in it.
     pub transactions: u64,
     /// The first one's GTID, where it has one.
@@ -119,6 +129,21 @@ pub(super) fn plain(name: &str) -> bool {
 }
 
 impl Entry {
+    /// Returns whose log it is.
+    pub(in crate::backup) fn maker(&self) -> Maker {
+        Maker {
+            host: self.host.clone(),
+            machine: self.machine.clone(),
+            uuid: self.server.clone(),
+            datadir: self.datadir.clone(),
+        }
+    }
+
+    /// Whether it is a log of this server.
+    pub(in crate::backup) fn is_of(&self, maker: &Maker) -> bool {
+        self.maker().may_be(maker)
+    }
+
     /// What a record may say of a log's contents. What is encrypted has age's own codes in place of hashes.
     pub(in crate::backup) fn content(found: Digests, encryption: Option<&Encryption>) -> Digests {
         if encryption.is_some() { found.length() } else { found }

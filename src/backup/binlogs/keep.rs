@@ -19,7 +19,9 @@ use crate::backup::{
     error::{Kind, OfKind, Result},
     list::{Listed, list},
     manifest::Manifest,
+    whose::{LATELY, Other, Whose},
 };
+use crate::system::clock;
 
 /// Removes the logs that no backup can be replayed with: those that had ended before the oldest of `kept` was begun, unless they go on
 /// from one that is of use. Without a backup that is kept, none goes. Returns the names of what was removed; with `dry_run`, of what would be.
@@ -34,7 +36,10 @@ pub fn reap(settings: &Settings, kept: &[Manifest], dry_run: bool) -> Result<Vec
     } else {
         Some(alone(settings, "binlogs")?)
     };
+    let whose = Whose::look(settings)?;
     let mut entries = all(&directory).of_kind(Kind::Target)?;
+    // Those of another server are its own business.
+    entries.retain(|entry| !is_others(entry, &whose));
     let of_use = need.of_use(&entries);
     entries.retain(|entry| !of_use.contains(&entry.name));
     if !dry_run {
@@ -43,6 +48,14 @@ pub fn reap(settings: &Settings, kept: &[Manifest], dry_run: bool) -> Result<Vec
         }
     }
     Ok(entries.into_iter().map(|entry| entry.name).collect())
+}
+
+/// Whether a log is of another server than the one whose backups are kept, and that is still there.
+fn is_others(entry: &Entry, whose: &Whose) -> bool {
+    let own = whose.maker.as_ref().is_none_or(|maker| entry.is_of(maker));
+    let archived = clock::now().duration_since(entry.archived).unsigned_abs();
+    let is_there = |other: &Other| !other.gone && entry.is_of(&other.maker);
+    !own && (archived < LATELY || whose.others.iter().any(is_there))
 }
 
 /// What backups need of the binary logs.
@@ -70,7 +83,7 @@ impl Need {
             return Ok(None);
         }
         let mut backups = list(settings)?;
-        backups.retain(|backup| backup.id.instance() == &settings.instance);
+        backups.retain(|backup| backup.id.instance() == &settings.instance && backup.other_server.is_none());
         // What one needs whose manifest cannot be read is not known.
         if backups.iter().any(|backup| backup.manifest.is_none()) {
             return Ok(None);

@@ -6,12 +6,13 @@
 
 mod entry;
 pub(super) mod event;
+mod gap;
 mod keep;
 mod tail;
 
 use std::{
     fs::{self, DirBuilder, File},
-    io::{self, BufReader, Read, Seek, SeekFrom},
+    io::{BufReader, Read, Seek, SeekFrom, Write},
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -23,11 +24,13 @@ use serde::Serialize;
 
 pub use entry::Entry;
 pub(super) use entry::{all, directory};
+pub(super) use gap::Gap;
 pub use keep::reap;
 
 use self::{
     entry::{LOG, RECORD, SCHEMA, SEALED_LOG, plain},
     event::What,
+    gap::{Follows, Series},
     tail::Tails,
 };
 use super::{
@@ -37,13 +40,17 @@ use super::{
     error::{Error, Kind, OfKind, Result},
     hash::{Digests, Hashing},
     interrupt::Interrupt,
-    milliseconds, placement,
+    list::{Listed, list},
+    milliseconds,
+    partial::{self, Left, Writer},
+    placement,
     server::Server,
     session::Session,
     step::{Report, Step},
-    target,
+    target::{self, Draft},
+    whose::Maker,
 };
-use crate::system::{clock, state::StateDir};
+use crate::system::clock;
 
 /// What a run has done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -56,6 +63,14 @@ pub struct Archived {
     pub before: usize,
     /// The last transaction that is archived, where it has a GTID.
     pub last: Option<String>,
+    /// What a restore of the newest backup lacks of the logs, if they have a gap.
+    pub gap: Option<String>,
+    /// Whether the run before has found no gap, or another.
+    #[serde(skip)]
+    pub(super) gap_is_new: bool,
+    /// Whether there is none any more.
+    #[serde(skip)]
+    pub(super) gap_is_gone: bool,
     /// How long it took.
     #[serde(rename = "took_ms", serialize_with = "milliseconds::serialize")]
     pub took: Duration,
@@ -78,7 +93,10 @@ pub(super) fn archive(settings: &Settings, interrupt: &Interrupt, report: &mut d
         let made = DirBuilder::new().mode(0o700).create(&directory).with_context(doing);
         made.of_kind(Kind::Target)?;
     }
-    sweep(&directory).of_kind(Kind::Target)?;
+    let writer = Writer::this(settings);
+    for message in sweep(&directory, &writer)? {
+        report(Step::Warning { message });
+    }
     let recipients = settings.encryption.recipients()?;
     let mut archiver = Archiver {
         settings,
@@ -89,12 +107,16 @@ pub(super) fn archive(settings: &Settings, interrupt: &Interrupt, report: &mut d
         tails: Tails::open(settings, !recipients.is_empty())?,
         recipients,
         directory,
-        uuid: server.uuid.clone(),
+        maker: Maker::here(Some(&server)),
+        writer,
         done: Archived {
             logs: Vec::new(),
             bytes: 0,
             before: 0,
             last: None,
+            gap: None,
+            gap_is_new: false,
+            gap_is_gone: false,
             took: Duration::ZERO,
         },
     };
@@ -113,7 +135,8 @@ struct Archiver<'a> {
     need: Option<keep::Need>,
     recipients: Vec<Recipient>,
     tails: Tails,
-    uuid: Option<String>,
+    maker: Maker,
+    writer: Writer,
     done: Archived,
 }
 
@@ -131,22 +154,77 @@ impl Archiver<'_> {
             logs = names(session)?;
         }
         // The open one is the last.
-        logs.pop();
-        let mut previous = None;
+        let Some(open) = logs.pop() else { return Ok(()) };
+        let (mut unread, mut first_error) = (Vec::new(), None);
+        let closed = logs.len();
+        let oldest = logs.first().unwrap_or(&open);
+        let mut previous = self.before_the_oldest(oldest, &of(oldest));
         for name in logs {
             self.interrupt.check()?;
             let path = of(&name);
             previous = match self.closed(&name, &path, previous) {
                 Ok(entry) => entry,
-                Err(error) if !path.exists() => {
-                    (self.report)(Step::Warning {
-                        message: format!("{name} was purged before it was archived: {error:#}"),
-                    });
+                Err(error) if error.kind == Kind::Failed => {
+                    let why = if path.exists() {
+                        "cannot be read"
+                    } else {
+                        "was purged before it was archived"
+                    };
+                    unread.push(format!("{name} {why}: {error:#}"));
+                    first_error.get_or_insert(error);
                     None
                 }
                 Err(error) => return Err(error),
             };
         }
+        // Those that are encrypted, or not to be seen from here: nothing can be archived.
+        if let Some(error) = first_error
+            && unread.len() == closed
+        {
+            return Err(error);
+        }
+        let begun = Glance::at(&of(&open))?.begun;
+        let follows = Follows {
+            file: open.clone(),
+            begun,
+            previous: previous.clone(),
+        };
+        follows.keep(self.settings)?;
+        self.look_for_gap(previous.as_deref(), (&open, begun), &unread)
+    }
+
+    /// Returns the entry of the log before the oldest that the server still has, where the last run has seen that one behind it.
+    fn before_the_oldest(&self, oldest: &str, path: &Path) -> Option<String> {
+        let noted = Follows::read(self.settings).filter(|noted| noted.file == oldest)?;
+        let begun = Glance::at(path).ok()?.begun;
+        let previous = noted.previous.filter(|_| noted.begun == begun)?;
+        self.known
+            .iter()
+            .any(|entry| entry.name == previous)
+            .then_some(previous)
+    }
+
+    /// Looks whether a restore of the newest backup can go on to the log that is being written.
+    fn look_for_gap(&mut self, last: Option<&str>, open: (&str, Timestamp), unread: &[String]) -> Result<()> {
+        let mut backups = list(self.settings)?;
+        backups.retain(|backup| backup.id.instance() == &self.settings.instance && backup.other_server.is_none());
+        let newest = backups.into_iter().rev().find_map(Listed::complete);
+        let series = Series {
+            known: &self.known,
+            last,
+            open,
+            unread,
+        };
+        let gap = newest.and_then(|newest| Gap::behind(&newest, &series));
+        if gap.is_none() {
+            for message in unread.iter().cloned() {
+                (self.report)(Step::Warning { message });
+            }
+        }
+        let before = Gap::keep(self.settings, gap.as_ref())?;
+        self.done.gap_is_new = gap.is_some() && gap != before;
+        self.done.gap_is_gone = gap.is_none() && before.is_some();
+        self.done.gap = gap.map(|gap| gap.message);
         Ok(())
     }
 
@@ -165,6 +243,7 @@ impl Archiver<'_> {
     /// Whether an entry is of this log.
     fn is(&self, entry: &Entry, file: &str, glance: &Glance) -> bool {
         entry.file == file
+            && entry.is_of(&self.maker)
             && entry.begun == glance.begun
             && entry.log.bytes == glance.bytes
             && self.tails.of(&glance.end, entry.encryption.is_some()).as_ref() == Some(&entry.tail)
@@ -177,7 +256,9 @@ impl Archiver<'_> {
             return Ok(None);
         }
         let stem = format!("{file}-{}", look.glance.begun.strftime("%Y%m%dT%H%M%SZ"));
-        let taken = |name: &String| self.known.iter().any(|entry| entry.name == *name);
+        // Also by what has no record: another machine may be writing it.
+        let there = target::names(&self.directory)?;
+        let taken = |name: &String| there.iter().any(|file| target::is_of(file, name));
         let name = std::iter::once(stem.clone())
             .chain((2..u32::MAX).map(|number| format!("{stem}-{number}")))
             .find(|name| !taken(name))
@@ -187,7 +268,8 @@ impl Archiver<'_> {
             .tails
             .of(&look.glance.end, encryption.is_some())
             .context("there is no key for the hash of a log's end")?;
-        let (log, archive) = self.copy(&name, path, look)?;
+        let mut draft = Draft::new(&self.directory, &name, &self.writer)?;
+        let (log, archive) = self.copy(&mut draft, path, look)?;
         let entry = Entry {
             schema: SCHEMA,
             name: name.clone(),
@@ -195,7 +277,10 @@ impl Archiver<'_> {
             begun: look.glance.begun,
             ended: look.ended,
             previous,
-            server: self.uuid.clone(),
+            server: self.maker.uuid.clone(),
+            host: self.maker.host.clone(),
+            machine: self.maker.machine.clone(),
+            datadir: self.maker.datadir.clone(),
             transactions: look.transactions,
             first: look.first.clone(),
             last: look.last.clone(),
@@ -206,9 +291,11 @@ impl Archiver<'_> {
             archived: clock::now(),
         };
         let record = serde_json::to_vec_pretty(&entry).context("writing a binary log's record")?;
-        StateDir::open(&self.directory)
-            .and_then(|directory| directory.write(&format!("{name}{RECORD}"), &record))
-            .of_kind(Kind::Target)?;
+        draft.write(RECORD, |file| {
+            let written = file.write_all(&record).context("writing a binary log's record");
+            written.of_kind(Kind::Target)
+        })?;
+        draft.commit()?;
         self.done.bytes += entry.log.bytes;
         self.done.last = entry.last.clone().or(self.done.last.take());
         self.done.logs.push(name.clone());
@@ -217,15 +304,14 @@ impl Archiver<'_> {
         Ok(Some(name))
     }
 
-    /// Copies a log to the target. It has its name when all of it is on disk.
-    fn copy(&mut self, name: &str, path: &Path, look: &Look) -> Result<(Digests, Digests)> {
+    /// Copies a log to the target.
+    fn copy(&self, draft: &mut Draft, path: &Path, look: &Look) -> Result<(Digests, Digests)> {
         let doing = || format!("archiving {}", path.display());
         let mut log = Hashing::new(File::open(path).with_context(doing)?);
         let level = self.settings.archive.level;
         let interrupt = self.interrupt;
         let recipients = self.recipients.as_slice();
-        let name = format!("{name}{}", entry::log(!recipients.is_empty()));
-        let archive = target::write(&self.directory, &name, |file| {
+        let archive = draft.write(entry::log(!recipients.is_empty()), |file| {
             let sealing = seal(Hashing::new(file), recipients)
                 .with_context(doing)
                 .of_kind(Kind::Target)?;
@@ -238,7 +324,8 @@ impl Archiver<'_> {
                 if read == 0 {
                     break;
                 }
-                io::Write::write_all(&mut encoder, &buffer[..read])
+                encoder
+                    .write_all(&buffer[..read])
                     .with_context(doing)
                     .of_kind(Kind::Target)?;
             }
@@ -343,16 +430,44 @@ impl Look {
     }
 }
 
-/// Removes what a run that died has left: a file without its name, or without its record. The caller holds the lock.
-fn sweep(directory: &Path) -> anyhow::Result<()> {
+/// Removes what a run of this node that died has left: a file without its name, or without its record. Returns what is to be known of what
+/// was left alone. The caller holds the lock.
+fn sweep(directory: &Path, writer: &Writer) -> Result<Vec<String>> {
+    let mut left = Vec::new();
     let names = target::names(directory)?;
     for name in &names {
-        let log = name.strip_suffix(LOG).or_else(|| name.strip_suffix(SEALED_LOG));
-        let unrecorded = log.is_some_and(|stem| !names.contains(&format!("{stem}{RECORD}")));
-        if name.ends_with(target::PARTIAL) || unrecorded {
-            let path = directory.join(name);
-            fs::remove_file(&path).with_context(|| format!("removing {}", path.display()))?;
+        let Some((whole, owner)) = partial::parse(name) else {
+            continue;
+        };
+        match writer.judge(&directory.join(name), owner.as_ref()) {
+            Left::Ours => {
+                let stem = [SEALED_LOG, LOG, RECORD]
+                    .iter()
+                    .find_map(|suffix| whole.strip_suffix(suffix));
+                target::clear(directory, stem.unwrap_or(whole), &[LOG, SEALED_LOG], name.clone())?;
+            }
+            Left::Doubtful(why) => left.push(why),
+            Left::Alone => {}
         }
     }
-    Ok(())
+    // Versions before gave the log its name first.
+    let names = target::names(directory)?;
+    for name in &names {
+        let log = name.strip_suffix(SEALED_LOG).or_else(|| name.strip_suffix(LOG));
+        let recorded = |stem: &&str| {
+            names
+                .iter()
+                .any(|name| target::is_of(name, stem) && name.contains(RECORD))
+        };
+        if log.is_none_or(|stem| recorded(&stem)) {
+            continue;
+        }
+        let path = directory.join(name);
+        match writer.judge(&path, None) {
+            Left::Ours => fs::remove_file(&path).with_context(|| format!("removing {}", path.display()))?,
+            Left::Doubtful(why) => left.push(why),
+            Left::Alone => {}
+        }
+    }
+    Ok(left)
 }

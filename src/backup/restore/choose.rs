@@ -10,6 +10,7 @@ use crate::backup::{
     name::BackupId,
     target, verdicts,
     verify::Word,
+    whose::Whose,
 };
 
 /// The manifest of the backup that is meant, and what there is to be said about it. One that is named is taken, whatever is known of it:
@@ -42,8 +43,10 @@ pub(super) fn choose(
 /// The newest backup, of those that are older than the moment that is wanted.
 fn newest(settings: &Settings, until: Option<&Until>) -> Result<BackupId> {
     let directory = &settings.target.directory;
-    let ids = list::ids(directory, Some(&settings.instance))?;
-    let Some(last) = list::newest(&ids) else {
+    let whose = Whose::look(settings)?;
+    whose.check_meant()?;
+    let ids = &whose.own;
+    let Some(last) = whose.newest() else {
         target::check_there(&settings.target)?;
         return Err(Error::new(
             Kind::Stale,
@@ -77,7 +80,7 @@ fn newest(settings: &Settings, until: Option<&Until>) -> Result<BackupId> {
 
 /// Refuses the newest backup that may be meant, and names the one to take, which is an older one.
 fn corrupt(settings: &Settings, id: &BackupId) -> Result<Error> {
-    let ids = list::ids(&settings.target.directory, Some(&settings.instance))?;
+    let ids = Whose::look(settings)?.own;
     let restores = |id: &BackupId| {
         let manifest = list::manifest(&settings.target.directory, id).ok()?;
         Some(verdicts::on(settings, &manifest)?.restores())

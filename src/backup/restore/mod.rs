@@ -6,6 +6,7 @@
 
 mod choose;
 mod command;
+mod moment;
 mod plan;
 mod relocate;
 mod replay;
@@ -27,7 +28,7 @@ pub use self::{replay::Replayed, until::Until};
 
 use self::{relocate::Relocation, staging::Staging};
 use super::{
-    archive::{self, Owner},
+    archive::{self, Attributes, Owner, Owners},
     config::Settings,
     encryption::Key,
     error::{Error, Kind, OfKind, Result},
@@ -41,6 +42,7 @@ use super::{
     step::{Report, Step},
     verify::isolation::may_be_covered,
 };
+use crate::report::text::count;
 
 /// Room for what a server makes anew when it starts: its temporary tablespace, a binary log.
 const MARGIN: u64 = 256 << 20;
@@ -140,7 +142,7 @@ pub fn restore(
         report(Step::Removed { what });
     }
     staging.check_room(manifest.files.stored + MARGIN)?;
-    let root_mode = unpack(
+    let root_attributes = unpack(
         settings,
         &manifest,
         (key.as_ref(), &list),
@@ -161,7 +163,8 @@ pub fn restore(
     report(Step::Syncing);
     // The target is read, and a local disk may take its time.
     interrupt.end_supervision();
-    staging.finish(root_mode)?;
+    let (attributes, owners) = root_attributes;
+    staging.finish(&attributes, &owners)?;
     let datadir = root.join(&manifest.volume.datadir);
     Ok(Restored {
         next: next(settings, &manifest, &request.to, &root, remote)?,
@@ -176,7 +179,7 @@ pub fn restore(
     })
 }
 
-/// Reads the archive into the staging directory. Returns the mode that the volume's root directory had.
+/// Reads the archive into the staging directory. Returns what the volume's root directory had, and whose it shall be.
 fn unpack(
     settings: &Settings,
     manifest: &Manifest,
@@ -185,11 +188,12 @@ fn unpack(
     owner: Owner,
     interrupt: &Interrupt,
     report: &mut Report<'_>,
-) -> Result<u32> {
+) -> Result<(Attributes, Owners)> {
     let path = manifest.archive_in(&settings.target.directory);
     let doing = || format!("reading {}", path.display());
     let archive = File::open(&path).with_context(doing).of_kind(Kind::Target)?;
-    let into = Some((staging.volume(), owner));
+    let owners = manifest.owners(owner);
+    let into = Some((staging.volume(), owners.clone()));
     let (digests, found) = archive::read(
         (archive, key),
         manifest.files.bytes,
@@ -219,7 +223,19 @@ fn unpack(
             ),
         ));
     }
-    Ok(found.root_mode.unwrap_or(0o700))
+    for message in found.warnings {
+        report(Step::Warning { message });
+    }
+    if let [first, ..] = &manifest.files.without_privileges[..] {
+        let number = count(manifest.files.without_privileges.len(), "file");
+        let message = format!(
+            "{number} had setuid or setgid bits, or capabilities, which are not restored, among them {first}: set them by hand where they are \
+             wanted"
+        );
+        report(Step::Warning { message });
+    }
+    let root = found.root.unwrap_or_else(|| Attributes::plain(owner, 0o700));
+    Ok((root, found.owners.unwrap_or(owners)))
 }
 
 /// The volume of the backup's server, which must be mounted, and the server stopped.

@@ -26,6 +26,7 @@ use crate::backup::{
     interrupt::Interrupt,
     manifest::{Manifest, Position},
     target,
+    whose::Maker,
 };
 
 /// What is replayed.
@@ -43,6 +44,13 @@ pub(super) struct Plan {
     pub(super) last: Option<(Option<Gtid>, Timestamp)>,
     /// What the operator should know about where it ends.
     pub(super) warning: Option<String>,
+}
+
+impl Plan {
+    fn warn(&mut self, message: String) {
+        let before = self.warning.take();
+        self.warning = Some(before.map_or(message.clone(), |before| format!("{before}; {message}")));
+    }
 }
 
 /// Plans a replay. The logs are copied to `into`, a directory that is made; `volume` is the backup's data.
@@ -100,6 +108,9 @@ pub(super) fn plan(
     }
     let directory = binlogs::directory(settings);
     let entries = binlogs::all(&directory).of_kind(Kind::Target)?;
+    let maker = Maker::of(manifest);
+    let (entries, others): (Vec<_>, Vec<_>) = entries.into_iter().partition(|entry| entry.is_of(&maker));
+    let (entries, others) = named_among(until, entries, others);
     let own = own_log(manifest, stood, volume);
     let first = first(settings, &entries, stood, &own)?;
     let Some(mut entry) = fork(first, until, &entries, &mut plan.warning) else {
@@ -133,14 +144,96 @@ pub(super) fn plan(
     }
     if let (Some(passed), Until::Gtid(Gtids(named))) = (search.passed, until) {
         let message = format!("{passed} was committed before the last of {named}, and is restored too");
-        plan.warning = Some(
-            plan.warning
-                .map_or(message.clone(), |warning| format!("{warning}; {message}")),
-        );
+        plan.warn(message);
+    }
+    if let (Until::Time(time), Some(_)) = (until, plan.stop)
+        && let Some(said) = set_back(*time, entry, &entries, search.back)
+    {
+        plan.warn(said);
+    }
+    if let Some(said) = of_others(manifest, &others) {
+        plan.warn(said);
     }
     plan.transactions = search.transactions;
     plan.last = search.last;
     Ok(plan)
+}
+
+/// Divides logs into those that may be replayed and those of other servers, which are not, though they may go on from the same place: a copy
+/// of the server writes its own transactions behind those that both have. Who names one of them by its GTID means it.
+fn named_among(until: &Until, mut own: Vec<Entry>, others: Vec<Entry>) -> (Vec<Entry>, Vec<Entry>) {
+    let Until::Gtid(Gtids(wanted)) = until else {
+        return (own, others);
+    };
+    let holds_any = |entries: &[Entry]| {
+        entries
+            .iter()
+            .any(|entry| wanted.last.iter().any(|gtid| holds(entry, *gtid)))
+    };
+    if holds_any(&own) || !holds_any(&others) {
+        return (own, others);
+    }
+    own.extend(others);
+    own.sort_by(|one, other| (one.begun, &one.name).cmp(&(other.begun, &other.name)));
+    (own, Vec::new())
+}
+
+/// What is to be said where the clock of the server was set back: transactions of before the time lie behind the first of a later one, which
+/// ends the replay.
+fn set_back(
+    time: Timestamp,
+    last: &Entry,
+    entries: &[Entry],
+    back: Option<(u64, Option<Gtid>, Option<Gtid>)>,
+) -> Option<String> {
+    let mut places = Vec::new();
+    if let Some((count, first, gtid)) = back {
+        let which = match (first, gtid) {
+            (Some(first), Some(last)) if first != last => format!(", {first} to {last},"),
+            (Some(only), _) => format!(", {only},"),
+            _ => String::new(),
+        };
+        places.push(format!("{count}{which} in {}", last.name));
+    }
+    let mut behind = entries
+        .iter()
+        .filter(|entry| entry.previous.as_ref() == Some(&last.name))
+        .collect::<Vec<_>>();
+    while let Some(entry) = behind.pop() {
+        if entry.begun < time && entry.transactions > 0 {
+            let which = entry.first.as_ref().zip(entry.last.as_ref());
+            let which = which.map_or_else(String::new, |(first, last)| format!(" ({first} to {last})"));
+            places.push(format!("some in {}{which}", entry.name));
+        }
+        behind.extend(
+            entries
+                .iter()
+                .filter(|next| next.previous.as_ref() == Some(&entry.name)),
+        );
+    }
+    (!places.is_empty()).then(|| {
+        format!(
+            "the server's clock was set back: behind the first transaction of {time} or later are others of before it, which are not \
+             replayed: {}; name a GTID to go on to them",
+            places.join("; ")
+        )
+    })
+}
+
+/// What is to be said where another server has archived logs behind the backup.
+fn of_others(manifest: &Manifest, others: &[Entry]) -> Option<String> {
+    let behind = others.iter().filter(|entry| entry.ended >= manifest.started);
+    let last = behind.max_by_key(|entry| entry.ended)?;
+    let named = last.last.as_ref().map_or_else(String::new, |gtid| {
+        format!(
+            "; if that is this one on another machine, name a transaction of it to go on with its logs: --until {gtid}"
+        )
+    });
+    Some(format!(
+        "{} is of another server, {}, and is not replayed{named}",
+        last.name,
+        last.maker()
+    ))
 }
 
 /// The moment that a backup shows; where it does not say, the earliest that it can be.
@@ -346,6 +439,8 @@ struct Search<'a> {
     passed: Option<Gtid>,
     transactions: u64,
     last: Option<(Option<Gtid>, Timestamp)>,
+    /// Transactions of before the time that is wanted, behind one of a later time: how many, the first and the last.
+    back: Option<(u64, Option<Gtid>, Option<Gtid>)>,
 }
 
 impl<'a> Search<'a> {
@@ -356,6 +451,7 @@ impl<'a> Search<'a> {
             passed: None,
             transactions: 0,
             last: None,
+            back: None,
         }
     }
 
@@ -380,9 +476,16 @@ impl<'a> Search<'a> {
                 return Ok(true);
             }
             let What::Begin(gtid) = event.what else { return Ok(true) };
-            if matches!(self.until, Until::Time(time) if event.at >= time.as_second()) {
-                stop = Some(event.begin);
-                return Ok(false);
+            if let Until::Time(time) = self.until {
+                if event.at >= time.as_second() {
+                    stop.get_or_insert(event.begin);
+                    return Ok(true);
+                }
+                if stop.is_some() {
+                    let (count, first, last) = self.back.get_or_insert((0, gtid, gtid));
+                    (*count, *first, *last) = (*count + 1, first.or(gtid), gtid.or(*last));
+                    return Ok(true);
+                }
             }
             self.transactions += 1;
             self.last = Some((gtid, Timestamp::from_second(event.at)?));

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     backup::{
-        archive::Owner,
+        archive::{Attributes, Owner, Owners},
         error::{Error, Kind, Result},
         name::BackupId,
         target,
@@ -170,13 +170,13 @@ impl Staging {
     }
 
     /// Puts everything to the disk, in its place, and gives the place to its owner, in this order.
-    pub(super) fn finish(mut self, root_mode: u32) -> Result<()> {
+    pub(super) fn finish(mut self, root: &Attributes, owners: &Owners) -> Result<()> {
         let doing = format!("finishing the restore to {}", self.root.display());
-        self.put(root_mode).context(doing)?;
+        self.put(root, owners).context(doing)?;
         Ok(())
     }
 
-    fn put(&mut self, root_mode: u32) -> Anyhow<()> {
+    fn put(&mut self, root: &Attributes, owners: &Owners) -> Anyhow<()> {
         syncfs(&self.directory)?;
         self.marker.moving = names(&self.volume)?;
         self.mark()?;
@@ -187,10 +187,7 @@ impl Staging {
         // From here on it is whole. Only its name for unfinished work goes, and the place is given away.
         self.finished = true;
         fs::remove_dir_all(self.root.join(NAME))?;
-        if nix::unistd::geteuid().is_root() {
-            chown(&self.root, Some(self.owner.uid), Some(self.owner.gid))?;
-        }
-        self.directory.set_permissions(Permissions::from_mode(root_mode))?;
+        root.give(&self.root, false, owners)?;
         Ok(syncfs(&self.directory)?)
     }
 
@@ -297,6 +294,14 @@ mod tests {
         }
     }
 
+    fn finish(staging: Staging, mode: u32) {
+        let (attributes, owners) = (
+            Attributes::plain(owner(), mode),
+            Owners::new(owner(), None, Path::new("")),
+        );
+        staging.finish(&attributes, &owners).unwrap();
+    }
+
     fn begin(root: &Path) -> Result<(Staging, Option<String>)> {
         let id = "mysql-main-20261101T031500Z".parse().unwrap();
         Staging::new(root, &id, Path::new(""), owner())
@@ -320,7 +325,7 @@ mod tests {
         assert_eq!((removed, mode(&root)), (None, 0o700));
         fs::write(staging.volume().join("ibdata1"), "x").unwrap();
         assert!(matches!(begin(&root), Err(error) if error.kind == Kind::Busy));
-        staging.finish(0o755).unwrap();
+        finish(staging, 0o755);
         assert_eq!(names(&root).unwrap(), ["ibdata1"]);
         assert_eq!(mode(&root), 0o755);
         let error = begin(&root).unwrap_err();
@@ -376,7 +381,7 @@ mod tests {
         assert!(error.to_string().contains("is not empty: letter;"), "{error}");
         assert_eq!(names(root).unwrap(), ["letter"]);
         fs::remove_file(root.join("letter")).unwrap();
-        begin(root).unwrap().0.finish(0o700).unwrap();
+        finish(begin(root).unwrap().0, 0o700);
         assert_eq!(names(root).unwrap(), Vec::<String>::new());
     }
 }

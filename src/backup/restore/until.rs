@@ -2,13 +2,10 @@
 
 use std::{fmt, str::FromStr};
 
-use jiff::{
-    Timestamp,
-    civil::{Date, DateTime},
-    tz::TimeZone,
-};
+use jiff::{Timestamp, civil::Date};
 
-use crate::backup::gtid::Wanted;
+use super::moment;
+use crate::{backup::gtid::Wanted, system::clock};
 
 /// A moment behind the backup.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,17 +39,7 @@ impl FromStr for Until {
         if let Ok(gtids) = text.parse() {
             return Ok(Self::Gtid(Gtids(gtids)));
         }
-        let time = text.parse::<Timestamp>().ok().or_else(|| {
-            let civil: DateTime = text.contains(':').then(|| text.parse().ok())??;
-            Some(civil.to_zoned(TimeZone::system()).ok()?.timestamp())
-        });
-        let time = time.and_then(|time| Timestamp::from_second(time.as_second()).ok());
-        time.map(Self::Time).ok_or_else(|| {
-            format!(
-                "'{text}' is no moment: write a GTID (0-1-123, UUID:123), a time (2026-11-01T03:15:00Z, or \
-                 '2026-11-01 03:15:00' in this machine's time zone), or end"
-            )
-        })
+        moment::parse(text, &clock::zone()).map(Self::Time)
     }
 }
 
@@ -80,9 +67,17 @@ mod tests {
         ));
         assert_eq!("end".parse(), Ok(Until::End));
         assert_eq!("2026-11-01T03:15:00Z".parse(), Ok(time("2026-11-01T03:15:00Z")));
-        assert_eq!("2026-11-01T05:15:00.9+02:00".parse(), Ok(time("2026-11-01T03:15:00Z")));
+        assert_eq!("2026-11-01T05:15:00.0+02:00".parse(), Ok(time("2026-11-01T03:15:00Z")));
         assert!(matches!("2026-11-01 03:15:00".parse(), Ok(Until::Time(_))));
-        for text in ["", "yesterday", "0-1", "03:15", "2026-11-25", "20261125"] {
+        for text in [
+            "2026-11-01T05:15:00.9+02:00",
+            "",
+            "yesterday",
+            "0-1",
+            "03:15",
+            "2026-11-25",
+            "20261125",
+        ] {
             assert!(text.parse::<Until>().is_err(), "{text}");
         }
     }

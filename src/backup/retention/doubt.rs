@@ -1,9 +1,6 @@
 //! What makes it doubtful which backups are old, or whose they are. Then none is deleted: it can be done later, and not undone.
 
-use std::{
-    fs,
-    time::{Duration, SystemTime},
-};
+use std::{fs, time::SystemTime};
 
 use jiff::Timestamp;
 
@@ -13,28 +10,20 @@ use crate::backup::{
     manifest::Manifest,
     name::CLOCKS,
     target::{MANIFEST, path_of},
+    whose::Whose,
 };
 
-/// Another server that has made no backup for so long makes none any more.
-const LATELY: Duration = Duration::from_hours(30 * 24);
-
-/// Why none of an instance's backups should be deleted now, if there is a reason. It is looked for in the one that was written last, by the
-/// clock of the target: after a backup, that is the one that was just made.
-pub(super) fn doubt(settings: &Settings, backups: &[Listed]) -> Option<String> {
+/// Why none of an instance's backups should be deleted now, if there is a reason: a rival (`whose.rs`), or a wrong clock. That is looked for
+/// in the one that was written last, by the clock of the target: after a backup, that is the one that was just made.
+pub(super) fn doubt(settings: &Settings, backups: &[Listed], whose: &Whose) -> Option<String> {
     let written = |manifest: &Manifest| {
         let path = path_of(&settings.target.directory, &manifest.id, MANIFEST);
         fs::metadata(path).and_then(|file| file.modified()).ok()
     };
     let manifests = backups.iter().filter_map(|backup| backup.manifest.as_ref());
-    let mut manifests: Vec<_> = manifests
-        .filter_map(|manifest| Some((written(manifest)?, manifest)))
-        .collect();
-    manifests.sort_by_key(|(written, manifest)| (*written, &manifest.id));
-    let (written, last) = manifests.pop()?;
-    let lately = written.checked_sub(LATELY).unwrap_or(SystemTime::UNIX_EPOCH);
-    let before = manifests.iter().rev().take_while(|(written, _)| *written >= lately);
-    let before: Vec<_> = before.map(|(_, manifest)| *manifest).collect();
-    wrong_clock(last, written).or_else(|| another_server(last, &before))
+    let manifests = manifests.filter_map(|manifest| Some((written(manifest)?, manifest)));
+    let (written, last) = manifests.max_by_key(|(written, manifest)| (*written, manifest.id.clone()))?;
+    wrong_clock(last, written).or_else(|| whose.doubt())
 }
 
 /// Whether the clock of who made a backup and that of the target, which is another's where it is on NFS, were apart.
@@ -52,33 +41,6 @@ fn wrong_clock(manifest: &Manifest, written: SystemTime) -> Option<String> {
     })
 }
 
-/// Whether another server makes backups under the same name: the one before the last is its, or one between two of the last one's. `before`
-/// are those before the last, the newest first. A new machine in the place of an old one is in doubt once. Two that have one name by mistake
-/// are for as long as both make backups, of which each would delete the other's: two hosts that are called the same, which is what an instance is
-/// called by itself, or a machine and its copy, whose server has the same UUID.
-fn another_server(last: &Manifest, before: &[&Manifest]) -> Option<String> {
-    let same = |other: &&&Manifest| {
-        let uuids = other.server.uuid.as_ref().zip(last.server.uuid.as_ref());
-        other.host == last.host && uuids.is_none_or(|(other, last)| other == last)
-    };
-    let since = before.iter().take_while(same).count();
-    let other = before.get(since)?;
-    let came_back = before[since..].iter().any(|other| same(&other));
-    (since == 0 || came_back).then(|| {
-        let named = |backup: &Manifest| match &backup.server.uuid {
-            Some(uuid) => format!("{uuid} on {}", backup.host),
-            None => format!("that on {}", backup.host),
-        };
-        format!(
-            "{} is of another server, {}, than {}: if that is still there, give each an 'instance' of its own, or each deletes the \
-             other's backups",
-            other.id,
-            named(other),
-            named(last)
-        )
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs::File;
@@ -87,7 +49,7 @@ mod tests {
     use crate::backup::{list::list, made_up};
 
     fn said(settings: &Settings) -> Option<String> {
-        doubt(settings, &list(settings).unwrap())
+        doubt(settings, &list(settings).unwrap(), &Whose::look(settings).unwrap())
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::value::Duration;
 
 pub use policy::Judged;
 pub use prune::Pruned;
-pub(super) use prune::prune;
+pub(super) use prune::{prune, reap};
 
 /// `keep`: which backups stay, as restic means it ("Removing backup snapshots" of its manual). A backup that one of the rules wants
 /// is kept; of a day, a week or a month that is the newest. Nothing set deletes nothing. Nothing is deleted either while the newest backup's own

@@ -15,9 +15,11 @@ use crate::{
         interrupt::Interrupt,
         list::{Listed, list},
         manifest::Manifest,
+        partial::Writer,
         step::Step,
         target, verdicts,
         verify::{Verdict, Word},
+        whose::Whose,
     },
     report::text::count,
     system::clock,
@@ -67,24 +69,38 @@ pub(in crate::backup) fn prune(
         Some(alone(settings, "backup")?)
     };
     target::check_there(&settings.target)?;
+    let writer = Writer::this(settings);
     if !dry_run {
-        for what in target::reap(directory, &settings.instance)? {
-            report(Step::Removed { what });
-        }
+        reap(settings, &writer, report)?;
     }
     let of_this = |backup: &Listed| backup.id.instance() == &settings.instance;
     let backups: Vec<_> = list(settings)?.into_iter().filter(of_this).collect();
+    let whose = Whose::look(settings)?;
     if !settings.keep.is_empty()
-        && let Some(why) = doubt(settings, &backups)
+        && let Some(why) = doubt(settings, &backups, &whose)
     {
         return Err(Error::new(Kind::Refused, format!("nothing is deleted: {why}")));
     }
+    // Those of a server that is gone are judged with those of the one that took its place.
+    let theirs = |backup: &Listed| whose.other(&backup.id).filter(|other| !other.gone);
+    let (others, backups): (Vec<_>, Vec<_>) = backups.into_iter().partition(|backup| theirs(backup).is_some());
     let candidates: Vec<_> = backups.iter().map(candidate).collect();
-    let judged = judge(&settings.keep, &clock::zone(), &candidates);
+    let mut judged = judge(&settings.keep, &clock::zone(), &candidates);
+    judged.extend(others.iter().filter_map(|backup| {
+        let maker = &theirs(backup)?.maker;
+        Some(Judged {
+            id: backup.id.clone(),
+            keep: true,
+            reasons: vec![format!(
+                "of another server, {maker}, left alone while that makes backups"
+            )],
+        })
+    }));
+    judged.sort_by(|one, other| one.id.cmp(&other.id));
     for judged in &judged {
         if !judged.keep && !dry_run {
             interrupt.check()?;
-            target::delete(directory, &judged.id)?;
+            target::delete(directory, &judged.id, &writer)?;
             verdicts::forget(settings, &judged.id);
         }
         report(Step::Judged {
@@ -107,6 +123,18 @@ pub(in crate::backup) fn prune(
         useless_logs(settings, &kept, dry_run, report)?
     };
     Ok(Pruned { judged, logs })
+}
+
+/// Removes what earlier runs of this node have left unfinished, and says what may be another's. The caller holds the run lock.
+pub(in crate::backup) fn reap(settings: &Settings, writer: &Writer, report: &mut dyn FnMut(Step)) -> Result<()> {
+    let reaped = target::reap(&settings.target.directory, &settings.instance, writer)?;
+    for what in reaped.removed {
+        report(Step::Removed { what });
+    }
+    for message in reaped.left {
+        report(Step::Warning { message });
+    }
+    Ok(())
 }
 
 fn useless_logs(

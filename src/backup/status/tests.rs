@@ -13,10 +13,47 @@ use crate::backup::{
 fn found(settings: &Settings) -> (Health, Vec<String>) {
     let [history, binlogs] = ["backup", "binlogs"].map(|what| Records::glance(settings, what).unwrap());
     let seen = within(PATIENCE, settings, look);
-    let last = binlogs.last.as_ref();
+    let last = (binlogs.last.as_ref(), Gap::read(settings));
     let status = judge(settings, clock::now(), history, last, seen, Ok(Vec::new()));
     let problems = status.problems.into_iter().map(|problem| problem.message);
     (status.health, problems.collect())
+}
+
+#[test]
+fn a_gap_in_the_logs_lasts_until_the_next_backup() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = made_up::settings(directory.path());
+    let backup = made_up::backup(&settings, 5);
+    let message = "binary logs are missing: a restore lacks some".to_owned();
+    let state = crate::system::state::StateDir::open(&settings.state_directory.join("binlogs/db1")).unwrap();
+    let gap = serde_json::json!({ "backup": backup.id, "message": message });
+    state.write("gap.json", &serde_json::to_vec(&gap).unwrap()).unwrap();
+    assert_eq!(found(&settings), (Health::Failed, vec![message.clone()]));
+    // The run that has found it has failed by that, which is said once.
+    let failed: Result<()> = Err(Error::new(Kind::Failed, message.clone()));
+    let records = Records::open(&settings, "binlogs").unwrap();
+    records.end(Attempt::begin().ended(&failed)).unwrap();
+    assert_eq!(found(&settings), (Health::Failed, vec![message]));
+    records.end(Attempt::begin().ended(&Ok(()))).unwrap();
+    made_up::backup(&settings, 1);
+    assert_eq!(found(&settings), (Health::Ok, Vec::new()));
+}
+
+/// As of two hosts of one name: the node says what is its own, and that the other is there.
+#[test]
+fn another_server_under_the_instance_is_a_problem() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = made_up::settings(directory.path());
+    made_up::backup(&settings, 5);
+    let mut other = made_up::backup(&settings, 1);
+    other.host = "db1.site-b".to_owned();
+    made_up::rewrite(&settings, &other);
+    let (health, said) = found(&settings);
+    assert_eq!((health, said.len()), (Health::Failed, 1), "{said:?}");
+    assert!(
+        said[0].contains("db1.site-b") && said[0].contains("'instance: db1"),
+        "{said:?}"
+    );
 }
 
 #[test]
@@ -106,7 +143,7 @@ fn a_target_that_does_not_answer_is_not_waited_for() {
         &settings,
         clock::now(),
         History::default(),
-        None,
+        (None, None),
         seen,
         Ok(vec!["mysql/glrl-1".to_owned()]),
     );

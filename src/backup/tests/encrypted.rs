@@ -9,7 +9,7 @@ use std::{
 use super::support::{Behaviour, Programs, Server, names, on_both_flavours};
 use crate::backup::{
     Destination, EncryptionSettings, Interrupt, Kind, Listed, Manifest, Outcome, Request, Restored, Settings, Verdict,
-    Word, archive_binlogs, error::Result, list, made_up, reap_binlogs, restore, verify,
+    Word, archive_binlogs, error::Result, list, made_up, partial::Writer, reap_binlogs, restore, verify,
 };
 
 on_both_flavours!(
@@ -226,10 +226,8 @@ fn encrypted_and_other_backups_lie_side_by_side(on: &Programs) {
         .logs;
     std::thread::sleep(Duration::from_millis(1100));
     // What a run that died has left is known for what it is.
-    let left = sealed
-        .target
-        .directory
-        .join("mysql-test-20261101T031500Z.tar.zst.age.partial");
+    let left = Writer::this(&sealed).partial("mysql-test-20261101T031500Z.tar.zst.age");
+    let left = sealed.target.directory.join(left);
     fs::write(&left, "x").unwrap();
     let encrypted = server.backup(&sealed, &Behaviour::default()).unwrap();
     assert!(!left.exists());

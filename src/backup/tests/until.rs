@@ -7,7 +7,7 @@ use mysql::{Row, prelude::Queryable};
 use super::support::{Behaviour, Programs, Server, names, on_both_flavours, on_every_server};
 use crate::backup::{
     Destination, Interrupt, Kind, Request, Restored, Settings, Step, Until, archive_binlogs, error::Result, list,
-    reap_binlogs, restore,
+    partial::Writer, reap_binlogs, restore,
 };
 
 on_every_server!(
@@ -399,13 +399,32 @@ fn a_log_is_archived_once_and_never_overwritten(on: &Programs) {
     assert_eq!(contents(&directory), before);
     // A run that died, at both of its moments: the copy is unfinished, and the record is missing.
     server.execute(&["INSERT INTO shop.my VALUES (3, 'c')"]);
-    let unfinished = directory.join("binlog.000009-20261101T031500Z.zst.partial");
+    let writer = Writer::this(&settings);
+    let unfinished = directory.join(writer.partial("binlog.000009-20261101T031500Z.zst"));
     fs::write(&unfinished, "x").unwrap();
     let second = archive(&settings);
     assert_eq!(second.len(), 1, "{second:?}");
     assert!(!unfinished.exists());
-    fs::remove_file(directory.join(format!("{}.json", second[0]))).unwrap();
+    let record = format!("{}.json", second[0]);
+    fs::rename(directory.join(&record), directory.join(writer.partial(&record))).unwrap();
     assert_eq!(archive(&settings), second);
+    // Another machine, at the same moment: that is its own.
+    let theirs = Writer::this(&Settings {
+        state_directory: "/srv/other".parse().unwrap(),
+        ..settings.clone()
+    });
+    let writing = [
+        theirs.partial("binlog.000003-20261101T031500Z.zst"),
+        theirs.partial("binlog.000004-20261101T031500Z.json"),
+        "binlog.000004-20261101T031500Z.zst".to_owned(),
+    ];
+    for name in &writing {
+        fs::write(directory.join(name), "x").unwrap();
+    }
+    assert_eq!(archive(&settings), Vec::<String>::new());
+    for name in &writing {
+        fs::remove_file(directory.join(name)).unwrap();
+    }
     // Its names begin anew, and the contents are others.
     let archived = contents(&directory);
     let mut conn = server.connect();

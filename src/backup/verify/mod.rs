@@ -38,12 +38,13 @@ use super::{
     hash::Digests,
     interrupt::Interrupt,
     inventory::Inventory,
-    lines, list,
+    lines, list, machine,
     manifest::Manifest,
     name::BackupId,
     server::{Flavour, scalar},
     step::{Report, Step},
     target, verdicts,
+    whose::{Other, Whose},
 };
 use crate::{report::text::bytes, system::clock};
 
@@ -91,8 +92,20 @@ impl Inquest<'_> {
         if let Some(id) = id {
             list::must_be_there(directory, id)?;
         }
-        let newest = list::newest(&list::ids(directory, Some(&self.settings.instance))?).cloned();
-        let Some(id) = id.cloned().or_else(|| newest.clone()) else {
+        let whose = Whose::look(self.settings)?;
+        // A node that makes backups verifies its own, whatever others make.
+        if id.is_none()
+            && !whose.made_here
+            && let Some(why) = whose.doubt()
+        {
+            let each = whose.newest_of_each();
+            let each: Vec<_> = each.iter().map(|newest| format!("'glrl verify {newest}")).collect();
+            let each = each.join(", or ").replace(" (", "' (");
+            let text = format!("the backups are of several servers: {why}; until then say which one is meant: {each}");
+            self.add(Check::failed("whose", Word::Unverified, text));
+            return Ok(());
+        }
+        let Some(id) = id.or_else(|| whose.newest()).cloned() else {
             // Where nothing is mounted there is no backup, and nobody knows whether there is one.
             target::check_there(&self.settings.target)?;
             let mut others: Vec<String> = list::ids(directory, None)?
@@ -106,10 +119,17 @@ impl Inquest<'_> {
             } else {
                 format!("those of {}", others.join(", "))
             };
-            let text = format!(
-                "there is no backup of {} in {directory}, which holds {others}",
-                self.settings.instance
-            );
+            let text = if whose.others.is_empty() {
+                format!(
+                    "there is no backup of {} in {directory}, which holds {others}",
+                    self.settings.instance
+                )
+            } else {
+                let others = whose.newest_of_each().join(", ");
+                format!(
+                    "there is no backup of this node's server in {directory}; under its instance are those of others: {others}"
+                )
+            };
             self.add(Check::failed("fresh", Word::Stale, text));
             return Ok(());
         };
@@ -123,12 +143,31 @@ impl Inquest<'_> {
             }
         };
         self.verdict.archive = Some(manifest.archive.digests.blake3.clone());
-        self.verdict.on_database_node = self.verdict.host == manifest.host;
+        let same_name = self.verdict.host == manifest.host;
+        let here = machine::id();
+        let same_machine = match (&manifest.machine, &here) {
+            (Some(its), Some(here)) => its == here,
+            _ => whose.made_here,
+        };
+        self.verdict.on_database_node = same_name && same_machine;
+        let another = if same_name && !same_machine {
+            ", another machine of the same name as this one"
+        } else {
+            ""
+        };
         self.add(Check::ok(
             "manifest",
-            format!("{} on {}", manifest.server, manifest.host),
+            format!("{} on {}{another}", manifest.server, manifest.host),
         ));
-        self.fresh(&manifest, newest.as_ref() == Some(&id));
+        let newest = match whose.other(&id) {
+            None => whose.newest() == Some(&id),
+            // Named: the newest of its own server is meant.
+            Some(named) => {
+                let later = |other: &&Other| other.maker.may_be(&named.maker) && other.id > id;
+                whose.others.iter().find(later).is_none()
+            }
+        };
+        self.fresh(&manifest, newest);
         let key = match self.settings.encryption.key(manifest.encryption.as_ref()) {
             Ok(key) => key,
             Err(why) => {
@@ -278,6 +317,7 @@ impl Inquest<'_> {
             return Ok(false);
         };
         let into = scratch.map(Scratch::destination);
+        let into = into.map(|(path, owner)| (path, manifest.owners(owner)));
         let (digests, found) = archive::read(
             (file, key),
             manifest.files.bytes,

@@ -11,7 +11,7 @@ use crate::node::killed::deadly;
 
 /// A backup in the background, and until there is something of its archive.
 const BEGUN: &str = "nohup glrl backup run > /run/said 2>&1 < /dev/null & echo $! > /run/pid; \
-    timeout 120 sh -c 'until ls /srv/backup/*.tar.zst.partial 2> /dev/null; do kill -0 $(cat /run/pid) || exit; sleep 0.1; done'";
+    timeout 120 sh -c 'until ls /srv/backup/*.tar.zst.*.partial 2> /dev/null; do kill -0 $(cat /run/pid) || exit; sleep 0.1; done'";
 const MINUTES: Duration = Duration::from_mins(4);
 
 #[test]

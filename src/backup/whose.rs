@@ -1,0 +1,272 @@
+//! Whose the backups of an instance are. Two servers may have one instance by mistake: hosts of two sites with the same first label, a machine
+//! and its copy. Neither may get, delete or judge what is the other's; so this is asked wherever "the newest backup" is meant, and there is no
+//! second rule.
+//!
+//! A backup is of the server that this node makes backups of if its manifest names the same host, machine and server (`Maker`), and this node's
+//! own record does not say otherwise (`made.rs`). On a node that makes none, that is the server of the backup which was written last. Another
+//! server that makes backups at the same time is a *rival*. One whose place was taken is none: it has made none since.
+//!
+//! Decision 24 has the reasons.
+
+use std::{
+    fmt, fs,
+    path::Path,
+    time::{Duration, SystemTime},
+};
+
+use super::{
+    config::Settings,
+    error::{Error, Kind, Result},
+    list, machine,
+    made::Made,
+    manifest::Manifest,
+    name::{BackupId, Instance},
+    server::Server,
+    target::{MANIFEST, path_of},
+};
+
+/// Another server that has made no backup for so long makes none any more.
+pub(super) const LATELY: Duration = Duration::from_hours(30 * 24);
+/// Characters of a UUID of MySQL's.
+const UUID: usize = 36;
+
+/// Who has made something, as far as that is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Maker {
+    /// The host's name.
+    pub(super) host: Option<String>,
+    /// The machine's id.
+    pub(super) machine: Option<String>,
+    /// MySQL's `server_uuid`, MariaDB's `server_uid`.
+    pub(super) uuid: Option<String>,
+    /// The server's datadir.
+    pub(super) datadir: Option<String>,
+}
+
+impl Maker {
+    /// Returns who has made a backup.
+    pub(super) fn of(manifest: &Manifest) -> Self {
+        Self {
+            host: Some(manifest.host.clone()),
+            machine: manifest.machine.clone(),
+            uuid: manifest.server.uuid.clone(),
+            datadir: manifest.server.variable("datadir").map(str::to_owned),
+        }
+    }
+
+    /// Returns this node, with this server if one is named.
+    pub(super) fn here(server: Option<&Server>) -> Self {
+        let datadir = server.and_then(|server| server.variable("datadir"));
+        let datadir = datadir.map(|path| Path::new(path).canonicalize().unwrap_or_else(|_| path.into()));
+        Self {
+            host: Some(machine::host()),
+            machine: machine::id(),
+            uuid: server.and_then(|server| server.uuid.clone()),
+            datadir: datadir.map(|path| path.to_string_lossy().into_owned()),
+        }
+    }
+
+    /// Whether both may be one server: nothing that both know differs. MySQL's UUID is the server's own. MariaDB's is that of the machine's
+    /// network card: where the machine is known, what tells its servers apart is where their data is.
+    pub(super) fn may_be(&self, other: &Self) -> bool {
+        let agree =
+            |of: fn(&Self) -> &Option<String>| of(self).is_none() || of(other).is_none() || of(self) == of(other);
+        let is_own = |uuid: &Option<String>| uuid.as_ref().is_some_and(|uuid| uuid.len() == UUID);
+        let one_machine = self.machine.is_some() && self.machine == other.machine;
+        let one_server = if one_machine && !(is_own(&self.uuid) && is_own(&other.uuid)) {
+            agree(|maker| &maker.datadir)
+        } else {
+            agree(|maker| &maker.uuid)
+        };
+        agree(|maker| &maker.host) && agree(|maker| &maker.machine) && one_server
+    }
+}
+
+impl fmt::Display for Maker {
+    /// `UUID on HOST`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.uuid {
+            Some(uuid) => f.write_str(uuid)?,
+            None => f.write_str("that")?,
+        }
+        write!(f, " on {}", self.host.as_deref().unwrap_or("an unknown host"))
+    }
+}
+
+/// A backup of another server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Other {
+    pub(super) id: BackupId,
+    pub(super) maker: Maker,
+    /// That server has made no backup lately: it makes none any more.
+    pub(super) gone: bool,
+}
+
+/// The backups of an instance, by whose they are.
+#[derive(Debug, Default)]
+pub(super) struct Whose {
+    /// Those of the server that is meant, the oldest first. One whose manifest cannot be read is among them.
+    pub(super) own: Vec<BackupId>,
+    /// Those of other servers, the oldest first.
+    pub(super) others: Vec<Other>,
+    /// The server that is meant; `None` where there is no backup.
+    pub(super) maker: Option<Maker>,
+    /// Whether this node makes backups of it.
+    pub(super) made_here: bool,
+    /// The newest backup of a rival.
+    rival: Option<Other>,
+}
+
+/// A backup, as it was found.
+struct Found {
+    id: BackupId,
+    maker: Option<Maker>,
+    written: SystemTime,
+}
+
+impl Whose {
+    /// Looks at the instance's backups.
+    pub(super) fn look(settings: &Settings) -> Result<Self> {
+        let directory = &settings.target.directory;
+        let found = list::ids(directory, Some(&settings.instance))?.into_iter().map(|id| {
+            let manifest = list::manifest(directory, &id).ok();
+            Found {
+                written: written(directory, &id),
+                maker: manifest.as_ref().map(Maker::of),
+                id,
+            }
+        });
+        Ok(Self::divide(found.collect(), Made::read(settings).as_ref()))
+    }
+
+    /// Divides backups, which are in the order of their ids.
+    fn divide(found: Vec<Found>, made: Option<&Made>) -> Self {
+        // By the clock of the target: that of a node may be wrong.
+        let mut by_time: Vec<&Found> = found.iter().filter(|found| found.maker.is_some()).collect();
+        by_time.sort_by_key(|found| (found.written, &found.id));
+        let newest_made = by_time
+            .iter()
+            .rfind(|found| made.is_some_and(|made| made.has(&found.id)));
+        let maker = match (newest_made, made) {
+            (Some(newest), _) => newest.maker.clone(),
+            (None, Some(_)) => Some(Maker::here(None)),
+            (None, None) => by_time.last().and_then(|last| last.maker.clone()),
+        };
+        let is_own = |found: &Found| match (&found.maker, &maker) {
+            (Some(its), Some(meant)) => its.may_be(meant) && !made.is_some_and(|made| made.lacks(&found.id)),
+            _ => true,
+        };
+        let lately = by_time.last().map(|last| last.written.checked_sub(LATELY));
+        let lately = lately.flatten().unwrap_or(SystemTime::UNIX_EPOCH);
+        let late: Vec<_> = by_time
+            .iter()
+            .copied()
+            .filter(|found| found.written >= lately)
+            .collect();
+        let other = |found: &Found| {
+            let maker = found.maker.clone()?;
+            let is_theirs = |one: &&&Found| !is_own(one) && one.maker.as_ref().is_some_and(|its| its.may_be(&maker));
+            let gone = late.iter().find(is_theirs).is_none();
+            let id = found.id.clone();
+            Some(Other { id, maker, gone })
+        };
+        // A new machine in the place of an old one is in doubt once: behind its second backup the old one has none.
+        let rival = late.iter().enumerate().rfind(|(index, found)| {
+            let before = if made.is_some() { &by_time } else { &late };
+            let before = before.iter().take_while(|one| !std::ptr::eq(**one, **found));
+            let last_but_one = index + 2 == late.len() && late.last().is_some_and(|last| is_own(last));
+            !is_own(found) && (last_but_one || before.into_iter().any(|one| is_own(one)))
+        });
+        Self {
+            own: found
+                .iter()
+                .filter(|found| is_own(found))
+                .map(|found| found.id.clone())
+                .collect(),
+            others: found.iter().filter(|found| !is_own(found)).filter_map(other).collect(),
+            rival: rival.and_then(|(_, found)| other(found)),
+            made_here: made.is_some(),
+            maker,
+        }
+    }
+
+    /// Returns the newest backup of the server that is meant.
+    pub(super) fn newest(&self) -> Option<&BackupId> {
+        list::newest(&self.own)
+    }
+
+    /// Returns whose a backup is, where it is another server's.
+    pub(super) fn other(&self, id: &BackupId) -> Option<&Other> {
+        self.others.iter().find(|other| other.id == *id)
+    }
+
+    /// Returns why it is in doubt which server is meant, and what is to be done, where a rival makes backups under the same instance.
+    pub(super) fn doubt(&self) -> Option<String> {
+        let rival = self.rival.as_ref()?;
+        let maker = self.maker.as_ref()?;
+        let newest = self
+            .newest()
+            .map_or_else(String::new, |newest| format!(" than {newest}, which is of {maker}"));
+        Some(format!(
+            "{} is of another server, {},{newest}: if both still make backups, give each an instance of its own, as \
+             'instance: {}' in the settings of one of them, or each takes the other's backups for its own",
+            rival.id,
+            rival.maker,
+            own_name(rival.id.instance(), rival.maker.host.as_deref().unwrap_or_default()),
+        ))
+    }
+
+    /// Returns the newest backup of each server that makes backups, as `ID (UUID on HOST)`, that of the server that is meant first.
+    pub(super) fn newest_of_each(&self) -> Vec<String> {
+        let own = self.newest().zip(self.maker.as_ref());
+        let mut newest: Vec<(&BackupId, &Maker)> = own.into_iter().collect();
+        for other in self.others.iter().rev().filter(|other| !other.gone) {
+            let is_there = newest
+                .iter()
+                .skip(usize::from(own.is_some()))
+                .any(|(_, maker)| maker.may_be(&other.maker));
+            if !is_there {
+                newest.push((&other.id, &other.maker));
+            }
+        }
+        newest.iter().map(|(id, maker)| format!("{id} ({maker})")).collect()
+    }
+
+    /// Refuses to take a backup that nobody has named where another server's could be meant.
+    pub(super) fn check_meant(&self) -> Result<()> {
+        let nothing_own = self.own.is_empty() && !self.others.is_empty();
+        if self.rival.is_none() && !nothing_own {
+            return Ok(());
+        }
+        let why = if nothing_own {
+            "none of the backups under this instance is of this node's server"
+        } else {
+            "the backups under this instance are of several servers"
+        };
+        let each: Vec<_> = self
+            .newest_of_each()
+            .iter()
+            .map(|newest| format!("--backup {newest}"))
+            .collect();
+        Err(Error::new(
+            Kind::Refused,
+            format!("{why}: say which one is meant, with {}", each.join(", or ")),
+        ))
+    }
+}
+
+/// Proposes an instance for a host of its own: its whole name, if that is another.
+fn own_name(instance: &Instance, host: &str) -> String {
+    let whole = host.parse::<Instance>().ok().filter(|whole| whole != instance);
+    whole.map_or_else(|| format!("{instance}-2"), |whole| whole.to_string())
+}
+
+/// When a backup was written, by the clock of the target.
+fn written(directory: &Path, id: &BackupId) -> SystemTime {
+    fs::metadata(path_of(directory, id, MANIFEST))
+        .and_then(|file| file.modified())
+        .unwrap_or_else(|_| id.at().into())
+}
+
+#[cfg(test)]
+mod tests;
