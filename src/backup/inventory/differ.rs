@@ -27,7 +27,11 @@ pub(in crate::backup) fn differ(inventory: &Inventory, copy: &[Item]) -> Vec<Str
     if inventory.complete {
         let more = has
             .iter()
-            .filter(|(key, item)| !had.contains_key(*key) && !overlooked(&item.schema));
+            // What the copy's server is told to overlook is not there for anybody.
+            .filter(|(key, item)| {
+                let ignored = item.kind == Kind::Schema && item.of_type == "IGNORED";
+                !ignored && !had.contains_key(*key) && !overlooked(&item.schema)
+            });
         lines.extend(more.map(|(_, item)| format!("{} {} was not on the server", item.word(), item.shown())));
     }
     lines
