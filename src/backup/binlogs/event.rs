@@ -24,6 +24,8 @@ pub(in crate::backup) enum What {
     Format,
     /// A transaction begins. `None`: it has no id, or a tagged one.
     Begin(Option<Gtid>),
+    /// A statement, in its own words.
+    Statement,
     /// The log ends, and the next one has this name.
     Rotate,
     /// What belongs to the transaction that has begun, or to the log.
@@ -102,6 +104,7 @@ fn filled(log: &mut impl Read, buffer: &mut [u8]) -> Result<bool> {
 
 /// What an event is, and the second it was committed in where it says so.
 fn what(kind: u8, server: u32, body: &[u8]) -> Result<(What, Option<i64>)> {
+    const QUERY: u8 = 2;
     const ROTATE: u8 = 4;
     const FORMAT_DESCRIPTION: u8 = 15;
     const GTID: u8 = 33;
@@ -111,6 +114,7 @@ fn what(kind: u8, server: u32, body: &[u8]) -> Result<(What, Option<i64>)> {
     const MARIADB_START_ENCRYPTION: u8 = 164;
     Ok(match kind {
         FORMAT_DESCRIPTION => (What::Format, None),
+        QUERY => (What::Statement, None),
         ROTATE => (What::Rotate, None),
         GTID => {
             let source = body

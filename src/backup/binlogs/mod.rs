@@ -7,6 +7,7 @@
 mod entry;
 pub(super) mod event;
 mod gap;
+pub(super) mod invoker;
 mod keep;
 mod tail;
 

@@ -4,8 +4,10 @@
 //! Until all of it is there and on disk it lies in a directory of its own, and the place is root's alone (`staging.rs`): whatever ends a
 //! restore, there is never a half datadir that a server would start on.
 
+pub(super) mod account;
 mod choose;
 mod command;
+mod invokers;
 mod moment;
 mod plan;
 mod relocate;

@@ -4,8 +4,9 @@
 //! Transactions keep their GTIDs, for the tools say them before each one, and the server writes its binary log as the original did: what
 //! is restored can be replicated from as the original could at that moment.
 //!
-//! The server does not check accounts (`scratch_server`), and would refuse to replay CREATE USER and GRANT for that. So the session that
-//! replays, once it is logged in, has the accounts loaded.
+//! A throw-away server does not check accounts (`scratch_server`), and would refuse to replay CREATE USER and GRANT for that. So the session
+//! that replays on MySQL, once it is logged in, has the accounts loaded; on MariaDB it has an account of its own (`account`). What belongs
+//! to whoever runs a statement is handed over afterwards (`invokers`).
 
 use std::{
     fs,
@@ -18,6 +19,8 @@ use anyhow::{Context, Result as Anyhow, anyhow, bail};
 use serde::Serialize;
 
 use super::{
+    account::Account,
+    invokers,
     plan::{Plan, plan, stands},
     until::{Gtids, Until},
 };
@@ -88,8 +91,11 @@ pub(super) fn replay(
             transactions: plan.transactions,
             logs: plan.logs.len(),
         });
-        let place = Place::of_original(manifest, volume, owner);
-        gtid = run(settings, manifest, &plan, &place, interrupt)?;
+        let mut place = Place::of_original(manifest, volume, owner);
+        if manifest.server.flavour == Flavour::MariaDb {
+            place.account = Some(Account::prepare(&logs, &place.seen.join(LOGS), owner)?);
+        }
+        gtid = run(settings, manifest, &plan, &place, interrupt, report)?;
         place.tidy();
         reached(manifest, until, gtid.as_deref())?;
     }
@@ -112,6 +118,7 @@ fn run(
     plan: &Plan,
     place: &Place,
     interrupt: &Interrupt,
+    report: &mut Report<'_>,
 ) -> Result<Option<String>> {
     let program = scratch_server::find(&settings.verify, &manifest.server)?;
     let tools = Tools::beside(&program, manifest.server.flavour)?;
@@ -127,12 +134,15 @@ fn run(
     .map(str::to_owned);
     let started = ScratchServer::start(&program, &settings.verify, manifest, place, &more, interrupt)?;
     let (server, mut session) = started.map_err(|refused| Error::new(Kind::Failed, refused.why))?;
-    if manifest.server.flavour == Flavour::MariaDb {
-        // Without accounts it refuses CREATE EVENT until it is told to be as it was started: switched off. MariaDB 11.8 refuses that too;
-        // there a replay stops at the first CREATE EVENT.
-        let _ = session.rows("SET GLOBAL event_scheduler = ORIGINAL");
-    }
     feed(&tools, manifest, plan, place, interrupt)?;
+    let account = place.account.as_ref();
+    let name = account.map_or("", |account| &*account.name);
+    let left = invokers::hand_over(&mut session, manifest.server.flavour, name, plan)?;
+    if !left.is_empty() {
+        report(Step::Warning {
+            message: format!("belongs to nobody after the replay: {}", left.join("; ")),
+        });
+    }
     let sql = match manifest.server.flavour {
         Flavour::MariaDb => "SELECT @@GLOBAL.gtid_binlog_pos AS value",
         Flavour::MySql => "SELECT @@GLOBAL.gtid_executed AS value",
@@ -147,6 +157,9 @@ fn run(
         let own = manifest.server.variable("server_id").and_then(|id| id.parse().ok());
         let position = slave_position(stood, gtid, own.unwrap_or_default()).map_err(|error| anyhow!(error))?;
         session.rows(&format!("SET GLOBAL gtid_slave_pos = '{position}'"))?;
+    }
+    if let Some(account) = account {
+        account.remove(&mut session)?;
     }
     drop(session);
     if let Some(refused) = server.stop(interrupt)? {
@@ -244,26 +257,36 @@ fn feed(tools: &Tools, manifest: &Manifest, plan: &Plan, place: &Place, interrup
             .map_err(|error| anyhow!(error))
     };
     let logs = plan.logs.iter().map(|log| inside(log)).collect::<Anyhow<Vec<_>>>()?;
-    let as_server = |program: &Path| place.program(program).args(["--no-defaults"]);
-    let reader = as_server(&tools.reader)
+    let (options, user) = match &place.account {
+        Some(account) => (format!("--defaults-file={}", account.option_file.display()), None),
+        None => ("--no-defaults".to_owned(), Some("--user=root")),
+    };
+    let reader = place
+        .program(&tools.reader)
+        .args(["--no-defaults"])
         .args([format!("--start-position={}", plan.start)])
         .args(plan.stop.map(|stop| format!("--stop-position={stop}")))
         // Files of LOAD DATA.
         .args([format!("--local-load={}", seen.join(LOGS).display())])
         .args(logs);
-    let client = as_server(&tools.client)
+    let client = place
+        .program(&tools.client)
+        .args([options])
+        .args(user)
         // What a client would take for its own commands is not for it.
         .args([
             "--binary-mode",
             "--local-infile=1",
-            "--user=root",
             "--skip-reconnect",
             "--max-allowed-packet=1G",
         ])
         .args([format!("--socket={}", inside(&place.socket())?.display())]);
     let (statements, mut into) = pipe().context("making a pipe")?;
-    into.write_all(b"FLUSH LOCAL PRIVILEGES;\n")
-        .context("writing to a pipe")?;
+    if place.account.is_none() {
+        // From here on accounts count, and those who are logged in may still do everything.
+        into.write_all(b"FLUSH LOCAL PRIVILEGES;\n")
+            .context("writing to a pipe")?;
+    }
     let reading = place.view(manifest).run(|| reader.start_between(None, Some(into)))?;
     let replaying = place
         .view(manifest)

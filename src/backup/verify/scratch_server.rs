@@ -35,6 +35,7 @@ use crate::{
         interrupt::Interrupt,
         manifest::Manifest,
         options::{self, Plugins},
+        restore::account::Account,
         server::{Flavour, Server, Version},
         session::Session,
     },
@@ -63,6 +64,8 @@ pub(in crate::backup) struct Place {
     /// Where the server sees the volume.
     pub(in crate::backup) seen: PathBuf,
     pub(in crate::backup) owner: Owner,
+    /// The account to log in with; without one the server knows no accounts, and takes whoever reaches its socket.
+    pub(in crate::backup) account: Option<Account>,
 }
 
 impl Place {
@@ -73,6 +76,7 @@ impl Place {
             datadir: volume.join(&manifest.volume.datadir),
             seen: manifest.volume.mount_point.clone(),
             owner,
+            account: None,
         }
     }
 
@@ -178,7 +182,7 @@ impl ScratchServer {
         if let Err(error) = may_be_covered(place) {
             return unverified(format!("{error:#}"));
         }
-        let (arguments, remedy) = match arguments(program, settings, manifest, place) {
+        let (arguments, remedy) = match arguments(program, settings, manifest, at) {
             Ok(arguments) => arguments,
             Err(error) => return unverified(format!("{error:#}")),
         };
@@ -208,7 +212,11 @@ impl ScratchServer {
             if let Some(output) = server.running.wait(Duration::from_millis(100))? {
                 return Ok(Err(server.ended(&output)));
             }
-            if let Ok(session) = Session::connect(&socket.to_string_lossy(), "root", None, None) {
+            let (user, password) = match &at.account {
+                Some(account) => (&*account.name, Some(&*account.password)),
+                None => ("root", None),
+            };
+            if let Ok(session) = Session::connect(&socket.to_string_lossy(), user, password, None) {
                 return Ok(Ok((server, session)));
             }
             if Instant::now() >= deadline {
@@ -349,8 +357,9 @@ fn arguments(
     program: &Path,
     settings: &VerifySettings,
     manifest: &Manifest,
-    root: &Path,
+    at: &Place,
 ) -> Anyhow<(Vec<String>, String)> {
+    let root = &at.seen;
     let server = &manifest.server;
     let datadir = options::datadir(manifest, root)?;
     let in_datadir = |name: &str| datadir.join(name).display().to_string();
@@ -363,7 +372,10 @@ fn arguments(
         format!("--log-error={}", in_datadir(LOG)),
         format!("--tmpdir={}", temporary.display()),
         format!("--innodb-buffer-pool-size={}", settings.memory.get()),
-        "--skip-grant-tables".to_owned(),
+        match &at.account {
+            Some(account) => format!("--init-file={}", account.init_file.display()),
+            None => "--skip-grant-tables".to_owned(),
+        },
         "--performance-schema=OFF".to_owned(),
     ];
     arguments.extend(options::quiet(server).into_iter().map(str::to_owned));
