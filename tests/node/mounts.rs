@@ -84,8 +84,9 @@ fn busy(node: &Node, resources: &str, target: &str) -> Result<()> {
     role(node, resources)?;
     let busy = glrl(node, "converge --role /root/role.yml")?;
     let text = format!("{}{}", busy.stdout, busy.stderr);
-    let user = format!("sleep (pid {})", pid.trim());
+    let user = format!("sleep (pid {}", pid.trim());
     ensure!(busy.status == 1 && text.contains(&user), "{user} is not named: {text}");
+    ensure!(!text.contains("systemctl stop"), "the way in is to be stopped: {text}");
     let after = state(node)?;
     ensure!(before == after, "it was\n{before}and is\n{after}");
     node.run(&format!("kill {pid}")).map(drop)

@@ -70,7 +70,9 @@ impl View<'_> {
         }
         read_only::everywhere().context("making everything read-only")?;
         let place = CString::new(self.place.as_os_str().as_bytes())?;
-        read_only::except(&place).with_context(|| format!("making {} writable", self.place.display()))
+        read_only::except(&place).with_context(|| format!("making {} writable", self.place.display()))?;
+        // Where a program says what it is to be confined by (`profile`); whoever has no privilege can write nothing else there.
+        read_only::except(c"/proc").context("making /proc writable")
     }
 
     /// Every place but the copy's where files of the original can be reached.

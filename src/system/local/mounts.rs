@@ -147,11 +147,12 @@ pub(super) fn occupants(path: &Path) -> Vec<Occupant> {
 
 /// The service in a process's control group, as /proc/PID/cgroup has it (cgroups(7)).
 fn unit_of(cgroup: &str) -> Option<String> {
+    // By which people come in: what they have started belongs to them, and stopping these shuts them out.
+    const WAYS_IN: [&str; 6] = ["ssh.", "ssh@", "sshd.", "sshd@", "getty@", "serial-getty@"];
     let parts = cgroup.lines().flat_map(|line| line.split('/'));
-    parts
-        .filter(|part| part.ends_with(".service"))
-        .map(str::to_owned)
-        .next_back()
+    let unit = parts.filter(|part| part.ends_with(".service")).next_back()?;
+    let is_way_in = WAYS_IN.iter().any(|name| unit.starts_with(name));
+    (!is_way_in).then(|| unit.to_owned())
 }
 
 /// What is mounted below a mount point, which keeps it as busy: "something is mounted on /srv/x/y".
@@ -227,6 +228,7 @@ mod tests {
     #[test]
     fn a_process_has_a_unit() {
         for (cgroup, unit) in [
+            ("0::/system.slice/ssh.service\n", None),
             ("0::/system.slice/mariadb.service\n", Some("mariadb.service")),
             (
                 "0::/system.slice/system-mysql.slice/mysql@a.service/init\n",
