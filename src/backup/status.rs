@@ -74,8 +74,8 @@ pub struct Status {
     pub instance: Instance,
     /// When this was found.
     pub at: Timestamp,
-    /// How many there are that are whole.
-    pub backups: usize,
+    /// How many there are that are whole; `None` where the target cannot be reached.
+    pub backups: Option<usize>,
     /// The newest that is whole.
     pub newest: Option<Listed>,
     /// The newest of them that is known to restore.
@@ -234,7 +234,7 @@ fn judge(
         problems,
         instance: settings.instance.clone(),
         at,
-        backups: whole.len(),
+        backups: free_bytes.map(|_| whole.len()),
         newest,
         newest_verified,
         history,

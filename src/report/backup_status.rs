@@ -85,7 +85,13 @@ fn rows(status: &Status) -> Vec<(&'static str, String)> {
     }
     let target = status.free_bytes.map_or_else(
         || "unknown: it cannot be reached".to_owned(),
-        |free| format!("{}, {} free", count(status.backups, "backup"), bytes(free)),
+        |free| {
+            format!(
+                "{}, {} free",
+                count(status.backups.unwrap_or_default(), "backup"),
+                bytes(free)
+            )
+        },
     );
     rows.push(("target", target));
     if status.notifications_waiting > 0 {

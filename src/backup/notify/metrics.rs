@@ -136,7 +136,7 @@ const METRICS: [Metric; 26] = [
         |look| look.manifest().map(|manifest| manifest.snapshot.fill_percent / 100.0),
     ),
     ("glrl_backup_count", "Whole backups on the target.", |look| {
-        look.status.free_bytes.map(|_| number(look.status.backups as u64))
+        look.status.backups.map(|backups| number(backups as u64))
     }),
     ("glrl_backup_target_free_bytes", "Room on the target.", |look| {
         look.status.free_bytes.map(number)
