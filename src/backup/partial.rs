@@ -3,8 +3,8 @@
 //!
 //! `NODE` stands for a machine's id, its host name and the state directory, which holds the run lock; `BOOT` for the boot of the machine.
 //! Who holds the run lock knows that what has both its own is left by a run that died. A copy of a machine may have all but the boot in common
-//! with it, so that what has another boot is removed only when it has not changed for an hour. Names without an owner are those of versions
-//! before.
+//! with it, so that what has another boot is removed only when this node's record says that it began it (`made`), or when it has not changed
+//! for an hour. Names without an owner are those of versions before.
 
 use std::{
     fs,
@@ -66,8 +66,9 @@ impl Writer {
         format!("{name}.{}-{}{PARTIAL}", self.node, self.boot)
     }
 
-    /// Judges a file that is left. The caller holds the run lock, so that no run of this node's is writing it now.
-    pub(super) fn judge(&self, path: &Path, owner: Option<&Self>) -> Left {
+    /// Judges a file that is left; `begun`: whether this node's record says that it began what the file is of. The caller holds the run lock, so
+    /// that no run of this node's is writing it now.
+    pub(super) fn judge(&self, path: &Path, owner: Option<&Self>, begun: bool) -> Left {
         let still = fs::metadata(path)
             .and_then(|meta| meta.modified())
             .ok()
@@ -85,7 +86,7 @@ impl Writer {
         match owner {
             Some(owner) if owner == self => Left::Ours,
             Some(owner) if owner.node == self.node => {
-                if still >= STILL {
+                if begun || still >= STILL {
                     Left::Ours
                 } else {
                     leave("of another boot of this machine, or of a copy of it")
@@ -149,15 +150,18 @@ mod tests {
             let file = File::create(&path).unwrap();
             let written = SystemTime::from(clock::now()) - Duration::from_hours(hours);
             file.set_modified(written).unwrap();
-            this.judge(&path, owner) == Left::Ours
+            this.judge(&path, owner, false) == Left::Ours
         };
         assert!(ours(0, Some(&this)));
         assert!(!ours(0, Some(&copy)) && ours(2, Some(&copy)));
+        // After a power cut.
+        File::create(&path).unwrap();
+        assert_eq!(this.judge(&path, Some(&copy), true), Left::Ours);
         assert!(!ours(2, None) && ours(25, None));
         for other in &others {
             assert!(!ours(0, Some(other)) && !ours(10_000, Some(other)));
         }
-        let Left::Doubtful(said) = this.judge(&path, Some(&others[0])) else {
+        let Left::Doubtful(said) = this.judge(&path, Some(&others[0]), true) else {
             panic!()
         };
         assert!(said.contains("another machine's") && said.contains("rm '"), "{said}");

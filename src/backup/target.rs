@@ -19,6 +19,7 @@ use super::{
     config::{Settings, TargetSettings},
     error::{Error, Kind, OfKind, Result},
     list,
+    made::Made,
     manifest::Manifest,
     mounts,
     name::{BackupId, Instance},
@@ -165,9 +166,10 @@ pub(super) struct Reaped {
     pub(super) left: Vec<String>,
 }
 
-/// Removes what runs of this instance on this node have left unfinished. The caller holds the run lock: they are dead. A file without
+/// Removes what runs of this instance on this node have left unfinished, of those backups too that it is recorded to have `made` before the
+/// machine went down. The caller holds the run lock: they are dead. A file without
 /// `.partial` is one of theirs only if one with it, of the same backup, stands beside it, and no manifest does.
-pub(super) fn reap(directory: &Path, instance: &Instance, writer: &Writer) -> Result<Reaped> {
+pub(super) fn reap(directory: &Path, instance: &Instance, writer: &Writer, made: Option<&Made>) -> Result<Reaped> {
     let mut reaped = Reaped::default();
     for name in names(directory)? {
         let Some((whole, owner)) = partial::parse(&name) else {
@@ -176,7 +178,8 @@ pub(super) fn reap(directory: &Path, instance: &Instance, writer: &Writer) -> Re
         let Some(id) = backup_of(whole).filter(|id| id.instance() == instance) else {
             continue;
         };
-        match writer.judge(&directory.join(&name), owner.as_ref()) {
+        let begun = made.is_some_and(|made| made.has(&id));
+        match writer.judge(&directory.join(&name), owner.as_ref(), begun) {
             Left::Ours => reaped
                 .removed
                 .extend(clear(directory, &id.to_string(), &BUT_MANIFEST, name)?),
@@ -481,7 +484,7 @@ mod tests {
             old.set_modified(std::time::SystemTime::now() - std::time::Duration::from_hours(25))
                 .unwrap();
         }
-        let reaped = reap(directory.path(), &"main".parse().unwrap(), &this).unwrap();
+        let reaped = reap(directory.path(), &"main".parse().unwrap(), &this, None).unwrap();
         let sorted = |mut names: Vec<String>| {
             names.sort();
             names
@@ -534,7 +537,7 @@ mod tests {
                 fs::remove_file(path(suffix)).unwrap();
             }
             assert!(list::ids(directory.path(), None).unwrap().is_empty());
-            let reaped = reap(directory.path(), id().instance(), &writer()).unwrap();
+            let reaped = reap(directory.path(), id().instance(), &writer(), None).unwrap();
             assert_eq!((reaped.removed.len(), reaped.left.len()), (6 - steps, 0));
             assert_eq!(names(directory.path()).unwrap(), Vec::<String>::new());
         }

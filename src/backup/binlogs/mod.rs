@@ -440,7 +440,7 @@ fn sweep(directory: &Path, writer: &Writer) -> Result<Vec<String>> {
         let Some((whole, owner)) = partial::parse(name) else {
             continue;
         };
-        match writer.judge(&directory.join(name), owner.as_ref()) {
+        match writer.judge(&directory.join(name), owner.as_ref(), false) {
             Left::Ours => {
                 let stem = [SEALED_LOG, LOG, RECORD]
                     .iter()
@@ -464,7 +464,7 @@ fn sweep(directory: &Path, writer: &Writer) -> Result<Vec<String>> {
             continue;
         }
         let path = directory.join(name);
-        match writer.judge(&path, None) {
+        match writer.judge(&path, None, false) {
             Left::Ours => fs::remove_file(&path).with_context(|| format!("removing {}", path.display()))?,
             Left::Doubtful(why) => left.push(why),
             Left::Alone => {}

@@ -14,6 +14,7 @@ use crate::{
         error::{Error, Kind, Result},
         interrupt::Interrupt,
         list::{Listed, list},
+        made::Made,
         manifest::Manifest,
         partial::Writer,
         step::Step,
@@ -127,7 +128,8 @@ pub(in crate::backup) fn prune(
 
 /// Removes what earlier runs of this node have left unfinished, and says what may be another's. The caller holds the run lock.
 pub(in crate::backup) fn reap(settings: &Settings, writer: &Writer, report: &mut dyn FnMut(Step)) -> Result<()> {
-    let reaped = target::reap(&settings.target.directory, &settings.instance, writer)?;
+    let made = Made::read(settings);
+    let reaped = target::reap(&settings.target.directory, &settings.instance, writer, made.as_ref())?;
     for what in reaped.removed {
         report(Step::Removed { what });
     }

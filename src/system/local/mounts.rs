@@ -149,8 +149,8 @@ pub(super) fn occupants(path: &Path) -> Vec<Occupant> {
 fn unit_of(cgroup: &str) -> Option<String> {
     // By which people come in: what they have started belongs to them, and stopping these shuts them out.
     const WAYS_IN: [&str; 6] = ["ssh.", "ssh@", "sshd.", "sshd@", "getty@", "serial-getty@"];
-    let parts = cgroup.lines().flat_map(|line| line.split('/'));
-    let unit = parts.filter(|part| part.ends_with(".service")).next_back()?;
+    let mut parts = cgroup.lines().flat_map(|line| line.split('/'));
+    let unit = parts.rfind(|part| part.ends_with(".service"))?;
     let is_way_in = WAYS_IN.iter().any(|name| unit.starts_with(name));
     (!is_way_in).then(|| unit.to_owned())
 }
