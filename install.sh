@@ -162,7 +162,10 @@ esac
 # /dev/kvm may be there and not work, in a container or a virtual machine: a kernel has to get as far as missing its root disk, or, where there
 # is no kernel to try with, a machine has to be made. Says what is wrong.
 kvm_fails() {
-    [ -r /dev/kvm ] && [ -w /dev/kvm ] || { echo "$(id -un) may not open it: sudo usermod --append --groups kvm $user"; return 0; }
+    if ! { [ -r /dev/kvm ] && [ -w /dev/kvm ]; }; then
+        echo "$(id -un) may not open it: sudo usermod --append --groups kvm $user"
+        return 0
+    fi
     ( : <>/dev/kvm ) 2>/dev/null || { echo "it cannot be opened"; return 0; }
     qemu=qemu-system-$(uname -m)
     has "$qemu" || { echo "not tried: there is no $qemu"; return 0; }
