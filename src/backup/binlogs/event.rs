@@ -218,7 +218,7 @@ pub(in crate::backup) mod tests {
         let expected = [
             ("Format", 100),
             ("3-5-7", 101),
-            ("Other", 101),
+            ("Statement", 101),
             ("11111111-1111-1111-1111-111111111111:9", 1_700_000_000),
             ("Rotate", 103),
         ];
