@@ -85,7 +85,7 @@ impl Supervised {
 pub struct Heartbeat {
     line: UnixStream,
     began: Instant,
-    /// When it was said last, in milliseconds since then.
+    /// When it was said last, in so many `LOOK`s since then.
     last: AtomicU64,
 }
 
@@ -105,11 +105,10 @@ impl Heartbeat {
 
     /// Says that it goes forward; not more often than anybody looks.
     pub(super) fn beat(&self) {
-        let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        if now.saturating_sub(self.last.load(Ordering::Relaxed)) < 200 {
+        let now = u64::try_from(self.began.elapsed().as_millis() / LOOK.as_millis()).unwrap_or(u64::MAX);
+        if self.last.swap(now, Ordering::Relaxed) == now {
             return;
         }
-        self.last.store(now, Ordering::Relaxed);
         // Nobody listens: the supervisor is dead, and a signal comes.
         let _ = send(self.line.as_raw_fd(), &[0], MsgFlags::MSG_NOSIGNAL);
     }
@@ -165,7 +164,8 @@ pub fn supervise(
         Supervised::Prune => tell_failure(settings, Program::Prune, None, &error, report),
         Supervised::Restore => {
             end_programs_of(worker);
-            let message = "what is left of the restore is cleared away by the next one".to_owned();
+            let message =
+                "what may be left of the restore is cleared away by the next one to the same place".to_owned();
             report(Step::Warning { message });
         }
     }

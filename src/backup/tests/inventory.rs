@@ -10,7 +10,7 @@ use std::{
 
 use mysql::prelude::Queryable;
 
-use super::support::{Behaviour, Programs, Server, on_both_flavours, on_every_server};
+use super::support::{Behaviour, Programs, Server, on_both_flavours, on_every_server, patient, verified};
 use crate::backup::{
     Check, Destination, Interrupt, Manifest, Outcome, Request, Settings, Step, Verdict, Word,
     hash::Hashing,
@@ -31,16 +31,6 @@ on_both_flavours!(
     a_backup_of_a_release_without_a_list_is_verified,
     an_account_that_sees_little_is_told_so,
 );
-
-fn patient(server: &Server) -> Settings {
-    let mut settings = server.settings();
-    settings.lock.budget = Duration::from_secs(20);
-    settings
-}
-
-fn verified(settings: &Settings) -> Verdict {
-    verify(settings, None, &Interrupt::default(), &mut |_| {}).unwrap()
-}
 
 #[track_caller]
 fn check<'a>(verdict: &'a Verdict, name: &str) -> &'a Check {

@@ -21,17 +21,30 @@ use tempfile::TempDir;
 
 use crate::{
     backup::{
-        Interrupt, Settings, Step,
+        Interrupt, Settings, Step, Verdict,
         error::Result,
         job::back_up,
         manifest::{self, Manifest},
         name::BackupId,
+        verify,
         volume::{Snapshot, Volume},
     },
     system::programs::{Program, Running},
 };
 
 pub(super) use super::servers::{Programs, on_both_flavours, on_every_server};
+
+/// Settings for a server that is busy: so is the machine that the tests run on.
+pub(super) fn patient(server: &Server) -> Settings {
+    let mut settings = server.settings();
+    settings.lock.budget = Duration::from_secs(20);
+    settings
+}
+
+/// The verdict on the newest backup.
+pub(super) fn verified(settings: &Settings) -> Verdict {
+    verify(settings, None, &Interrupt::default(), &mut |_| {}).unwrap()
+}
 
 /// A running server on a temporary datadir.
 pub(super) struct Server {

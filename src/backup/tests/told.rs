@@ -7,25 +7,15 @@ use mysql::prelude::Queryable;
 
 use super::{
     copies::{Printed, restored},
-    support::{Behaviour, Programs, Server, on_every_server},
+    support::{Behaviour, Programs, Server, on_every_server, patient, verified},
 };
-use crate::backup::{Interrupt, Outcome, Settings, Verdict, Word, verify};
+use crate::backup::{Outcome, Settings, Verdict, Word};
 
 on_every_server!(odd_settings_are_told_to_every_copy,);
 on_every_server!(@ any_mariadb mariadb: every_page_size_is_checked, a_replica_of_several_sources_verifies);
 // The release whose plugins `tests/servers.sh` brings.
 on_every_server!(@ with_plugins mariadb_jammy: keys_are_given_or_missed_by_name, an_engine_is_loaded_or_missed_by_name);
 on_every_server!(@ with_keyring mysql_jammy: a_keyring_is_given_or_missed_by_name);
-
-fn patient(server: &Server) -> Settings {
-    let mut settings = server.settings();
-    settings.lock.budget = Duration::from_secs(20);
-    settings
-}
-
-fn verified(settings: &Settings) -> Verdict {
-    verify(settings, None, &Interrupt::default(), &mut |_| {}).unwrap()
-}
 
 /// Expects this word because of a check whose detail says all of this.
 #[track_caller]

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
 use mysql::{Row, prelude::Queryable};
 
-use super::support::{Behaviour, Programs, Server, names, on_both_flavours, on_every_server};
+use super::support::{Behaviour, Programs, Server, names, on_both_flavours, on_every_server, patient};
 use crate::backup::{
     Destination, Interrupt, Kind, Request, Restored, Settings, Step, Until, archive_binlogs, error::Result, list,
     partial::Writer, reap_binlogs, restore,
@@ -36,12 +36,6 @@ fn archive(settings: &Settings) -> Vec<String> {
     archive_binlogs(settings, &Interrupt::default(), &mut |_| {})
         .unwrap()
         .logs
-}
-
-fn patient(server: &Server) -> Settings {
-    let mut settings = server.settings();
-    settings.lock.budget = Duration::from_secs(20);
-    settings
 }
 
 /// CHECKSUM TABLE of every table of `many`.

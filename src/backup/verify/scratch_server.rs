@@ -380,9 +380,9 @@ fn arguments(
     ];
     arguments.extend(options::quiet(server).into_iter().map(str::to_owned));
     if server.flavour == Flavour::MariaDb {
-        // Relay logs are no part of what is proven, and may not be here: a server that finds no replica in these files needs none.
         // Where the datadir is the volume's root, what this server alone uses is no schema.
         arguments.push(format!("--ignore-db-dirs={TEMPORARY}"));
+        // Relay logs are no part of what is proven, and may not be here: a server that finds no replica in these files needs none.
         let unused = |name: &str| temporary.join(name).display().to_string();
         arguments.push(format!("--master-info-file={}", unused("master.info")));
         arguments.push(format!("--relay-log-info-file={}", unused("relay-log.info")));
