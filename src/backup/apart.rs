@@ -2,86 +2,41 @@
 //! when it is closed, also by the kernel for a process that was killed, which waits for a server that is gone as long as that takes. All
 //! else that the process has open, its lock and its snapshot, is given back meanwhile. Sources: `close_range(2)`, nfs(5).
 
-use std::{
-    fs::File,
-    io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
-    path::Path,
-    sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel},
-    thread,
-};
+use std::{fs::File, os::unix::fs::OpenOptionsExt, path::Path};
 
 use anyhow::{Context, Result as Anyhow};
 use nix::{errno::Errno, libc};
 
-use super::error::{Error, Kind, OfKind, Result};
+use super::{
+    behind::{Behind, behind},
+    error::Result,
+};
 
-/// Bytes that are handed over at a time.
-const CHUNK: usize = 1 << 20;
-/// Chunks that wait to be written.
-const DEPTH: usize = 4;
 /// The thread, as ps(1) shows it.
 const NAME: &str = "glrl-target";
 
-/// What is handed over.
-enum Next {
-    Bytes(Vec<u8>),
-    /// There is no more.
-    Whole,
-}
-
-/// The file, for whoever fills it.
-pub(super) struct Apart {
-    next: SyncSender<Next>,
-    /// Where chunks come back from.
-    empty: Receiver<Vec<u8>>,
-    chunk: Vec<u8>,
-}
-
 /// Makes a file, for its owner alone, and writes it, to the disk. It must not be there.
-pub(super) fn write<T>(path: &Path, fill: impl FnOnce(&mut Apart) -> Result<T>) -> Result<T> {
-    let doing = || format!("writing {}", path.display());
-    thread::scope(|scope| {
-        let (next, coming) = sync_channel(DEPTH);
-        let (emptied, empty) = channel();
-        let writer = thread::Builder::new()
-            .name(NAME.to_owned())
-            .spawn_scoped(scope, move || write_out(path, &coming, &emptied))
-            .with_context(doing)?;
-        let mut apart = Apart {
-            next,
-            empty,
-            chunk: Vec::with_capacity(CHUNK),
-        };
-        let filled = fill(&mut apart).and_then(|value| {
-            apart.end().with_context(doing)?;
-            Ok(value)
-        });
-        drop(apart);
-        match writer.join() {
-            Ok(written) => written.with_context(doing).of_kind(Kind::Target)?,
-            Err(_) => return Err(Error::new(Kind::Failed, format!("{}: the thread panicked", doing()))),
-        }
-        filled
-    })
-}
-
-/// The thread's work. Where the rest of the file does not come, what there is of it is not worth waiting for.
-fn write_out(path: &Path, coming: &Receiver<Next>, emptied: &Sender<Vec<u8>>) -> Anyhow<()> {
-    share_nothing()?;
-    let mut file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
-    while let Ok(next) = coming.recv() {
-        match next {
-            Next::Bytes(mut chunk) => {
-                file.write_all(&chunk)?;
-                chunk.clear();
-                let _ = emptied.send(chunk);
-            }
+pub(super) fn write<T>(path: &Path, fill: impl FnOnce(&mut Behind) -> Result<T>) -> Result<T> {
+    let written = behind(
+        NAME,
+        |coming| {
+            let doing = || format!("writing {}", path.display());
+            share_nothing()?;
+            let mut file = File::options()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(path)
+                .with_context(doing)?;
             // NFS reports a full disk here at the latest.
-            Next::Whole => file.sync_all()?,
-        }
-    }
-    Ok(())
+            if coming.write_to(&mut file).with_context(doing)? {
+                file.sync_all().with_context(doing)?;
+            }
+            Ok(())
+        },
+        fill,
+    );
+    written.map(|(filled, ())| filled)
 }
 
 /// From here on this thread has its own table of open files, with nothing in it but standard input, output and error.
@@ -94,47 +49,15 @@ fn share_nothing() -> Anyhow<()> {
     Errno::result(result).map(drop).context("parting from the open files")
 }
 
-impl Apart {
-    fn hand_over(&mut self) -> io::Result<()> {
-        let empty = self.empty.try_recv().unwrap_or_else(|_| Vec::with_capacity(CHUNK));
-        let chunk = std::mem::replace(&mut self.chunk, empty);
-        self.next.send(Next::Bytes(chunk)).map_err(gone)
-    }
-
-    fn end(&mut self) -> io::Result<()> {
-        self.flush()?;
-        self.next.send(Next::Whole).map_err(gone)
-    }
-}
-
-/// The thread has ended, and says why itself.
-fn gone<T>(_: T) -> io::Error {
-    io::ErrorKind::BrokenPipe.into()
-}
-
-impl Write for Apart {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let now = bytes.len().min(CHUNK - self.chunk.len());
-        self.chunk.extend_from_slice(&bytes[..now]);
-        if self.chunk.len() == CHUNK {
-            self.hand_over()?;
-        }
-        Ok(now)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        if self.chunk.is_empty() {
-            return Ok(());
-        }
-        self.hand_over()
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::{fs, path::PathBuf};
+    use std::{fs, io::Write, path::PathBuf};
 
     use super::*;
+    use crate::backup::{
+        behind::{CHUNK, DEPTH},
+        error::{Error, Kind},
+    };
 
     /// The files that the thread has open.
     fn open_apart() -> Vec<PathBuf> {

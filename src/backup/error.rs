@@ -70,11 +70,6 @@ impl Error {
         Self { kind, ..self }
     }
 
-    /// The failure and its causes, the outermost first.
-    pub(super) fn chain(&self) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
-        self.cause.chain()
-    }
-
     /// Says what was being done.
     #[must_use]
     pub(super) fn context(self, doing: impl fmt::Display + Send + Sync + 'static) -> Self {

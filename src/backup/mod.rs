@@ -23,6 +23,7 @@ mod apart;
 mod archive;
 #[doc(hidden)]
 pub mod bench;
+mod behind;
 mod binlogs;
 pub mod config;
 mod encryption;

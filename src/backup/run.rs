@@ -14,7 +14,7 @@ use anyhow::Context;
 
 use super::{
     alone::alone,
-    apart::Apart,
+    behind::Behind,
     archive::{Owners, Packed, pack},
     config::Settings,
     encryption::{Encryption, Recipient},
@@ -315,7 +315,7 @@ fn used(root: &Path) -> Option<u64> {
 fn copy(
     root: &Path,
     left_out: &dyn Fn(&Path) -> bool,
-    file: &mut Apart,
+    file: &mut Behind,
     snapshot: &dyn Snapshot,
     (settings, recipients): (&Settings, &[Recipient]),
     interrupt: &Interrupt,

@@ -15,7 +15,8 @@ use nix::{
 };
 
 use super::{
-    apart::{self, Apart},
+    apart,
+    behind::Behind,
     config::{Settings, TargetSettings},
     error::{Error, Kind, OfKind, Result},
     list,
@@ -284,7 +285,7 @@ impl Draft {
     }
 
     /// Writes one of the files under its partial name, to the disk.
-    pub(super) fn write<T>(&mut self, suffix: &'static str, fill: impl FnOnce(&mut Apart) -> Result<T>) -> Result<T> {
+    pub(super) fn write<T>(&mut self, suffix: &'static str, fill: impl FnOnce(&mut Behind) -> Result<T>) -> Result<T> {
         let partial = self.partial(suffix);
         free_to_use(&partial)?;
         self.written.push(suffix);

@@ -10,15 +10,19 @@ use std::{
 use anyhow::{Context, Result as Anyhow, bail};
 use tar::{Builder, EntryType, Header};
 
-use super::{BLOCK, CHUNK, attributes, extents};
+use super::{BLOCK, attributes, extents};
 use crate::backup::{
+    behind::{Behind, behind},
     config::ArchiveSettings,
-    encryption::{Recipient, Sealing, seal},
+    encryption::{Recipient, seal},
     error::{Error, Kind, Result},
     files::Entry,
     hash::{Digests, Hashing},
     interrupt::Interrupt,
 };
+
+/// Bytes of a file that are read at a time: still in the processor's cache when they are hashed and compressed.
+const PIECE: usize = 256 << 10;
 
 /// What was written.
 pub(in crate::backup) struct Packed {
@@ -37,83 +41,66 @@ pub(in crate::backup) struct Packed {
 /// What is told after each chunk: files, their bytes, the archive's bytes. An error from it ends the packing.
 type Progress<'a> = dyn FnMut(u64, u64, u64) -> Result<()> + 'a;
 
-/// Where the archive goes; an error from it is the target's, and all others are the source's.
-struct Target<W>(W);
-
-impl<W: Write> Write for Target<W> {
-    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        self.0
-            .write(buffer)
-            .map_err(|error| io::Error::new(error.kind(), TargetFailed(error)))
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0
-            .flush()
-            .map_err(|error| io::Error::new(error.kind(), TargetFailed(error)))
-    }
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("writing the archive")]
-struct TargetFailed(#[source] io::Error);
-
 /// Archives everything below `root`, but not what `left_out` says (paths relative to it), for these recipients alone, if there are any.
+/// What zstd has made is encrypted, hashed and written on a thread of its own.
 pub(in crate::backup) fn pack(
     root: &Path,
     left_out: impl Fn(&Path) -> bool,
-    to: impl Write,
+    to: impl Write + Send,
     settings: &ArchiveSettings,
     recipients: &[Recipient],
     interrupt: &Interrupt,
     progress: &mut Progress<'_>,
 ) -> Result<Packed> {
-    let result = (|| {
-        let sealing = seal(Hashing::new(Target(to)), recipients).context("beginning the archive")?;
-        let mut encoder = zstd::Encoder::new(sealing, settings.level).context("starting zstd")?;
-        encoder.include_checksum(true).context("starting zstd")?;
-        let threads = settings
-            .threads
-            .or_else(|| {
-                std::thread::available_parallelism()
-                    .ok()
-                    .and_then(|number| number.get().try_into().ok())
-            })
-            .unwrap_or(1);
-        encoder.multithread(threads).context("starting zstd")?;
-        let mut packer = Packer {
-            builder: Builder::new(encoder),
-            files: Vec::new(),
-            bytes: 0,
-            left_out: Vec::new(),
-            without: Vec::new(),
-            buffer: vec![0; CHUNK],
-            interrupt,
-            progress,
-        };
-        packer.directory(root, Path::new(""), &left_out)?;
-        let encoder = packer.builder.into_inner().context("ending the archive")?;
-        let sealing = encoder.finish().context("ending the archive")?;
-        let (_, digests) = sealing.finish().context("ending the archive")?.finish();
-        Ok(Packed {
-            digests,
-            files: packer.files,
-            stored: packer.bytes,
-            left_out: packer.left_out,
-            without: packer.without,
-        })
-    })();
-    result.map_err(|error: Error| {
-        // io::Error hides what it wraps from `source`.
-        let at_target = error.chain().any(|cause| {
-            matches!(cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref), Some(wrapped) if wrapped.is::<TargetFailed>())
-        });
-        if at_target { error.of_kind(Kind::Target) } else { error }
+    let (packed, digests) = behind(
+        "glrl-archive",
+        |coming| {
+            let doing = "writing the archive";
+            let mut to = seal(Hashing::new(to), recipients).context(doing)?;
+            coming.write_to(&mut to).context(doing)?;
+            Ok(to.finish().context(doing)?.finish().1)
+        },
+        |to| {
+            let mut packer = Packer {
+                builder: Builder::new(compressor(to, settings).context("starting zstd")?),
+                files: Vec::new(),
+                bytes: 0,
+                left_out: Vec::new(),
+                without: Vec::new(),
+                buffer: vec![0; PIECE],
+                interrupt,
+                progress,
+            };
+            packer.directory(root, Path::new(""), &left_out)?;
+            packer
+                .builder
+                .into_inner()
+                .and_then(zstd::Encoder::finish)
+                .context("ending the archive")?;
+            Ok((packer.files, packer.bytes, packer.left_out, packer.without))
+        },
+    )?;
+    let (files, stored, left_out, without) = packed;
+    Ok(Packed {
+        digests,
+        files,
+        stored,
+        left_out,
+        without,
     })
 }
 
-struct Packer<'a, W: Write> {
-    builder: Builder<zstd::Encoder<'static, Sealing<Hashing<W>>>>,
+/// Returns what compresses on so many threads as the settings say, on each core if they say nothing.
+fn compressor<W: Write>(to: W, settings: &ArchiveSettings) -> io::Result<zstd::Encoder<'static, W>> {
+    let mut encoder = zstd::Encoder::new(to, settings.level)?;
+    encoder.include_checksum(true)?;
+    let cores = || std::thread::available_parallelism().ok()?.get().try_into().ok();
+    encoder.multithread(settings.threads.or_else(cores).unwrap_or(1))?;
+    Ok(encoder)
+}
+
+struct Packer<'a> {
+    builder: Builder<zstd::Encoder<'static, &'a mut Behind>>,
     files: Vec<Entry>,
     bytes: u64,
     left_out: Vec<String>,
@@ -123,7 +110,7 @@ struct Packer<'a, W: Write> {
     progress: &'a mut Progress<'a>,
 }
 
-impl<W: Write> Packer<'_, W> {
+impl Packer<'_> {
     /// A directory and all below it, sorted by name.
     fn directory(&mut self, path: &Path, name: &Path, left_out: &impl Fn(&Path) -> bool) -> Result<()> {
         let doing = || format!("archiving {}", path.display());
@@ -239,7 +226,7 @@ impl<W: Write> Packer<'_, W> {
         let mut left = length;
         while left > 0 {
             self.interrupt.check()?;
-            let want = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
+            let want = usize::try_from(left).unwrap_or(PIECE).min(PIECE);
             let read = file.read(&mut self.buffer[..want]).context("reading")?;
             if read == 0 {
                 bail("it became shorter while it was read".to_owned())?;

@@ -11,55 +11,44 @@ use age::{
 use super::{Key, Recipient};
 
 /// Where bytes go that are to be encrypted, if there is anybody to encrypt them to.
-pub(in crate::backup) struct Sealing<W: Write> {
-    to: To<W>,
-    bytes: u64,
-}
-
-enum To<W: Write> {
+pub(in crate::backup) enum Sealing<W: Write> {
+    /// They stay as they are.
     Clear(W),
+    /// They are encrypted on their way.
     Age(StreamWriter<W>),
 }
 
 /// Encrypts to all of these; to nobody, where there are none.
 pub(in crate::backup) fn seal<W: Write>(to: W, recipients: &[Recipient]) -> io::Result<Sealing<W>> {
-    let to = match Encryptor::with_recipients(recipients.iter().map(Recipient::key)) {
-        Ok(encryptor) => To::Age(encryptor.wrap_output(to)?),
-        Err(EncryptError::MissingRecipients) => To::Clear(to),
-        Err(error) => return Err(io::Error::other(error)),
-    };
-    Ok(Sealing { to, bytes: 0 })
+    match Encryptor::with_recipients(recipients.iter().map(Recipient::key)) {
+        Ok(encryptor) => encryptor.wrap_output(to).map(Sealing::Age),
+        Err(EncryptError::MissingRecipients) => Ok(Sealing::Clear(to)),
+        Err(error) => Err(io::Error::other(error)),
+    }
 }
 
 impl<W: Write> Sealing<W> {
-    /// Bytes that have gone in so far. What comes out is longer by 1/4096.
-    pub(in crate::backup) fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
     /// Writes what is left. Without this the last piece is missing.
     pub(in crate::backup) fn finish(self) -> io::Result<W> {
-        match self.to {
-            To::Clear(to) => Ok(to),
-            To::Age(to) => to.finish(),
+        match self {
+            Self::Clear(to) => Ok(to),
+            Self::Age(to) => to.finish(),
         }
     }
 }
 
 impl<W: Write> Write for Sealing<W> {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        let written = match &mut self.to {
-            To::Clear(to) => to.write(buffer),
-            To::Age(to) => to.write(buffer),
-        }?;
-        self.bytes += written as u64;
-        Ok(written)
+        match self {
+            Self::Clear(to) => to.write(buffer),
+            Self::Age(to) => to.write(buffer),
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        match &mut self.to {
-            To::Clear(to) => to.flush(),
-            To::Age(to) => to.flush(),
+        match self {
+            Self::Clear(to) => to.flush(),
+            Self::Age(to) => to.flush(),
         }
     }
 }
