@@ -17,6 +17,7 @@ mod move_data;
 pub mod octal;
 mod op;
 pub mod overlay;
+mod own_pids;
 mod packages;
 mod place;
 pub mod programs;

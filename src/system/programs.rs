@@ -15,8 +15,8 @@ use nix::{
     unistd::Pid,
 };
 
-use super::survivors;
 pub use super::survivors::end_programs_of;
+use super::{own_pids, survivors};
 
 /// Where programs are looked up, whatever the caller's own `PATH` is: cron's has no `/usr/sbin`.
 pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -93,6 +93,12 @@ impl Program {
     pub(super) fn confined(mut self, confine: fn() -> io::Result<()>) -> Self {
         self.confine = Some(confine);
         self
+    }
+
+    /// Lets it see no process but those that it starts itself; takes root.
+    #[must_use]
+    pub fn with_own_pids(self) -> Self {
+        self.confined(own_pids::enter)
     }
 
     /// Runs it and waits. Any exit status is an answer; not being there, dying by a signal and taking too long are errors.

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
     process::{Child, Command},
     sync::Arc,
@@ -18,11 +18,11 @@ use nix::{
     unistd::Pid,
 };
 
-use super::support::{Behaviour, Programs, Server, names, on_every_server};
+use super::support::{Behaviour, Programs, Server, names, on_every_server, patient};
 use crate::backup::{Destination, Interrupt, Kind, Request, Restored, Settings, Word, error::Result, restore, verify};
 
 on_every_server!(a_copy_cannot_hurt_its_original,);
-on_every_server!(@ any_mariadb mariadb: a_partition_elsewhere_is_refused, an_alias_is_no_way_to_the_original);
+on_every_server!(@ any_mariadb mariadb: a_partition_elsewhere_is_refused, no_other_way_leads_to_the_original);
 
 pub(super) fn restored(settings: &Settings, to: &Path) -> Result<Restored> {
     let request = Request {
@@ -127,16 +127,26 @@ fn checksums(conn: &mut Conn, tables: &[&str]) -> Vec<Option<i64>> {
 
 /// A server with whatever names places in its volume, and its tables.
 fn with_places(on: &Programs) -> (Server, Vec<&'static str>) {
-    let server = Server::start_in_volume(on, &[], |volume| {
+    let server = Server::start_in_volume(on, &["--innodb-page-size=16k"], |volume| {
+        let at = |option: &str, place: &str| format!("--{option}={}", volume.join(place).display());
         let mut options = vec![
-            format!("--log-bin={}", volume.join("logs/binlog").display()),
-            format!("--relay-log={}", volume.join("logs/relay").display()),
+            at("log-bin", "logs/binlog"),
+            at("log-bin-index", "logs/names.index"),
+            at("relay-log", "logs/relay"),
+            at("innodb-undo-directory", "undo"),
+            at("innodb-log-group-home-dir", "redo"),
             "--server-id=7".to_owned(),
             "--symbolic-links=1".to_owned(),
         ];
-        if !on.mariadb {
-            options.push(format!("--innodb-directories={}", volume.join("extra").display()));
-        }
+        options.extend(if on.mariadb {
+            vec![at("aria-log-dir-path", "aria")]
+        } else {
+            vec![
+                at("innodb-directories", "extra"),
+                at("innodb-doublewrite-dir", "double"),
+                at("innodb-temp-tablespaces-dir", "temporary"),
+            ]
+        });
         options
     });
     let extra = server.volume().join("extra").display().to_string();
@@ -205,6 +215,13 @@ fn write(copy: &Printed, tables: &[&str], mariadb: bool) {
             &format!("OPTIMIZE TABLE {table}"),
         ]);
     }
+    // A `.cfg` beside the file, and then no file.
+    copy.execute(&[
+        "FLUSH TABLES shop.i FOR EXPORT",
+        "UNLOCK TABLES",
+        "ALTER TABLE shop.i DISCARD TABLESPACE",
+        "DROP TABLE shop.i",
+    ]);
     copy.execute(&["FLUSH TABLES", "FLUSH LOGS"]);
     let logs: Vec<Row> = copy.connect().query("SHOW BINARY LOGS").unwrap();
     let last: String = logs.last().unwrap().get(0).unwrap();
@@ -258,7 +275,7 @@ fn a_copy_cannot_hurt_its_original(on: &Programs) {
 }
 
 fn write_again(copy: &Printed, tables: &[&str]) {
-    for table in tables {
+    for table in tables.iter().filter(|table| **table != "shop.i") {
         copy.execute(&[&format!("UPDATE {table} SET v = 'AGAIN'")]);
     }
 }
@@ -293,8 +310,39 @@ fn a_partition_elsewhere_is_refused(on: &Programs) {
     }
 }
 
-/// Its volume is mounted a second time, and a file of the copy names a table there.
-fn an_alias_is_no_way_to_the_original(on: &Programs) {
+/// The ways to the original beside its own place.
+#[derive(Debug, Clone, Copy)]
+enum Way {
+    /// Its volume is mounted a second time.
+    Alias,
+    /// A process of the same account, as its server is, sees the place as everybody but the copy's server does.
+    Process,
+}
+
+/// A process of the account that owns a file, ended when it is dropped.
+struct OfAccount(Child);
+
+impl OfAccount {
+    fn start(owned: &Path) -> Self {
+        let owner = fs::metadata(owned).unwrap();
+        let process = Command::new("setpriv")
+            .args([format!("--reuid={}", owner.uid()), format!("--regid={}", owner.gid())])
+            .args(["--clear-groups", "sleep", "1000"])
+            .spawn()
+            .unwrap();
+        Self(process)
+    }
+}
+
+impl Drop for OfAccount {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A file of the copy names a table of the original by a way that is not its place.
+fn no_other_way_leads_to_the_original(on: &Programs) {
     let mut server = Server::start_in_volume(on, &[], |_| Vec::new());
     let extra = server.volume().join("extra");
     server.execute(&[
@@ -310,24 +358,34 @@ fn an_alias_is_no_way_to_the_original(on: &Programs) {
     let alias = server.directory.path().join("alias");
     fs::create_dir(&alias).unwrap();
     fs::set_permissions(&alias, PermissionsExt::from_mode(0o755)).unwrap();
-    let mut settings = server.settings();
-    settings.lock.budget = Duration::from_secs(20);
-    let there = alias.join("extra/shop/i.ibd");
-    let behaviour = Behaviour {
-        opened: Arc::new(move |snapshot| {
-            fs::write(snapshot.join("data/shop/i.isl"), there.display().to_string()).unwrap();
-            fs::remove_file(snapshot.join("extra/shop/i.ibd")).unwrap();
-        }),
-        ..Behaviour::default()
-    };
-    server.backup(&settings, &behaviour).unwrap();
-    let none = None::<&str>;
-    mount(Some(&server.volume()), &alias, none, MsFlags::MS_BIND, none).unwrap();
-    let table = extra.join("shop/i.ibd");
-    let before = blake3::hash(&fs::read(&table).unwrap());
-    let verdict = verify(&settings, None, &Interrupt::default(), &mut |_| {});
-    umount(&alias).unwrap();
-    let verdict = verdict.unwrap();
-    assert_eq!(verdict.verdict, Word::Corrupt, "{verdict:#?}");
-    assert_eq!(blake3::hash(&fs::read(&table).unwrap()), before);
+    let process = OfAccount::start(&extra.join("shop/i.ibd"));
+    let settings = patient(&server);
+    for way in [Way::Alias, Way::Process] {
+        let there = match way {
+            Way::Alias => alias.join("extra/shop/i.ibd"),
+            Way::Process => PathBuf::from(format!("/proc/{}/root{}/shop/i.ibd", process.0.id(), extra.display())),
+        };
+        let behaviour = Behaviour {
+            opened: Arc::new(move |snapshot| {
+                fs::write(snapshot.join("data/shop/i.isl"), there.display().to_string()).unwrap();
+                fs::remove_file(snapshot.join("extra/shop/i.ibd")).unwrap();
+            }),
+            ..Behaviour::default()
+        };
+        server.backup(&settings, &behaviour).unwrap();
+        sleep(Duration::from_millis(1100));
+        let none = None::<&str>;
+        if matches!(way, Way::Alias) {
+            mount(Some(&server.volume()), &alias, none, MsFlags::MS_BIND, none).unwrap();
+        }
+        let table = extra.join("shop/i.ibd");
+        let before = blake3::hash(&fs::read(&table).unwrap());
+        let verdict = verify(&settings, None, &Interrupt::default(), &mut |_| {});
+        if matches!(way, Way::Alias) {
+            umount(&alias).unwrap();
+        }
+        let verdict = verdict.unwrap();
+        assert_eq!(verdict.verdict, Word::Corrupt, "{way:?}: {verdict:#?}");
+        assert_eq!(blake3::hash(&fs::read(&table).unwrap()), before, "{way:?}");
+    }
 }

@@ -70,9 +70,7 @@ impl View<'_> {
         }
         read_only::everywhere().context("making everything read-only")?;
         let place = CString::new(self.place.as_os_str().as_bytes())?;
-        read_only::except(&place).with_context(|| format!("making {} writable", self.place.display()))?;
-        // Where a program says what it is to be confined by (`profile`); whoever has no privilege can write nothing else there.
-        read_only::except(c"/proc").context("making /proc writable")
+        read_only::except(&place).with_context(|| format!("making {} writable", self.place.display()))
     }
 
     /// Every place but the copy's where files of the original can be reached.
@@ -95,13 +93,15 @@ impl View<'_> {
     }
 }
 
-/// A program, to be given its arguments, that runs as this account, has no privilege and gets none.
+/// A program, to be given its arguments, that runs as this account, has no privilege and gets none, and sees no other process: through
+/// `/proc/PID/root` of a server of the same account it would see the files that are covered, and write them.
 pub(in crate::backup) fn as_account(owner: Owner, program: &Path) -> Program {
     Program::new("setpriv")
         .args([format!("--reuid={}", owner.uid), format!("--regid={}", owner.gid)])
         .args(["--clear-groups", "--no-new-privs", "--inh-caps=-all"])
         .args(profile())
         .args(["--".as_ref(), program.as_os_str()])
+        .with_own_pids()
 }
 
 /// The option by which setpriv(1) keeps `AppArmor`'s profile of the installed server off this one. Ubuntu's allows the places of the
