@@ -99,11 +99,15 @@ fn denied(error: &anyhow::Error) -> bool {
         .any(|kind| kind == io::ErrorKind::PermissionDenied)
 }
 
-/// The backups in a directory, by their manifests' names, the oldest first. Whether they are any good is not asked.
+/// The backups in a directory, by their manifests' names, the oldest first; among them those whose manifest is lost. Whether they are any good
+/// is not asked.
 pub(super) fn ids(directory: &Path, instance: Option<&Instance>) -> Result<Vec<BackupId>> {
-    let mut ids: Vec<BackupId> = target::names(directory)?
+    let names = target::names(directory)?;
+    let lost = target::without_manifest(directory, &names)?;
+    let mut ids: Vec<BackupId> = names
         .iter()
         .filter_map(|name| name.strip_suffix(MANIFEST)?.parse().ok())
+        .chain(lost)
         .filter(|id: &BackupId| instance.is_none_or(|instance| id.instance() == instance))
         .collect();
     ids.sort_by_key(|id| (id.at(), id.instance().clone()));
@@ -112,7 +116,7 @@ pub(super) fn ids(directory: &Path, instance: Option<&Instance>) -> Result<Vec<B
 
 /// Refuses a backup that is not there, which is a slip of who names it and no verdict.
 pub(super) fn must_be_there(directory: &Path, id: &BackupId) -> Result<()> {
-    if path_of(directory, id, MANIFEST).exists() {
+    if ids(directory, Some(id.instance()))?.contains(id) {
         return Ok(());
     }
     let message = format!(
@@ -155,7 +159,17 @@ pub(super) fn age_and_limit(age: Duration, limit: Duration) -> String {
 
 /// A backup's manifest.
 pub(super) fn manifest(directory: &Path, id: &BackupId) -> anyhow::Result<Manifest> {
-    let manifest: Manifest = read(&path_of(directory, id, MANIFEST))?;
+    let path = path_of(directory, id, MANIFEST);
+    if !path
+        .try_exists()
+        .with_context(|| format!("looking for {}", path.display()))?
+    {
+        bail!(
+            "{} is missing: what is there of the backup is not known to be whole",
+            path.display()
+        );
+    }
+    let manifest: Manifest = read(&path)?;
     if manifest.schema != SCHEMA {
         bail!(
             "the manifest of {id} has format {}, this glrl reads {SCHEMA}",
@@ -237,5 +251,31 @@ mod tests {
         let error = anyhow::Error::from(io::Error::from(io::ErrorKind::PermissionDenied)).context("reading it");
         assert!(denied(&error));
         assert!(!denied(&anyhow::anyhow!("it is empty")));
+    }
+    #[test]
+    fn a_backup_that_has_lost_its_manifest_is_there_and_broken() {
+        let directory = tempfile::tempdir().unwrap();
+        let settings = made_up::settings(directory.path());
+        let target = &settings.target.directory;
+        let older = made_up::backup(&settings, 2).id;
+        let id = made_up::backup(&settings, 1).id;
+        fs::remove_file(path_of(target, &id, MANIFEST)).unwrap();
+        let listed = list(&settings).unwrap();
+        assert_eq!(
+            listed.iter().map(|backup| &backup.id).collect::<Vec<_>>(),
+            [&older, &id]
+        );
+        assert!(
+            listed[1].broken.as_ref().unwrap().contains(".json is missing"),
+            "{listed:?}"
+        );
+        must_be_there(target, &id).unwrap();
+        // A run that gives names, or takes them away, has something partial beside it.
+        fs::write(
+            target.join(format!("{id}.json.0123456789abcdef-0123456789abcdef.partial")),
+            "",
+        )
+        .unwrap();
+        assert_eq!(ids(target, None).unwrap(), [older]);
     }
 }

@@ -121,6 +121,7 @@ pub(super) fn freeze(
     // No statement changes what there is from here on, and others go on writing rows: the clock does not run yet.
     let inventory = inventory::list(&mut session, server, Some(late(asked)), interrupt)
         .map_err(|error| error.context("listing the server's tables"))?;
+    let lsn = redo_log(&mut session, server, late(asked), interrupt)?;
     lock(&mut session, way.name())?;
     let (got, at) = (Instant::now(), clock::now());
     write_out(&mut session, server, interrupt, late(got))
@@ -133,7 +134,7 @@ pub(super) fn freeze(
     let wait = got - asked;
     report(Step::Frozen { wait, hold });
     Ok(Frozen {
-        coordinates,
+        coordinates: Coordinates { lsn, ..coordinates },
         inventory,
         lock: manifest::Lock {
             mode: way
@@ -150,6 +151,21 @@ pub(super) fn freeze(
             budget_ms: milliseconds::of(settings.budget),
         },
     })
+}
+
+/// Returns up to where InnoDB's redo log is in its files. MariaDB takes the first block that it cannot read for the end of the log, and says nothing;
+/// MySQL says what is wrong with the block.
+fn redo_log(session: &mut Session, server: &Server, deadline: Deadline, interrupt: &Interrupt) -> Result<Option<u64>> {
+    if server.flavour == Flavour::MySql {
+        return Ok(None);
+    }
+    let said = session.within(
+        "SHOW GLOBAL STATUS LIKE 'Innodb_lsn_flushed'",
+        interrupt,
+        Some(deadline),
+    )?;
+    let value = |row: &Columns| row.get("Value").cloned().flatten()?.parse().ok();
+    Ok(said.first().and_then(value))
 }
 
 /// Has InnoDB write its log. Not all that is committed need be in the file: with `innodb_flush_log_at_trx_commit=0`, and for a sequence of
@@ -298,6 +314,7 @@ fn coordinates(
         gtid: said(gtid),
         gtid_slave_pos: said(gtid_slave_pos),
         replicas,
+        lsn: None,
     })
 }
 

@@ -7,7 +7,7 @@ use super::{
     config::Settings,
     history::Records,
     name::BackupId,
-    target::{MANIFEST, path_of},
+    target::{self, MANIFEST, path_of},
 };
 use crate::system::{clock, state::StateDir};
 
@@ -52,8 +52,12 @@ impl Made {
             since: Timestamp::MAX,
             ids: Vec::new(),
         });
-        made.ids
-            .retain(|id| path_of(&settings.target.directory, id, MANIFEST).exists());
+        // One that has lost its manifest is there still.
+        let is_there = |id: &BackupId| {
+            let mut of = [MANIFEST, target::archive(false), target::archive(true)].into_iter();
+            of.any(|suffix| path_of(&settings.target.directory, id, suffix).exists())
+        };
+        made.ids.retain(is_there);
         made.ids.push(id.clone());
         made.since = made.since.min(id.at()).min(clock::now());
         state.write(FILE, &serde_json::to_vec(&made)?)

@@ -115,6 +115,9 @@ pub struct Coordinates {
     pub gtid_slave_pos: Option<String>,
     /// For each connection to a source: where its replica stood.
     pub replicas: Vec<BTreeMap<String, String>>,
+    /// Up to where `InnoDB`'s redo log was in its files before the lock; MariaDB's alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lsn: Option<u64>,
 }
 
 /// A place in a binary log.

@@ -240,6 +240,33 @@ fn backup_of(name: &str) -> Option<BackupId> {
         .find_map(|suffix| name.strip_suffix(suffix)?.parse().ok())
 }
 
+/// Returns the backups that have lost their manifest: an archive has its name without one only while a run gives all files their names, or
+/// takes them away, and then something partial of the backup stands beside it.
+pub(super) fn without_manifest(directory: &Path, found: &[String]) -> Result<Vec<BackupId>> {
+    let of = |names: &[String]| -> Vec<BackupId> {
+        let archives = names.iter().filter_map(|name| {
+            let stem = [ARCHIVE, SEALED_ARCHIVE]
+                .iter()
+                .find_map(|suffix| name.strip_suffix(suffix));
+            stem?.parse().ok()
+        });
+        let is_alone = |id: &BackupId| {
+            let (manifest, stem) = (format!("{id}{MANIFEST}"), id.to_string());
+            !names
+                .iter()
+                .any(|name| *name == manifest || (partial::parse(name).is_some() && is_of(name, &stem)))
+        };
+        archives.filter(is_alone).collect()
+    };
+    let mut lost = of(found);
+    if !lost.is_empty() {
+        // A name that changes while a directory is listed may be in no place of the list.
+        let again = of(&names(directory)?);
+        lost.retain(|id| again.contains(id));
+    }
+    Ok(lost)
+}
+
 pub(super) fn names(directory: &Path) -> Result<Vec<String>> {
     let mut names: Vec<String> = fs::read_dir(directory)
         .and_then(|entries| {

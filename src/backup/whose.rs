@@ -30,8 +30,8 @@ pub(super) const LATELY: Duration = Duration::from_hours(30 * 24);
 /// Characters of a UUID of MySQL's.
 const UUID: usize = 36;
 
-/// Who has made something, as far as that is known.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Who has made something, as far as that is known: nothing is, where a manifest cannot be read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Maker {
     /// The host's name.
     pub(super) host: Option<String>,
@@ -105,7 +105,8 @@ pub(super) struct Other {
 /// The backups of an instance, by whose they are.
 #[derive(Debug, Default)]
 pub(super) struct Whose {
-    /// Those of the server that is meant, the oldest first. One whose manifest cannot be read is among them.
+    /// Those of the server that is meant, the oldest first. One whose manifest cannot be read is among them, unless this node's record says that
+    /// it has not made it.
     pub(super) own: Vec<BackupId>,
     /// Those of other servers, the oldest first.
     pub(super) others: Vec<Other>,
@@ -152,9 +153,12 @@ impl Whose {
             (None, Some(_)) => Some(Maker::here(None)),
             (None, None) => by_time.last().and_then(|last| last.maker.clone()),
         };
-        let is_own = |found: &Found| match (&found.maker, &maker) {
-            (Some(its), Some(meant)) => its.may_be(meant) && !made.is_some_and(|made| made.lacks(&found.id)),
-            _ => true,
+        let is_own = |found: &Found| {
+            let may_be = match (&found.maker, &maker) {
+                (Some(its), Some(meant)) => its.may_be(meant),
+                _ => true,
+            };
+            may_be && !made.is_some_and(|made| made.lacks(&found.id))
         };
         let lately = by_time.last().map(|last| last.written.checked_sub(LATELY));
         let lately = lately.flatten().unwrap_or(SystemTime::UNIX_EPOCH);
@@ -164,11 +168,11 @@ impl Whose {
             .filter(|found| found.written >= lately)
             .collect();
         let other = |found: &Found| {
-            let maker = found.maker.clone()?;
+            let maker = found.maker.clone().unwrap_or_default();
             let is_theirs = |one: &&&Found| !is_own(one) && one.maker.as_ref().is_some_and(|its| its.may_be(&maker));
             let gone = late.iter().find(is_theirs).is_none();
             let id = found.id.clone();
-            Some(Other { id, maker, gone })
+            Other { id, maker, gone }
         };
         // A new machine in the place of an old one is in doubt once: behind its second backup the old one has none.
         let rival = late.iter().enumerate().rfind(|(index, found)| {
@@ -183,8 +187,8 @@ impl Whose {
                 .filter(|found| is_own(found))
                 .map(|found| found.id.clone())
                 .collect(),
-            others: found.iter().filter(|found| !is_own(found)).filter_map(other).collect(),
-            rival: rival.and_then(|(_, found)| other(found)),
+            others: found.iter().filter(|found| !is_own(found)).map(other).collect(),
+            rival: rival.map(|(_, found)| other(found)),
             made_here: made.is_some(),
             maker,
         }
@@ -220,7 +224,8 @@ impl Whose {
     pub(super) fn newest_of_each(&self) -> Vec<String> {
         let own = self.newest().zip(self.maker.as_ref());
         let mut newest: Vec<(&BackupId, &Maker)> = own.into_iter().collect();
-        for other in self.others.iter().rev().filter(|other| !other.gone) {
+        let is_known = |other: &&Other| !other.gone && other.maker.host.is_some();
+        for other in self.others.iter().rev().filter(is_known) {
             let is_there = newest
                 .iter()
                 .skip(usize::from(own.is_some()))

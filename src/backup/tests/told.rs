@@ -7,12 +7,13 @@ use mysql::prelude::Queryable;
 
 use super::{
     copies::{Printed, restored},
-    support::{Behaviour, Programs, Server, on_every_server, patient, verified},
+    support::{Behaviour, Programs, Server, on_both_flavours, on_every_server, patient, verified},
 };
 use crate::backup::{Outcome, Settings, Verdict, Word};
 
 on_every_server!(odd_settings_are_told_to_every_copy,);
-on_every_server!(@ any_mariadb mariadb: every_page_size_is_checked, a_replica_of_several_sources_verifies);
+on_both_flavours!(a_replica_of_several_sources_verifies);
+on_every_server!(@ with_page_sizes mariadb: every_page_size_is_checked);
 // The release whose plugins `tests/servers.sh` brings.
 on_every_server!(@ with_plugins mariadb_jammy: keys_are_given_or_missed_by_name, an_engine_is_loaded_or_missed_by_name);
 on_every_server!(@ with_keyring mysql_jammy: a_keyring_is_given_or_missed_by_name);
@@ -124,22 +125,33 @@ fn every_page_size_is_checked(on: &Programs) {
 
 fn a_replica_of_several_sources_verifies(on: &Programs) {
     let server = Server::start(on);
-    server.execute(&[
-        "CHANGE MASTER 'one' TO MASTER_HOST='127.0.0.1', MASTER_PORT=1, MASTER_USER='r', MASTER_PASSWORD='x', MASTER_USE_GTID=slave_pos",
-        "CHANGE MASTER 'two' TO MASTER_HOST='127.0.0.1', MASTER_PORT=2, MASTER_USER='r', MASTER_PASSWORD='x'",
-    ]);
+    for (name, port) in [("one", 1), ("two", 2)] {
+        server.execute(&[&if on.mariadb {
+            format!(
+                "CHANGE MASTER '{name}' TO MASTER_HOST='127.0.0.1', MASTER_PORT={port}, MASTER_USER='r', MASTER_PASSWORD='x', \
+                 MASTER_USE_GTID=slave_pos"
+            )
+        } else {
+            format!(
+                "CHANGE REPLICATION SOURCE TO SOURCE_HOST='127.0.0.1', SOURCE_PORT={port}, SOURCE_USER='r', SOURCE_PASSWORD='x', \
+                 SOURCE_AUTO_POSITION=1 FOR CHANNEL '{name}'"
+            )
+        }]);
+    }
     let settings = patient(&server);
     server.backup(&settings, &Behaviour::default()).unwrap();
     let verdict = verified(&settings);
     assert_eq!(verdict.verdict, Word::Ok, "{verdict:#?}");
     // A copy that is started does not begin to replicate.
     let copy = Printed::start(&restored(&settings, &server.directory.path().join("copy")).unwrap());
-    let replicas: Vec<mysql::Row> = copy.connect().query("SHOW ALL SLAVES STATUS").unwrap();
-    assert!(
-        replicas
-            .iter()
-            .all(|row| row.get::<String, _>("Slave_IO_Running").unwrap() == "No")
-    );
+    let [ask, runs] = if on.mariadb {
+        ["SHOW ALL SLAVES STATUS", "Slave_IO_Running"]
+    } else {
+        ["SHOW REPLICA STATUS", "Replica_IO_Running"]
+    };
+    let replicas: Vec<mysql::Row> = copy.connect().query(ask).unwrap();
+    let stands = |row: &mysql::Row| row.get::<String, _>(runs).unwrap() == "No";
+    assert!(replicas.iter().all(stands));
     copy.stop();
 }
 

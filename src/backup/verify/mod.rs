@@ -6,6 +6,7 @@
 mod innochecksum;
 pub(super) mod isolation;
 mod lacks;
+mod logs;
 mod old_format;
 pub(super) mod scratch;
 pub(super) mod scratch_server;
@@ -13,10 +14,8 @@ mod tables;
 mod verdict;
 
 use std::{
-    collections::BTreeSet,
     fs::{self, File},
     io,
-    path::Path,
     time::{Duration, Instant},
 };
 
@@ -41,7 +40,6 @@ use super::{
     lines, list, machine,
     manifest::Manifest,
     name::BackupId,
-    server::{Flavour, scalar},
     step::{Report, Step},
     target, verdicts,
     whose::{Other, Whose},
@@ -185,7 +183,10 @@ impl Inquest<'_> {
         if !self.archive(&manifest, key.as_ref(), &list, scratch.as_ref())? {
             return Ok(());
         }
-        self.binlog(&manifest, &list);
+        self.add(logs::binary_log(&manifest, &list));
+        if let Some(check) = logs::undo_logs(&manifest, &list) {
+            self.add(check);
+        }
         let Some(mut scratch) = scratch else { return Ok(()) };
         self.database(&manifest, inventory.as_ref(), &mut scratch)?;
         scratch.remove().map_err(Error::from)
@@ -353,40 +354,6 @@ impl Inquest<'_> {
         Ok(intact)
     }
 
-    /// The binary log ends where it stood under the lock: nothing was committed between that and the snapshot, and nothing is missing.
-    fn binlog(&mut self, manifest: &Manifest, list: &files::List) {
-        const NAME: &str = "binary log";
-        let Some(stood) = &manifest.coordinates.binlog else {
-            self.add(Check::skipped(NAME, "the server writes none"));
-            return;
-        };
-        let on = |name: &&str| manifest.server.variable(name) == Some("ON");
-        if ["binlog_encryption", "encrypt_binlog"].iter().any(on) {
-            self.add(Check::skipped(NAME, "it is encrypted, and longer than its positions"));
-            return;
-        }
-        let path = manifest
-            .server
-            .variable("log_bin_basename")
-            .and_then(|basename| Path::new(basename).strip_prefix(&manifest.volume.mount_point).ok())
-            .map(|basename| basename.with_file_name(&stood.file).display().to_string())
-            .unwrap_or_default();
-        let said = format!("{} stood at {}", stood.file, stood.position);
-        self.add(match list.get(&path) {
-            Some(file) if file.size == stood.position => Check::ok(NAME, said),
-            Some(file) => Check::failed(
-                NAME,
-                Word::Corrupt,
-                format!("{said} under the lock, and ends at {}", file.size),
-            ),
-            None => Check::failed(
-                NAME,
-                Word::Corrupt,
-                format!("{said} under the lock, and is not in the archive"),
-            ),
-        });
-    }
-
     /// Starts a server on what was unpacked, and asks it everything.
     fn database(&mut self, manifest: &Manifest, inventory: Option<&Inventory>, scratch: &mut Scratch) -> Result<()> {
         let program = match scratch_server::find(&self.settings.verify, &manifest.server) {
@@ -417,7 +384,12 @@ impl Inquest<'_> {
                 began.elapsed().as_secs_f64()
             ),
         ));
-        self.gtid(manifest, &mut session)?;
+        if let Some(check) = logs::redo_log(manifest, server.recovered_to()) {
+            self.add(check);
+        }
+        for check in logs::position(manifest, &mut session)? {
+            self.add(check);
+        }
         let wanted = &self.settings.verify.tables;
         let original = (&manifest.server, inventory);
         let checks = tables::check(&mut session, &mut server, original, wanted, self.interrupt)?;
@@ -453,53 +425,5 @@ impl Inquest<'_> {
         let check = innochecksum::check(&program, manifest, &place, server.lacks(), self.interrupt)?;
         self.add(check);
         Ok(())
-    }
-
-    /// The moment that the data shows is the moment that was locked: more would be a lock that held nothing, less would be lost.
-    fn gtid(&mut self, manifest: &Manifest, session: &mut super::session::Session) -> Result<()> {
-        let Some(expected) = &manifest.coordinates.gtid else {
-            self.add(Check::skipped(
-                "gtid",
-                "the manifest holds none: the server writes no binary log, or without GTIDs",
-            ));
-            return Ok(());
-        };
-        let sql = match manifest.server.flavour {
-            Flavour::MariaDb => "SELECT @@GLOBAL.gtid_binlog_pos AS value",
-            Flavour::MySql => "SELECT @@GLOBAL.gtid_executed AS value",
-        };
-        let found: String = scalar(&session.rows(sql)?)
-            .unwrap_or_default()
-            .split_whitespace()
-            .collect();
-        self.add(if same_position(&found, expected) {
-            Check::ok("gtid", found)
-        } else {
-            Check::failed(
-                "gtid",
-                Word::Corrupt,
-                format!("recovered {found}, the manifest says {expected}"),
-            )
-        });
-        Ok(())
-    }
-}
-
-/// Whether two positions hold the same transactions. MariaDB names the domains in the order of a hash table, which a restart may change.
-fn same_position(one: &str, other: &str) -> bool {
-    let parts = |text: &str| text.split(',').map(str::to_owned).collect::<BTreeSet<_>>();
-    parts(one) == parts(other)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn positions_are_the_same_in_any_order() {
-        assert!(same_position("0-1-5,7-1-2", "7-1-2,0-1-5"));
-        for other in ["0-1-5", "0-1-5,7-1-3", "0-1-5,7-1-2,8-1-1", ""] {
-            assert!(!same_position("0-1-5,7-1-2", other), "{other}");
-        }
     }
 }

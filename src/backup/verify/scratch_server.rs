@@ -271,6 +271,11 @@ impl ScratchServer {
         String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
     }
 
+    /// Up to where MariaDB says that it has read its redo log.
+    pub(super) fn recovered_to(&self) -> Option<u64> {
+        end_of_redo_log(&self.log())
+    }
+
     /// What the server wrote into its log about damage to the data. A statement may succeed all the same: MariaDB reads a column whose
     /// pages are broken as a shorter one (seen with 10.11).
     pub(in crate::backup) fn complaints(&self) -> Vec<String> {
@@ -320,13 +325,18 @@ impl ScratchServer {
         }
     }
 
-    /// The errors among the last lines of its log, or these lines.
+    /// The first and the last errors in its log, or of its lines.
     fn last_words(&self) -> String {
         let log = self.log();
         let lines: Vec<&str> = log.lines().filter(|line| !line.trim().is_empty()).collect();
         let errors: Vec<&str> = lines.iter().copied().filter(|line| line.contains("[ERROR]")).collect();
         let shown = if errors.is_empty() { &lines } else { &errors };
-        shown[shown.len().saturating_sub(4)..].join("\n")
+        // What is wrong is said first, and what came of it last.
+        let [first, last] = [shown.len().min(2), shown.len().max(4) - 2];
+        match shown.get(last..) {
+            Some(rest) => [&shown[..first], rest].concat().join("\n"),
+            None => shown.join("\n"),
+        }
     }
 }
 
@@ -411,6 +421,16 @@ pub(in crate::backup) fn plugins(program: &Path, server: &Server, given: &[Strin
     Ok((options::plugins(server, Path::new(&directory), given), directory))
 }
 
+/// Up to where a redo log was read, by what MariaDB says: of 10.8 where it ends, of before where the server went on from there.
+fn end_of_redo_log(log: &str) -> Option<u64> {
+    let behind = |words: &str| {
+        let (_, rest) = log.split_once(words)?;
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        rest[..digits].parse().ok()
+    };
+    behind("InnoDB: End of log at LSN=").or_else(|| behind("log sequence number "))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -432,5 +452,14 @@ mod tests {
         ] {
             assert_eq!(short_of(log), None);
         }
+    }
+    /// What MariaDB 10.11 and 10.6 say.
+    #[test]
+    fn the_end_of_the_redo_log_is_found() {
+        let log = "0 [Note] InnoDB: End of log at LSN=147014\n0 [Note] InnoDB: log sequence number 147200; transaction id 14\n";
+        assert_eq!(end_of_redo_log(log), Some(147_014));
+        let older = "0 [Note] InnoDB: 10.6.23 started; log sequence number 95797; transaction id 15";
+        assert_eq!(end_of_redo_log(older), Some(95797));
+        assert_eq!(end_of_redo_log("0 [Note] InnoDB: Loading buffer pool(s)"), None);
     }
 }

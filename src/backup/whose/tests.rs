@@ -172,3 +172,30 @@ fn what_is_not_known_makes_no_two_of_one() {
         assert_eq!(a.may_be(&b), same, "{a:?} {b:?}");
     }
 }
+
+#[test]
+fn what_cannot_be_read_is_anothers_where_the_record_says_so() {
+    let found = || {
+        let unreadable = Found {
+            id: id(1),
+            maker: None,
+            written: at(1).into(),
+        };
+        let of_this = Found {
+            id: id(2),
+            maker: Some(maker(0)),
+            written: at(2).into(),
+        };
+        vec![of_this, unreadable]
+    };
+    let whose = Whose::divide(found(), Some(&Made::of(at(1000), vec![id(2)])));
+    assert_eq!((whose.own, whose.others.len()), (vec![id(2)], 1));
+    assert_eq!(whose.rival, None);
+    // Its own that cannot be read counts, as where nobody knows whose it is.
+    let both = vec![id(2), id(1)];
+    assert_eq!(
+        Whose::divide(found(), Some(&Made::of(at(1000), both.clone()))).own,
+        both
+    );
+    assert_eq!(Whose::divide(found(), None).own, both);
+}
