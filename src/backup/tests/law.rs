@@ -6,57 +6,42 @@
 use std::{
     collections::BTreeMap,
     fs,
-    io::{self, Write},
     os::unix::fs::{PermissionsExt, chown, symlink},
     path::Path,
     sync::{Arc, Mutex},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use mysql::{Conn, Row, prelude::Queryable};
 
-use super::support::{Behaviour, Programs, Server, on_every_server};
+use super::{
+    chance::Chance,
+    support::{Behaviour, Programs, Server, on_every_server},
+};
 use crate::backup::{Destination, Interrupt, Kind, Outcome, Request, Settings, Word, restore, session::quote, verify};
 
 on_every_server!(what_is_restored_is_what_there_was_or_is_named,);
 
-/// Numbers that look like chance, the same for the same seed (splitmix64).
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % limit
-    }
-
-    fn one<'a>(&mut self, of: &[&'a str]) -> &'a str {
-        of[usize::try_from(self.below(of.len() as u64)).unwrap()]
-    }
-
-    /// A name that no other has: `number` tells it apart.
-    fn name(&mut self, number: usize) -> String {
-        let odd = self.one(&[
-            "t",
-            "Orders",
-            "orders",
-            "a b",
-            "a.b",
-            "per%cent",
-            "back`tick",
-            "wéird-name",
-            "日本",
-            "quo'te",
-            "da\"sh--",
-            "select",
-            "#hash",
-            "x/y",
-            "an_identifier_that_is_nearly_as_long_as_a_server_allows",
-        ]);
-        format!("{odd}{number}")
-    }
+/// A name that no other has: `number` tells it apart.
+fn name_of(chance: &mut Chance, number: usize) -> String {
+    let odd = chance.one(&[
+        "t",
+        "Orders",
+        "orders",
+        "a b",
+        "a.b",
+        "per%cent",
+        "back`tick",
+        "wéird-name",
+        "日本",
+        "quo'te",
+        "da\"sh--",
+        "select",
+        "#hash",
+        "x/y",
+        "an_identifier_that_is_nearly_as_long_as_a_server_allows",
+    ]);
+    format!("{odd}{number}")
 }
 
 /// Chooses how a table is made that this server can have: what comes behind its name.
@@ -100,7 +85,7 @@ fn table(chance: &mut Chance, on: &Programs, volume: &Path) -> String {
 /// Makes a database, of one to five tables with rows, and often a view, a trigger, a routine, an event. Some lie elsewhere in the volume, behind a link.
 fn make(chance: &mut Chance, server: &Server, number: usize) {
     let mut conn = server.connect();
-    let schema = chance.name(number);
+    let schema = name_of(chance, number);
     let quoted = quote(&schema);
     let mut run = |sql: &str| conn.query_drop(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
     run(&format!("CREATE DATABASE {quoted} CHARACTER SET utf8mb4"));
@@ -116,7 +101,7 @@ fn make(chance: &mut Chance, server: &Server, number: usize) {
     }
     for number in 0..=chance.below(5) {
         let definition = table(chance, &server.programs, &server.volume());
-        let name = format!("{quoted}.{}", quote(&chance.name(usize::try_from(number).unwrap())));
+        let name = format!("{quoted}.{}", quote(&name_of(chance, usize::try_from(number).unwrap())));
         run(&format!("CREATE TABLE {name} {definition}"));
         for id in 0..chance.below(9) {
             let length = chance.below(80);
@@ -262,13 +247,8 @@ fn outside_is_refused(chance: &mut Chance, server: &Server, settings: &Settings,
 }
 
 fn what_is_restored_is_what_there_was_or_is_named(on: &Programs) {
-    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    let seed = number("GLRL_SEED").unwrap_or(now.as_secs());
-    let databases = usize::try_from(number("GLRL_DATABASES").unwrap_or(10)).unwrap();
-    // Past the harness, which keeps to itself what a test prints.
-    let _ = writeln!(io::stderr(), "GLRL_SEED={seed} GLRL_DATABASES={databases}");
-    let mut chance = Chance(seed);
+    let databases = std::env::var("GLRL_DATABASES").map_or(10, |text| text.parse().unwrap());
+    let mut chance = Chance::from_environment();
     let mut options = vec!["--log-bin=binlog", "--server-id=7"];
     let directories = "--innodb-directories={volume}/extra";
     if !on.mariadb {

@@ -4,12 +4,15 @@
 //!
 //! They need root, and are left out unless asked for: `make database`, or `cargo test --lib backup:: -- --ignored` behind it.
 
+mod chance;
 mod copies;
+mod corrupt;
 mod damage;
 mod encrypted;
 mod end_to_end;
 mod endings;
 mod gaps;
+mod hosts;
 mod inventory;
 mod isolation;
 mod keeping;

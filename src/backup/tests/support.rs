@@ -77,7 +77,7 @@ impl Server {
     ) -> Self {
         let server = Self::new(on, "volume/data");
         let volume = server.volume();
-        for name in ["", "extra", "logs", "undo", "redo"] {
+        for name in ["", "extra", "logs", "undo", "redo", "double", "temporary", "aria"] {
             fs::create_dir_all(volume.join(name)).unwrap();
             Program::new("chown")
                 .args(["mysql:mysql"])
@@ -91,7 +91,7 @@ impl Server {
         } else {
             let places = options
                 .iter()
-                .filter(|option| option.starts_with("--innodb-"))
+                .filter(|option| option.starts_with("--innodb-") || option.starts_with("--aria-"))
                 .map(String::as_str);
             on.make(
                 &server.data(),
@@ -297,26 +297,7 @@ impl Server {
 
     /// Settings for it, with a target and all directories of its own.
     pub(super) fn settings(&self) -> Settings {
-        let path = |name: &str| {
-            let path = self.directory.path().join(name);
-            fs::create_dir_all(&path).unwrap();
-            path.to_str().unwrap().parse().unwrap()
-        };
-        let mut settings = Settings {
-            instance: "test".parse().unwrap(),
-            run_directory: path("run"),
-            state_directory: path("state"),
-            ..Settings::default()
-        };
-        settings.server.socket = Some(self.socket().to_str().unwrap().parse().unwrap());
-        settings.target.directory = path("target");
-        settings.target.mounted = false;
-        // As on a node: below what is root's alone.
-        fs::set_permissions(&*settings.state_directory, PermissionsExt::from_mode(0o700)).unwrap();
-        settings.verify.scratch = path("state/scratch");
-        settings.verify.server = Some(self.programs.server.to_str().unwrap().parse().unwrap());
-        settings.verify.memory = crate::value::Size::mib(64);
-        settings
+        settings_in(self.directory.path(), &self.socket(), &self.programs.server)
     }
 
     /// A backup of it by a snapshot that behaves as it is told.
@@ -331,15 +312,51 @@ impl Server {
         interrupt: &Interrupt,
         report: &mut dyn FnMut(Step),
     ) -> Result<Manifest> {
-        let volume = |_: &Path| {
-            Ok(Box::new(Directory {
-                path: self.volume(),
-                pid: self.data().join("pid"),
-                behaviour: behaviour.clone(),
-            }) as Box<dyn Volume>)
-        };
-        back_up(settings, &volume, interrupt, report)
+        let (volume, pid) = (self.volume(), self.data().join("pid"));
+        backup_of((&volume, &pid), settings, behaviour, interrupt, report)
     }
+}
+
+/// Settings for the server with this socket and program, with a target and all directories in this one.
+pub(super) fn settings_in(directory: &Path, socket: &Path, program: &Path) -> Settings {
+    let path = |name: &str| {
+        let path = directory.join(name);
+        fs::create_dir_all(&path).unwrap();
+        path.to_str().unwrap().parse().unwrap()
+    };
+    let mut settings = Settings {
+        instance: "test".parse().unwrap(),
+        run_directory: path("run"),
+        state_directory: path("state"),
+        ..Settings::default()
+    };
+    settings.server.socket = Some(socket.to_str().unwrap().parse().unwrap());
+    settings.target.directory = path("target");
+    settings.target.mounted = false;
+    // As on a node: below what is root's alone.
+    fs::set_permissions(&*settings.state_directory, PermissionsExt::from_mode(0o700)).unwrap();
+    settings.verify.scratch = path("state/scratch");
+    settings.verify.server = Some(program.to_str().unwrap().parse().unwrap());
+    settings.verify.memory = crate::value::Size::mib(64);
+    settings
+}
+
+/// A backup of the server with this volume and file of its process number.
+pub(super) fn backup_of(
+    (volume, pid): (&Path, &Path),
+    settings: &Settings,
+    behaviour: &Behaviour,
+    interrupt: &Interrupt,
+    report: &mut dyn FnMut(Step),
+) -> Result<Manifest> {
+    let volume = |_: &Path| {
+        Ok(Box::new(Directory {
+            path: volume.to_owned(),
+            pid: pid.to_owned(),
+            behaviour: behaviour.clone(),
+        }) as Box<dyn Volume>)
+    };
+    back_up(settings, &volume, interrupt, report)
 }
 
 /// What the snapshot does before, and after, it copies; and how full it says it is.
