@@ -1,4 +1,4 @@
-//! A program that sees no process but those that it starts itself, in a PID namespace with a `/proc` of its own (pid_namespaces(7)).
+//! A program that sees no process but those that it starts itself, in a PID namespace with a `/proc` of its own (`pid_namespaces(7)`).
 //!
 //! What a process has open, and its whole view of the files, is below its `/proc/PID`, for everybody of the same account: through `root`
 //! there, files can be written that are read-only or covered in the namespace of who writes.
@@ -67,6 +67,7 @@ fn end_like(child: libc::c_long) -> ! {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "it looks for the program that it has started")]
 mod tests {
     use std::{
         fs,

@@ -144,6 +144,18 @@ impl Entry {
         self.maker().may_be(maker)
     }
 
+    /// Returns whether both are of one log. An encrypted one is archived once more where the key of its tail is lost: then all else that its record
+    /// says has to tell.
+    pub(in crate::backup) fn is_same_log(&self, other: &Self) -> bool {
+        let tells = |entry: &Self| (entry.begun, entry.ended, entry.log.bytes, entry.transactions);
+        let may_be = self.encryption.is_some() || other.encryption.is_some();
+        self.file == other.file
+            && tells(self) == tells(other)
+            && (&self.first, &self.last) == (&other.first, &other.last)
+            && self.maker().may_be(&other.maker())
+            && (self.tail == other.tail || may_be)
+    }
+
     /// What a record may say of a log's contents. What is encrypted has age's own codes in place of hashes.
     pub(in crate::backup) fn content(found: Digests, encryption: Option<&Encryption>) -> Digests {
         if encryption.is_some() { found.length() } else { found }

@@ -15,6 +15,7 @@ mod replay;
 mod staging;
 mod stopped;
 mod until;
+mod ways;
 
 use std::{
     fs::File,

@@ -2,7 +2,6 @@
 //! the moment that is wanted. They are copied out of the archive here, their hashes checked on the way.
 
 use std::{
-    cmp::Ordering,
     fs::{self, DirBuilder, File},
     io::{self, BufReader, BufWriter, Read, Write},
     os::unix::fs::{DirBuilderExt, chown},
@@ -12,7 +11,10 @@ use std::{
 use anyhow::{Context, Result as Anyhow, anyhow};
 use jiff::Timestamp;
 
-use super::until::{Gtids, Until};
+use super::{
+    until::{Gtids, Until},
+    ways::{behind, fork, holds},
+};
 use crate::backup::{
     archive::Owner,
     binlogs::{
@@ -21,7 +23,7 @@ use crate::backup::{
     },
     config::Settings,
     error::{Error, Kind, OfKind, Result},
-    gtid::{Gtid, Stands, Wanted},
+    gtid::{Gtid, Stands},
     hash::Hashing,
     interrupt::Interrupt,
     manifest::{Manifest, Position},
@@ -133,10 +135,7 @@ pub(super) fn plan(
             plan.stop = Some(stop);
             break;
         }
-        let next = entries
-            .iter()
-            .filter(|next| next.previous.as_ref() == Some(&entry.name));
-        let Some(next) = fork(next.collect(), until, &entries, &mut plan.warning) else {
+        let Some(next) = fork(behind(entry, &entries), until, &entries, &mut plan.warning) else {
             plan.warning = ended(until, entry, &entries, &search)?.or(plan.warning);
             break;
         };
@@ -195,21 +194,14 @@ fn set_back(
         };
         places.push(format!("{count}{which} in {}", last.name));
     }
-    let mut behind = entries
-        .iter()
-        .filter(|entry| entry.previous.as_ref() == Some(&last.name))
-        .collect::<Vec<_>>();
-    while let Some(entry) = behind.pop() {
+    let mut later = behind(last, entries);
+    while let Some(entry) = later.pop() {
         if entry.begun < time && entry.transactions > 0 {
             let which = entry.first.as_ref().zip(entry.last.as_ref());
             let which = which.map_or_else(String::new, |(first, last)| format!(" ({first} to {last})"));
             places.push(format!("some in {}{which}", entry.name));
         }
-        behind.extend(
-            entries
-                .iter()
-                .filter(|next| next.previous.as_ref() == Some(&entry.name)),
-        );
+        later.extend(behind(entry, entries));
     }
     (!places.is_empty()).then(|| {
         format!(
@@ -284,55 +276,6 @@ fn first<'a>(settings: &Settings, entries: &'a [Entry], stood: &Position, own: &
         }
     }
     Ok(found)
-}
-
-/// Which of several logs that go on from the same place, as they do where the server was restored and wrote on, leads to the moment that is
-/// wanted: the last, which is what became of the database; but before the restore, what had been until then.
-fn fork<'a>(
-    mut ways: Vec<&'a Entry>,
-    until: &Until,
-    entries: &'a [Entry],
-    warning: &mut Option<String>,
-) -> Option<&'a Entry> {
-    if ways.len() < 2 {
-        return ways.pop();
-    }
-    ways.sort_by_key(|way| way.archived);
-    let way = ways.iter().rfind(|way| leads(way, until, entries));
-    let or_else = match until {
-        Until::Time(_) => ways.first(),
-        Until::Gtid(_) | Until::End => ways.last(),
-    };
-    let way = *way.or(or_else)?;
-    let others = ways.iter().filter(|other| other.name != way.name);
-    let others: Vec<_> = others.map(|other| other.name.as_str()).collect();
-    *warning = Some(format!(
-        "the server was restored, and wrote on from the same place again: {} is replayed and what goes on from it, and not {}",
-        way.name,
-        others.join(", ")
-    ));
-    Some(way)
-}
-
-/// Whether a log, or one that goes on from it, may hold the moment.
-fn leads(way: &Entry, until: &Until, entries: &[Entry]) -> bool {
-    let behind = || entries.iter().filter(|next| next.previous.as_ref() == Some(&way.name));
-    match until {
-        Until::End => true,
-        // The next one was begun by the server when it was started on what was restored.
-        Until::Time(time) => behind().map(|next| next.begun).min().unwrap_or(way.archived) <= *time,
-        Until::Gtid(Gtids(wanted)) => {
-            let has = wanted.last.iter().any(|gtid| holds(way, *gtid));
-            has || behind().any(|next| leads(next, until, entries))
-        }
-    }
-}
-
-/// Whether a transaction lies between a log's first and its last.
-fn holds(entry: &Entry, wanted: Gtid) -> bool {
-    let end = |text: &Option<String>| text.as_ref()?.parse::<Wanted>().ok()?.last.first().copied();
-    let in_order = |one: Option<Gtid>, other: Option<Gtid>| one?.order(other?).map(Ordering::is_le);
-    in_order(end(&entry.first), Some(wanted)) == Some(true) && in_order(Some(wanted), end(&entry.last)) == Some(true)
 }
 
 /// Whether two logs are the same up to here. Not compared is a flag in the header of the first event, which says that the log is open.

@@ -323,8 +323,8 @@ enum Way {
 struct OfAccount(Child);
 
 impl OfAccount {
-    fn start(owned: &Path) -> Self {
-        let owner = fs::metadata(owned).unwrap();
+    fn start(file: &Path) -> Self {
+        let owner = fs::metadata(file).unwrap();
         let process = Command::new("setpriv")
             .args([format!("--reuid={}", owner.uid()), format!("--regid={}", owner.gid())])
             .args(["--clear-groups", "sleep", "1000"])

@@ -8,14 +8,16 @@ use std::{
 
 use super::support::{Behaviour, Programs, Server, names, on_both_flavours};
 use crate::backup::{
-    Destination, EncryptionSettings, Interrupt, Kind, Listed, Manifest, Outcome, Request, Restored, Settings, Verdict,
-    Word, archive_binlogs, error::Result, list, made_up, partial::Writer, reap_binlogs, restore, verify,
+    Destination, EncryptionSettings, Health, Interrupt, Kind, Listed, Manifest, Outcome, Request, Restored, Settings,
+    Verdict, Word, archive_binlogs, error::Result, list, made_up, partial::Writer, reap_binlogs, restore, status,
+    verify,
 };
 
 on_both_flavours!(
     an_encrypted_backup_is_verified_and_restored_to_a_later_moment,
     a_damaged_encrypted_backup_is_corrupt_with_and_without_the_key,
     encrypted_and_other_backups_lie_side_by_side,
+    logs_of_before_and_after_a_switch_are_one_series,
 );
 
 fn start(on: &Programs) -> (Server, Settings) {
@@ -275,4 +277,80 @@ fn encrypted_and_other_backups_lie_side_by_side(on: &Programs) {
     );
     let gone = reap_binlogs(&policy, &[newest], true).unwrap();
     assert_eq!(gone, Vec::<String>::new());
+}
+
+/// Encryption is switched on, off and on again between logs.
+fn logs_of_before_and_after_a_switch_are_one_series(on: &Programs) {
+    let (server, clear) = start(on);
+    let mut sealed = clear.clone();
+    sealed.encryption = made_up::key(server.directory.path(), "key");
+    let archive = |settings: &Settings| {
+        archive_binlogs(settings, &Interrupt::default(), &mut |_| {})
+            .unwrap()
+            .logs
+    };
+    let manifest = server.backup(&clear, &Behaviour::default()).unwrap();
+    let mut moments = Vec::new();
+    let mut all = Vec::new();
+    for (number, settings) in [&clear, &sealed, &clear, &sealed].into_iter().enumerate() {
+        let insert = format!("INSERT INTO shop.my VALUES ({}, 'later')", number + 3);
+        server.execute(&[&insert, "FLUSH BINARY LOGS"]);
+        moments.push(server.gtid().unwrap());
+        let logs = archive(settings);
+        assert!(!logs.is_empty());
+        let suffix = if !settings.encryption.recipients.is_empty() {
+            ".zst.age"
+        } else {
+            ".zst"
+        };
+        for log in &logs {
+            assert!(path_of_log(&clear, log, suffix).exists(), "{log}");
+        }
+        all.extend(logs);
+        // Each is known again, whatever is set now.
+        for settings in [&clear, &sealed] {
+            assert_eq!(archive(settings), Vec::<String>::new());
+            let status = status(settings).unwrap();
+            assert_eq!(status.health, Health::Ok, "{status:#?}");
+        }
+    }
+    let to = |number: usize| server.directory.path().join(format!("restored-{number}"));
+    for (number, moment) in moments.iter().enumerate() {
+        let done = restored(&sealed, &manifest, &to(number), Some(moment)).unwrap();
+        assert_eq!(server.start_copy(&done.datadir).count("shop.my"), 3 + number as u64);
+        fs::remove_dir_all(to(number)).unwrap();
+        // Without the key as far as the logs are in the clear, and no further.
+        match restored(&clear, &manifest, &to(number), Some(moment)) {
+            Ok(done) => {
+                assert_eq!((number, done.gtid.as_ref()), (0, Some(moment)));
+                assert_eq!(server.start_copy(&done.datadir).count("shop.my"), 3);
+            }
+            Err(error) => {
+                let said = format!("{error:#}");
+                assert!(number > 0 && said.contains("--identity"), "{said}");
+                assert!(!to(number).exists());
+            }
+        }
+    }
+    // The key of this node is lost: what is encrypted cannot be known again, and is archived once more; what is in the clear is not.
+    fs::remove_file(clear.state_directory.join("binlogs.key")).unwrap();
+    let again = archive(&sealed);
+    assert_eq!(again.len(), 2, "{again:?}");
+    assert_eq!(archive(&sealed), Vec::<String>::new());
+    assert_eq!(status(&sealed).unwrap().health, Health::Ok);
+    let done = restored(&sealed, &manifest, &to(9), Some("end")).unwrap();
+    assert_eq!(server.start_copy(&done.datadir).count("shop.my"), 6);
+    // All go together, without a key.
+    std::thread::sleep(Duration::from_millis(1100));
+    let newest = server.backup(&clear, &Behaviour::default()).unwrap();
+    let mut gone = reap_binlogs(&clear, &[newest], true).unwrap();
+    gone.sort();
+    all.extend(again);
+    all.sort();
+    assert_eq!(gone, all);
+}
+
+fn path_of_log(settings: &Settings, log: &str, suffix: &str) -> PathBuf {
+    let directory = settings.target.directory.join("mysql-test.binlogs");
+    directory.join(format!("{log}{suffix}"))
 }

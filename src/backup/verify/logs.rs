@@ -12,13 +12,27 @@ use crate::backup::{
     files::List,
     manifest::Manifest,
     server::{Flavour, scalar},
-    session::Session,
+    session::{Columns, Session},
 };
 
 const BINARY_LOG: &str = "binary log";
 
+/// Checks what can be seen in the list of files.
+pub(super) fn in_list(manifest: &Manifest, list: &List) -> Vec<Check> {
+    let binary_log = binary_log(manifest, list);
+    [binary_log].into_iter().chain(undo_logs(manifest, list)).collect()
+}
+
+/// Checks what the server on the copy says, which has read its redo log up to `recovered`.
+pub(super) fn on_copy(manifest: &Manifest, recovered: Option<u64>, session: &mut Session) -> Result<Vec<Check>> {
+    let mut checks: Vec<Check> = redo_log(manifest, recovered).into_iter().collect();
+    checks.extend(index(manifest, session));
+    checks.push(position(manifest, session)?);
+    Ok(checks)
+}
+
 /// Checks that the binary log ends where it stood under the lock: nothing was committed between that and the snapshot, and nothing is missing.
-pub(super) fn binary_log(manifest: &Manifest, list: &List) -> Check {
+fn binary_log(manifest: &Manifest, list: &List) -> Check {
     let Some(stood) = &manifest.coordinates.binlog else {
         return Check::skipped(BINARY_LOG, "the server writes none");
     };
@@ -44,7 +58,7 @@ pub(super) fn binary_log(manifest: &Manifest, list: &List) -> Check {
 }
 
 /// Checks that the undo logs are there which MySQL always has. It makes missing ones anew, and what was to be rolled back stays.
-pub(super) fn undo_logs(manifest: &Manifest, list: &List) -> Option<Check> {
+fn undo_logs(manifest: &Manifest, list: &List) -> Option<Check> {
     let server = &manifest.server;
     let directory = server.variable("innodb_undo_directory").unwrap_or("");
     if server.flavour != Flavour::MySql || server.version.0 < 8 {
@@ -61,7 +75,7 @@ pub(super) fn undo_logs(manifest: &Manifest, list: &List) -> Option<Check> {
 }
 
 /// Checks that the server on the copy has read its redo log (up to `recovered`) as far as the original had written it.
-pub(super) fn redo_log(manifest: &Manifest, recovered: Option<u64>) -> Option<Check> {
+fn redo_log(manifest: &Manifest, recovered: Option<u64>) -> Option<Check> {
     const NAME: &str = "redo log";
     let (written, recovered) = (manifest.coordinates.lsn?, recovered?);
     Some(if recovered >= written {
@@ -77,28 +91,26 @@ pub(super) fn redo_log(manifest: &Manifest, recovered: Option<u64>) -> Option<Ch
     })
 }
 
-/// Checks that the moment that the data shows is the moment that was locked, by the server on the copy: more would be a lock that held nothing, less
-/// would be lost.
-pub(super) fn position(manifest: &Manifest, session: &mut Session) -> Result<Vec<Check>> {
-    let mut checks = Vec::new();
-    if let Some(stood) = &manifest.coordinates.binlog {
-        // Without keys it knows none.
-        let logs = session.rows("SHOW BINARY LOGS").unwrap_or_default();
-        let is_it = |row: &crate::backup::session::Columns| {
-            row.get("Log_name").cloned().flatten().as_ref() == Some(&stood.file)
-        };
-        if !logs.is_empty() && !logs.iter().any(is_it) {
-            let why = format!(
-                "its index does not name {}, which was written under the lock",
-                stood.file
-            );
-            checks.push(Check::failed(BINARY_LOG, Word::Corrupt, why));
-        }
-    }
+/// Checks that the index of the binary logs names the one that was written.
+fn index(manifest: &Manifest, session: &mut Session) -> Option<Check> {
+    let stood = manifest.coordinates.binlog.as_ref()?;
+    // Without keys it knows none.
+    let logs = session.rows("SHOW BINARY LOGS").unwrap_or_default();
+    let is_it = |row: &Columns| row.get("Log_name").cloned().flatten().as_ref() == Some(&stood.file);
+    (!logs.is_empty() && !logs.iter().any(is_it)).then(|| {
+        let why = format!(
+            "its index does not name {}, which was written under the lock",
+            stood.file
+        );
+        Check::failed(BINARY_LOG, Word::Corrupt, why)
+    })
+}
+
+/// Checks that the moment that the data shows is the moment that was locked: more would be a lock that held nothing, less would be lost.
+fn position(manifest: &Manifest, session: &mut Session) -> Result<Check> {
     let Some(expected) = &manifest.coordinates.gtid else {
         let why = "the manifest holds none: the server writes no binary log, or without GTIDs";
-        checks.push(Check::skipped("gtid", why));
-        return Ok(checks);
+        return Ok(Check::skipped("gtid", why));
     };
     let sql = match manifest.server.flavour {
         Flavour::MariaDb => "SELECT @@GLOBAL.gtid_binlog_pos AS value",
@@ -106,13 +118,12 @@ pub(super) fn position(manifest: &Manifest, session: &mut Session) -> Result<Vec
     };
     let found = scalar(&session.rows(sql)?).unwrap_or_default();
     let found: String = found.split_whitespace().collect();
-    checks.push(if same_position(&found, expected) {
+    Ok(if same_position(&found, expected) {
         Check::ok("gtid", found)
     } else {
         let why = format!("recovered {found}, the manifest says {expected}");
         Check::failed("gtid", Word::Corrupt, why)
-    });
-    Ok(checks)
+    })
 }
 
 /// Returns where the list of files has a path of the server's, which may be relative to its datadir; `None` where it is not in the volume.

@@ -183,8 +183,7 @@ impl Inquest<'_> {
         if !self.archive(&manifest, key.as_ref(), &list, scratch.as_ref())? {
             return Ok(());
         }
-        self.add(logs::binary_log(&manifest, &list));
-        if let Some(check) = logs::undo_logs(&manifest, &list) {
+        for check in logs::in_list(&manifest, &list) {
             self.add(check);
         }
         let Some(mut scratch) = scratch else { return Ok(()) };
@@ -384,10 +383,7 @@ impl Inquest<'_> {
                 began.elapsed().as_secs_f64()
             ),
         ));
-        if let Some(check) = logs::redo_log(manifest, server.recovered_to()) {
-            self.add(check);
-        }
-        for check in logs::position(manifest, &mut session)? {
+        for check in logs::on_copy(manifest, server.recovered_to(), &mut session)? {
             self.add(check);
         }
         let wanted = &self.settings.verify.tables;

@@ -15,7 +15,9 @@ use crate::backup::{
     tests::support::{Behaviour, Programs, Server, names, patient, verified},
 };
 
+/// The bytes of a page of InnoDB.
 const PAGE: u64 = 16 << 10;
+const OF_PAGE: usize = 16 << 10;
 
 /// How a snapshot is damaged.
 type InSnapshot = fn(&Path);
@@ -39,7 +41,7 @@ fn open(path: PathBuf) -> File {
 /// The number of a page of an index of this level, the last one with a few records in it.
 fn page_of_index(file: &File, level: u16) -> u64 {
     let pages = file.metadata().unwrap().len() / PAGE;
-    let mut page = vec![0; PAGE as usize];
+    let mut page = vec![0; OF_PAGE];
     let is_it = |page: &[u8]| {
         // FIL_PAGE_TYPE is FIL_PAGE_INDEX; PAGE_LEVEL; PAGE_N_RECS.
         page[24..26] == [0x45, 0xbf] && page[64..66] == level.to_be_bytes() && page[54..56] > [0, 1][..]
@@ -147,7 +149,7 @@ const IN_SNAPSHOT: &[(Of, &str, InSnapshot, &str)] = &[
         |snapshot| {
             let table = open(snapshot.join("shop/t.ibd"));
             let page = page_of_index(&table, 0);
-            table.write_all_at(&[0; PAGE as usize], page * PAGE).unwrap();
+            table.write_all_at(&[0; OF_PAGE], page * PAGE).unwrap();
         },
         "shop",
     ),
@@ -157,7 +159,7 @@ const IN_SNAPSHOT: &[(Of, &str, InSnapshot, &str)] = &[
         |snapshot| {
             let table = open(snapshot.join("shop/t.ibd"));
             let page = page_of_index(&table, 0);
-            let mut bytes = vec![0; PAGE as usize];
+            let mut bytes = vec![0; OF_PAGE];
             table.read_exact_at(&mut bytes, (page - 1) * PAGE).unwrap();
             table.write_all_at(&bytes, page * PAGE).unwrap();
         },
@@ -168,8 +170,8 @@ const IN_SNAPSHOT: &[(Of, &str, InSnapshot, &str)] = &[
         "the first page of a table of InnoDB is zeroed",
         |snapshot| {
             open(snapshot.join("shop/blobs.ibd"))
-                .write_all_at(&[0; PAGE as usize], 0)
-                .unwrap()
+                .write_all_at(&[0; OF_PAGE], 0)
+                .unwrap();
         },
         "shop",
     ),
@@ -180,7 +182,7 @@ const IN_SNAPSHOT: &[(Of, &str, InSnapshot, &str)] = &[
             let table = open(snapshot.join("shop/blobs.ibd"));
             let bytes = fs::read(snapshot.join("shop/blobs.ibd")).unwrap();
             let page = bytes
-                .chunks(PAGE as usize)
+                .chunks(OF_PAGE)
                 .rposition(|page| page[1000..9000].iter().all(|byte| *byte == b'y'))
                 .unwrap();
             table.write_all_at(b"n", page as u64 * PAGE + 5000).unwrap();
@@ -280,7 +282,7 @@ const IN_SNAPSHOT: &[(Of, &str, InSnapshot, &str)] = &[
         |snapshot| {
             open(snapshot.join("shop/aria.MAD"))
                 .write_all_at(&[0xa5; 300], 8192 + 500)
-                .unwrap()
+                .unwrap();
         },
         "shop.aria",
     ),
@@ -412,7 +414,7 @@ pub(super) fn what_was_damaged_in_the_snapshot_is_corrupt(on: &Programs) {
         server.execute(&["INSERT INTO shop.grows (v) SELECT v FROM shop.t LIMIT 200"]);
         sleep(Duration::from_millis(1100));
         let behaviour = Behaviour {
-            opened: Arc::new(|snapshot| make(snapshot)),
+            opened: Arc::new(make),
             ..Behaviour::default()
         };
         server.backup(&settings, &behaviour).unwrap();
