@@ -2,7 +2,7 @@
 # The programs that the tests on this machine's own devices, trees and database server start, the packages that it is called with, and
 # the account that servers run under; at once done where all is there.
 set -eu
-for package in age btrfs-progs cron cryptsetup-bin dosfstools e2fsprogs fdisk gdisk mariadb-client mariadb-server-core mdadm passwd python3-venv strace util-linux xfsprogs "$@"; do
+for package in acl age attr btrfs-progs cron cryptsetup-bin dosfstools e2fsprogs fdisk gdisk mariadb-client mariadb-server-core mdadm passwd python3-venv strace util-linux xfsprogs "$@"; do
     dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing="${missing:-} $package"
 done
 as_root=

@@ -84,7 +84,7 @@ impl Attributes {
             // Nobody's, where it cannot be read.
             uid: number(header.uid()).unwrap_or(NOBODY),
             gid: number(header.gid()).unwrap_or(NOBODY),
-            mode: header.mode().unwrap_or_default() & 0o777,
+            mode: header.mode().unwrap_or_default() & 0o1777,
             records: Vec::new(),
         };
         let Ok(Some(records)) = entry.pax_extensions() else {

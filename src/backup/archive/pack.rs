@@ -259,7 +259,7 @@ fn header(meta: &fs::Metadata, kind: EntryType) -> Header {
     let mut header = Header::new_gnu();
     header.set_entry_type(kind);
     header.set_size(0);
-    header.set_mode(meta.mode() & 0o777);
+    header.set_mode(meta.mode() & 0o1777);
     header.set_uid(meta.uid().into());
     header.set_gid(meta.gid().into());
     header.set_mtime(u64::try_from(meta.mtime()).unwrap_or(0));

@@ -320,7 +320,7 @@ fn only_what_was_the_servers_is_given_to_the_server() {
         own(path, uid, gid, mode);
     }
     own("data/mysql", 112, 118, 0o500);
-    own("data", 0, 118, 0o750);
+    own("data", 0, 118, 0o1750);
     own("", 33, 0, 0o711);
     symlink("mysql", root.join("data/link")).unwrap();
     std::os::unix::fs::lchown(root.join("data/link"), Some(112), Some(118)).unwrap();
@@ -365,7 +365,7 @@ fn only_what_was_the_servers_is_given_to_the_server() {
             ("number", (27, 27, 0o600)),
             ("closed", (33, 33, 0o000)),
             ("data/mysql", (27, 28, 0o500)),
-            ("data", (0, 28, 0o750)),
+            ("data", (0, 28, 0o1750)),
             ("", (33, 0, 0o711)),
             ("data/link", (27, 28, 0o777)),
         ] {

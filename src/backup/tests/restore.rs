@@ -1,15 +1,23 @@
 //! What is restored is what was backed up, and a server starts on it; what was not finished is no datadir.
 
-use std::{fs, os::unix::fs::MetadataExt, path::Path};
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt, PermissionsExt, chown},
+    path::Path,
+};
 
-use super::support::{Behaviour, Programs, Server, Writer, names, on_both_flavours, on_every_server};
-use crate::backup::{Destination, Interrupt, Kind, Request, Settings, Step, restore};
+use super::support::{Behaviour, Programs, Server, Writer, names, on_both_flavours, on_every_server, patient};
+use crate::{
+    backup::{Destination, Interrupt, Kind, Request, Settings, Step, restore},
+    system::programs::Program,
+};
 
 on_every_server!(
     a_restored_directory_is_a_datadir,
     a_volume_is_restored_in_place_when_its_server_is_stopped,
 );
 on_both_flavours!(
+    owners_modes_and_attributes_come_back,
     a_restore_that_ends_early_leaves_nothing,
     what_is_damaged_is_not_restored,
 );
@@ -37,6 +45,96 @@ fn backed_up(on: &Programs) -> (Server, Settings) {
     settings.lock.budget = std::time::Duration::from_secs(20);
     server.backup(&settings, &Behaviour::default()).unwrap();
     (server, settings)
+}
+
+/// What a file or directory is: owner, group, mode, and what getfacl(1) and getfattr(1) say.
+fn attributes(path: &Path) -> (u32, u32, u32, String) {
+    let meta = fs::symlink_metadata(path).unwrap();
+    let said = |program: &str, options: &[&str]| {
+        let said = Program::new(program)
+            .args(options.iter().copied())
+            .args([path])
+            .stdout()
+            .unwrap();
+        let text = String::from_utf8(said).unwrap();
+        let lines = text.lines().filter(|line| !line.starts_with("# file: "));
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    let lists = said("getfacl", &["--numeric", "--absolute-names"]);
+    let more = said(
+        "getfattr",
+        &["--dump", "--absolute-names", "--match=^(user|trusted)\\."],
+    );
+    (meta.uid(), meta.gid(), meta.mode(), format!("{lists}\n{more}"))
+}
+
+/// A volume with files of others: each is afterwards what it was, beside the server and in its datadir, restored elsewhere and in place.
+fn owners_modes_and_attributes_come_back(on: &Programs) {
+    let mut server = Server::start_within(on, &["--log-bin=binlog", "--server-id=7"]);
+    server.fill();
+    let volume = server.volume();
+    let mut paths = Vec::new();
+    for (path, uid, gid, mode) in [
+        ("www/index", 33, 33, 0o444),
+        ("keys/k", 0, 0, 0o600),
+        ("keys/closed", 33, 4, 0o000),
+        ("data/roots", 0, 0, 0o640),
+        ("data/number", 54321, 54322, 0o604),
+    ] {
+        let path = volume.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, "x").unwrap();
+        chown(&path, Some(uid), Some(gid)).unwrap();
+        fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
+        paths.push(path);
+    }
+    chown(volume.join("www"), Some(33), Some(0)).unwrap();
+    fs::set_permissions(volume.join("www"), PermissionsExt::from_mode(0o1755)).unwrap();
+    let run = |program: &str, arguments: &[&str], path: &Path| {
+        let program = Program::new(program).args(arguments.iter().copied());
+        program.args([path]).stdout().unwrap();
+    };
+    run("setfacl", &["--modify=u:33:rw,g:4:r,m:r"], &volume.join("keys/k"));
+    run("setfacl", &["--default", "--modify=u:33:rwx"], &volume.join("www"));
+    run(
+        "setfattr",
+        &["--name=user.note", "--value=a b"],
+        &volume.join("www/index"),
+    );
+    for name in [
+        "",
+        "www",
+        "keys",
+        "data",
+        "data/shop",
+        "data/mysql",
+        "data/ibdata1",
+        "data/shop/my.MYD",
+        "data/binlog.000001",
+    ] {
+        paths.push(volume.join(name));
+    }
+    let was: Vec<_> = paths.iter().map(|path| attributes(path)).collect();
+    let settings = patient(&server);
+    server.backup(&settings, &Behaviour::default()).unwrap();
+    let directory = server.directory.path().join("elsewhere");
+    restore(&settings, &to(&directory), &Interrupt::default(), &mut |_| {}).unwrap();
+    let compare = |root: &Path| {
+        for (path, was) in paths.iter().zip(&was) {
+            let within = path.strip_prefix(&volume).unwrap();
+            assert_eq!(attributes(&root.join(within)), *was, "{}", within.display());
+        }
+    };
+    compare(&directory);
+    let mut copy = server.start_copy(&directory.join("data"));
+    assert_eq!(copy.count("shop.my"), 2);
+    copy.stop();
+    server.stop();
+    server.clear();
+    restore(&settings, &in_place(), &Interrupt::default(), &mut |_| {}).unwrap();
+    compare(&volume);
+    server.launch();
+    assert_eq!(server.count("shop.my"), 2);
 }
 
 fn a_restored_directory_is_a_datadir(on: &Programs) {
