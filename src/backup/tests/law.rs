@@ -45,7 +45,7 @@ fn name_of(chance: &mut Chance, number: usize) -> String {
 }
 
 /// Chooses how a table is made that this server can have: what comes behind its name.
-fn table(chance: &mut Chance, on: &Programs, volume: &Path) -> String {
+fn definition(chance: &mut Chance, on: &Programs, volume: &Path) -> String {
     let elsewhere = format!("DATA DIRECTORY='{}'", volume.join("extra").display());
 
     let columns = "(id INT PRIMARY KEY, v VARCHAR(200), b BLOB, n INT, KEY (n))";
@@ -99,9 +99,16 @@ fn make(chance: &mut Chance, server: &Server, number: usize) {
         run(&format!("CREATE TABLE {plain}.t (id INT) ENGINE=MyISAM"));
         run(&format!("INSERT INTO {plain}.t VALUES (1), (2)"));
     }
-    for number in 0..=chance.below(5) {
-        let definition = table(chance, &server.programs, &server.volume());
-        let name = format!("{quoted}.{}", quote(&name_of(chance, usize::try_from(number).unwrap())));
+    for table in 0..=chance.below(5) {
+        let definition = definition(chance, &server.programs, &server.volume());
+        let name = name_of(chance, usize::try_from(table).unwrap());
+        // MariaDB has the files of all schemas beside each other there, by the tables' bare names.
+        let name = if definition.contains("INDEX DIRECTORY") {
+            format!("elsewhere{number}_{table}")
+        } else {
+            name
+        };
+        let name = format!("{quoted}.{}", quote(&name));
         run(&format!("CREATE TABLE {name} {definition}"));
         for id in 0..chance.below(9) {
             let length = chance.below(80);
