@@ -224,6 +224,7 @@ impl Relocation<'_> {
              FROM information_schema.TABLES WHERE TABLE_TYPE = 'BASE TABLE' AND CREATE_OPTIONS LIKE '%partitioned%'",
         )?;
         for table in tables.into_iter().filter_map(value) {
+            self.interrupt.check()?;
             let said = session.rows(&format!("SHOW CREATE TABLE {table}"))?;
             let definition = said
                 .into_iter()

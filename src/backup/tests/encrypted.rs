@@ -298,10 +298,10 @@ fn logs_of_before_and_after_a_switch_are_one_series(on: &Programs) {
         moments.push(server.gtid().unwrap());
         let logs = archive(settings);
         assert!(!logs.is_empty());
-        let suffix = if !settings.encryption.recipients.is_empty() {
-            ".zst.age"
-        } else {
+        let suffix = if settings.encryption.recipients.is_empty() {
             ".zst"
+        } else {
+            ".zst.age"
         };
         for log in &logs {
             assert!(path_of_log(&clear, log, suffix).exists(), "{log}");
