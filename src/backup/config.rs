@@ -76,6 +76,11 @@ pub struct TargetSettings {
     pub mount_point: Option<AbsPath>,
     /// False for a target that is a plain directory on purpose.
     pub mounted: bool,
+    /// How long a run waits for what must be mounted, if fstab or a unit of systemd declares it, and tries to mount it: after a boot the
+    /// server of the target may come up later than this node. 0s: not at all; at most 24h.
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    #[schemars(with = "value::Duration")]
+    pub wait: Duration,
     /// When nothing at all has gone forward for so long, a run is given up, and others are told: an NFS server that is gone holds up
     /// a hard mount without end. Writing out what the machine's memory holds for the target must take less. 1s to 168h.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
@@ -183,6 +188,7 @@ impl Settings {
                 "lock.budget is from 10ms to 1h",
             ),
             (self.lock.long_statement <= day, "lock.long_statement is at most 24h"),
+            (self.target.wait <= day, "target.wait is at most 24h"),
             (
                 within(self.target.stall_timeout, second, 7 * day),
                 "target.stall_timeout is from 1s to 168h: nothing goes forward in no time",
@@ -272,6 +278,7 @@ impl Default for TargetSettings {
             directory: fixed("/backup"),
             mount_point: None,
             mounted: true,
+            wait: Duration::from_mins(5),
             stall_timeout: Duration::from_mins(15),
         }
     }
@@ -356,6 +363,7 @@ mod tests {
             (r#"{"lock": {"budget": "0s"}}"#, "lock.budget"),
             (r#"{"lock": {"budget": "99999999999999h"}}"#, "lock.budget"),
             (r#"{"target": {"stall_timeout": "0s"}}"#, "target.stall_timeout"),
+            (r#"{"target": {"wait": "25h"}}"#, "target.wait"),
             (
                 r#"{"verify": {"start_timeout": "999999999999h"}}"#,
                 "verify.start_timeout",

@@ -66,6 +66,7 @@ mod target;
 mod verdicts;
 mod verify;
 mod volume;
+mod wait_for_mount;
 mod watch;
 mod whose;
 

@@ -14,6 +14,11 @@ pub(super) fn all() -> Result<Arc<Vec<Mount>>> {
     }
 }
 
+/// Whether something is mounted at exactly this path.
+pub(super) fn is_mounted(path: &Path) -> Result<bool> {
+    Ok(all()?.iter().any(|mount| mount.target == path))
+}
+
 /// The mount that a path without links lies on: the last of those whose target is the longest prefix.
 pub(super) fn deepest<'a>(mounts: &'a [Mount], path: &Path) -> Option<&'a Mount> {
     let holds = mounts.iter().filter(|mount| path.starts_with(&mount.target));

@@ -36,6 +36,7 @@ use super::{
     step::{Report, Step},
     target::{self, Draft, MANIFEST},
     volume::{Snapshot, Volume},
+    wait_for_mount::wait_for_mount,
     watch::watch,
 };
 use crate::{report::text::count, system::clock};
@@ -52,6 +53,7 @@ pub(super) fn run_on(
 ) -> Result<Manifest> {
     let began = Instant::now();
     let _alone = alone(settings, "backup")?;
+    wait_for_mount(&settings.target, interrupt, report)?;
     let recipients = settings.encryption.recipients()?;
     let encryption = Encryption::to(&recipients);
     let started = clock::now();

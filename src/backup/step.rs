@@ -10,6 +10,24 @@ use super::{milliseconds, name::BackupId};
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "step", rename_all = "snake_case")]
 pub enum Step {
+    /// The target is not mounted, and is waited for.
+    Waiting {
+        /// Where it is to be mounted.
+        path: PathBuf,
+        /// What is to be mounted, or who is to do it.
+        source: String,
+        /// How long.
+        #[serde(rename = "at_most_ms", serialize_with = "milliseconds::serialize")]
+        at_most: Duration,
+    },
+    /// It is mounted now.
+    Mounted {
+        /// Where.
+        path: PathBuf,
+        /// How long that took.
+        #[serde(rename = "took_ms", serialize_with = "milliseconds::serialize")]
+        took: Duration,
+    },
     /// A backup begins.
     Began {
         /// Its id.

@@ -33,6 +33,15 @@ impl Steps {
             });
         };
         match step {
+            Step::Waiting { path, source, at_most } => {
+                let what = format!("for {}", line(&path.display().to_string()));
+                let detail = format!("{} is not mounted; at most {}", line(source), milliseconds(*at_most));
+                said.out = entry('>', "waiting", RUN, &what, &detail);
+            }
+            Step::Mounted { path, took } => {
+                let path = line(&path.display().to_string());
+                said.out = entry('+', "mounted", CREATE, &path, &format!("after {}", milliseconds(*took)));
+            }
             Step::Began { id, server } => said.out = heading(&format!("Backup {id}"), server),
             Step::Removed { what } => said.out = entry('-', "removed", REMOVE, &line(what), "left by a run that died"),
             Step::Locking { mode } => progress(String::new(), &format!("waiting for the lock ({})", line(mode))),

@@ -6,6 +6,7 @@ mod contents;
 mod groups;
 mod growth;
 mod identity;
+mod late_target;
 mod loops;
 mod matrix;
 mod mounts;

@@ -49,6 +49,7 @@ use super::{
     session::Session,
     step::{Report, Step},
     target::{self, Draft},
+    wait_for_mount::wait_for_mount,
     whose::Maker,
 };
 use crate::system::clock;
@@ -81,6 +82,7 @@ pub struct Archived {
 pub(super) fn archive(settings: &Settings, interrupt: &Interrupt, report: &mut dyn FnMut(Step)) -> Result<Archived> {
     let began = Instant::now();
     let _alone = alone(settings, "binlogs")?;
+    wait_for_mount(&settings.target, interrupt, report)?;
     let mut session = Session::open(&settings.server)?;
     let server = Server::of(&mut session)?;
     if !server.logs() {

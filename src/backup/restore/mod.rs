@@ -44,6 +44,7 @@ use super::{
     server::Flavour,
     step::{Report, Step},
     verify::isolation::may_be_covered,
+    wait_for_mount::wait_for_mount,
 };
 use crate::report::text::count;
 
@@ -103,6 +104,7 @@ pub fn restore(
 ) -> Result<Restored> {
     let began = Instant::now();
     let settings = &settings.of_backup(request.id.as_ref());
+    wait_for_mount(&settings.target, interrupt, report)?;
     let (manifest, warning) = choose::choose(settings, request.id.as_ref(), request.until.as_ref())?;
     let root = match &request.to {
         Destination::Directory(directory) => {

@@ -20,6 +20,7 @@ use crate::{
         step::Step,
         target, verdicts,
         verify::{Verdict, Word},
+        wait_for_mount::wait_for_mount,
         whose::Whose,
     },
     report::text::count,
@@ -67,7 +68,9 @@ pub(in crate::backup) fn prune(
     let _alone = if dry_run {
         None
     } else {
-        Some(alone(settings, "backup")?)
+        let alone = alone(settings, "backup")?;
+        wait_for_mount(&settings.target, interrupt, report)?;
+        Some(alone)
     };
     target::check_there(&settings.target)?;
     let writer = Writer::this(settings);

@@ -42,6 +42,7 @@ use super::{
     name::BackupId,
     step::{Report, Step},
     target, verdicts,
+    wait_for_mount::wait_for_mount,
     whose::{Other, Whose},
 };
 use crate::{report::text::bytes, system::clock};
@@ -86,6 +87,7 @@ struct Inquest<'a> {
 impl Inquest<'_> {
     /// All checks, until one leaves no sense in the next.
     fn hold(&mut self, id: Option<&BackupId>) -> Result<()> {
+        wait_for_mount(&self.settings.target, self.interrupt, self.report)?;
         let directory = &self.settings.target.directory;
         if let Some(id) = id {
             list::must_be_there(directory, id)?;
