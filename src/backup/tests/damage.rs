@@ -1,6 +1,6 @@
 //! Which backup a verdict is on, and what it says where nobody can tell, or there is nothing in it. What is damaged is in `corrupt`.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, time::Duration};
 
 use super::support::{Behaviour, Programs, Server, names, on_both_flavours};
 use crate::backup::{BackupId, Check, Interrupt, Outcome, Settings, Verdict, Word, manifest::Manifest, verify};
@@ -99,6 +99,23 @@ fn what_cannot_be_verified_here_is_not_called_good(on: &Programs) {
         backed.expect(Word::Unverified, "server", "Out of memory");
         backed.settings.verify.memory = memory;
     }
+    // One that ends before it has written a word has not looked at the data.
+    let scripts = tempfile::tempdir().unwrap();
+    fs::set_permissions(scripts.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    let mute = scripts.path().join("mute");
+    let script = format!(
+        "#!/bin/sh\ncase \"$*\" in *--version*) exec {} \"$@\" ;; esac\nexit 1\n",
+        on.server.display()
+    );
+    fs::write(&mute, script).unwrap();
+    fs::set_permissions(&mute, PermissionsExt::from_mode(0o755)).unwrap();
+    let program = backed
+        .settings
+        .verify
+        .server
+        .replace(mute.to_str().unwrap().parse().unwrap());
+    backed.expect(Word::Unverified, "server", "it said nothing");
+    backed.settings.verify.server = program;
     backed.change_manifest(|manifest| {
         manifest.volume.mount_point = "/usr".into();
         manifest.coordinates.binlog = None;
