@@ -40,14 +40,14 @@ node: lab-tools build
 	cargo run -q -p glrl-lab -- images --release bookworm
 	GLRL_BINARY=$(BINARY) cargo test --test main -- $(NODE) --test-threads=2 --nocapture
 
-## make test-long     what takes too long for make test: the roles on Ubuntu 24.04, where a mirror of it answers; the law of backups on 50
-##                    databases of each server (GLRL_SEED=)
+## make test-long     what takes too long for make test: the roles on Ubuntu 24.04, where a mirror of it answers; reboots in any order;
+##                    the law of backups on 50 databases of each server (GLRL_SEED=)
 .PHONY: test-long
 test-long: lab-tools build tools
 	@tests/servers.sh
 	GLRL_DATABASES=50 $(IN_MEMORY) 'exec cargo test --lib backup::tests::law -- --ignored --nocapture'
 	cargo run -q -p glrl-lab -- images
-	GLRL_BINARY=$(BINARY) cargo test --test main -- --ignored --nocapture --test-threads=1 node::spine
+	GLRL_BINARY=$(BINARY) cargo test --test main -- --ignored --nocapture --test-threads=1 node::spine node::moved node::reboots
 
 # Backup, verification and restore against real servers, which they start for themselves: MariaDB of this machine, and the releases
 # of MariaDB and MySQL that tests/servers.sh brings from mirrors of Debian and Ubuntu the first time. As root. Their data is in memory: on a

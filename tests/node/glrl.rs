@@ -35,6 +35,15 @@ pub(super) const MYSQL_ON_UBUNTU: Database = Database {
     settings: "/etc/mysql/mysql.conf.d/zz-glrl.cnf",
 };
 
+/// The server is confined where its release does that: `AppArmor` on Ubuntu.
+pub(super) fn confined(node: &Node, Database { release, program, .. }: Database) -> Result<()> {
+    if release == Release::Noble {
+        node.run(&format!("aa-status | grep --quiet '^   /usr/sbin/{program} ([0-9]*)'"))
+            .context("the server is not confined as it is on Ubuntu")?;
+    }
+    Ok(())
+}
+
 /// Brings the packages of storage to a node beforehand, where a test is not about packages.
 pub(super) const PREPARED: &str =
     "DEBIAN_FRONTEND=noninteractive apt-get install -qq -y lvm2 xfsprogs nfs-kernel-server";

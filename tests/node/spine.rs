@@ -1,17 +1,18 @@
 //! The two machines of the mission: a backup server and a MySQL server from YAML, a backup taken under writes, a verdict; then the node is
 //! broken, and then runs are killed.
 
-mod verdicts;
+mod in_place;
+pub(super) mod verdicts;
 
 use std::thread;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use glrl_lab::{Disk, Lab, Node, NodeSpec, Release};
 
-use self::verdicts::verdicts_change_and_are_told;
+use self::{in_place::a_lost_database_comes_back, verdicts::verdicts_change_and_are_told};
 use super::{
     glrl::{
-        BACKUP, Database, LIMIT, MARIADB_ON_DEBIAN, MYSQL, MYSQL_ON_UBUNTU, glrl, install, nothing_left,
+        BACKUP, Database, LIMIT, MARIADB_ON_DEBIAN, MYSQL, MYSQL_ON_UBUNTU, confined, glrl, install, nothing_left,
         plan_is_what_happened, said,
     },
     killed::{
@@ -31,6 +32,7 @@ fn backup_and_mysql_converge_and_restore() -> Result<()> {
     back_up_under_writes(backup, mysql)?;
     another_machine_verifies(mysql, verify, MARIADB_ON_DEBIAN)?;
     verdicts_change_and_are_told(backup, mysql, verify)?;
+    a_lost_database_comes_back(mysql, MARIADB_ON_DEBIAN)?;
     verdicts_name_the_cause(backup, mysql, MARIADB_ON_DEBIAN)?;
     what_is_broken_is_repaired(mysql, MARIADB_ON_DEBIAN)?;
     mysql.rollback(&untouched)?;
@@ -51,6 +53,7 @@ fn ubuntu_with_mysql_converges_and_restores() -> Result<()> {
     back_up_under_writes(backup, mysql)?;
     another_machine_verifies(mysql, verify, MYSQL_ON_UBUNTU)?;
     rules_for_the_installed_server_are_no_verdict(mysql)?;
+    a_lost_database_comes_back(mysql, MYSQL_ON_UBUNTU)?;
     verdicts_name_the_cause(backup, mysql, MYSQL_ON_UBUNTU)?;
     what_is_broken_is_repaired(mysql, MYSQL_ON_UBUNTU)
 }
@@ -83,9 +86,7 @@ fn all_converge(lab: &Lab) -> Result<()> {
 fn rules_for_the_installed_server_are_no_verdict(mysql: &Node) -> Result<()> {
     const RULES: &str = "/etc/apparmor.d/local/usr.sbin.mysqld";
     let load = "apparmor_parser --replace /etc/apparmor.d/usr.sbin.mysqld";
-    mysql
-        .run("aa-status | grep --quiet '^   /usr/sbin/mysqld ([0-9]*)'")
-        .context("the server is not confined as it is on Ubuntu")?;
+    confined(mysql, MYSQL_ON_UBUNTU)?;
     mysql.run(&format!("echo 'deny /var/lib/mysql/** rwk,' > {RULES} && {load}"))?;
     let verdict = glrl(mysql, "verify")?;
     mysql.run(&format!(": > {RULES} && {load}"))?;
@@ -235,10 +236,13 @@ fn what_is_broken_is_repaired(mysql: &Node, Database { service, settings, .. }: 
     mysql.run(&format!("echo 'max_connections = 7' >> {settings}"))?;
     mysql.run("crontab -r")?;
     mysql.run("umount /backup")?;
+    mysql.run("systemctl disable --now cron && chown nobody /etc/glrl/backup.yml")?;
     let broken = [
         "cron:mysql_backup",
         "mount:/backup",
+        "service:cron",
         "service:server",
+        "template:/etc/glrl/backup.yml",
         "template:settings",
     ];
     let mut planned = said(mysql, &format!("plan --role {MYSQL}"))?.with("planned", "changed");
@@ -249,7 +253,10 @@ fn what_is_broken_is_repaired(mysql: &Node, Database { service, settings, .. }: 
     ensure!(applied == broken, "the converge changed {applied:?}");
     nothing_left(mysql, MYSQL)?;
     mysql
-        .run("mysql -e 'SELECT 1' && mountpoint /backup && crontab -l")
+        .run(
+            "mysql -e 'SELECT 1' && mountpoint /backup && crontab -l && systemctl is-active cron && systemctl is-enabled cron && \
+             test \"$(stat -c %U:%G:%a /etc/glrl/backup.yml)\" = root:root:600",
+        )
         .context("what was repaired does not work")?;
     Ok(())
 }

@@ -34,12 +34,38 @@ impl Node {
         self.shared.segment.unplug(self.mac());
     }
 
-    /// Boots the node from its disks, after a [`Self::power_cut`].
+    /// Boots the node from its disks, after a [`Self::power_cut`] or a [`Self::power_off`].
     ///
     /// # Errors
     /// When it runs already, or no ssh server answers within ten minutes.
     pub fn boot(&self) -> Result<()> {
         self.told(self.start_off(Start::Boot)).context("booting the node")
+    }
+
+    /// Shuts the node down in good order, until a [`Self::boot`].
+    ///
+    /// # Errors
+    /// When it has not gone down within twenty minutes; its power is cut then.
+    pub fn power_off(&self) -> Result<()> {
+        self.run("systemctl --no-block poweroff")?;
+        let started = Instant::now();
+        let runs = || {
+            self.inner()
+                .machine
+                .as_mut()
+                .is_some_and(|machine| machine.check_alive().is_ok())
+        };
+        let mut down = Ok(());
+        while runs() {
+            if started.elapsed() > COMMAND_LIMIT {
+                down = Err(anyhow::anyhow!("it did not go down"));
+                break;
+            }
+            thread::sleep(Duration::from_millis(200));
+        }
+        // Takes its place on the segment away too.
+        self.power_cut();
+        self.told(down).context("shutting the node down")
     }
 
     /// Restarts the node's operating system in good order.

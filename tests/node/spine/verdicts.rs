@@ -13,8 +13,7 @@ const NOTIFY: &str = "--set notify.webhook.url=http://192.168.56.10:8080/hook \
     --set 'notify.mail={to: [ops@example.org], smtp: {host: 192.168.56.10, port: 2525, tls: none}}'";
 
 pub(super) fn verdicts_change_and_are_told(backup: &Node, mysql: &Node, verify: &Node) -> Result<()> {
-    write(backup, "/root/receiver.pl", RECEIVER)?;
-    backup.run(&format!("perl /root/receiver.pl {TOLD} > /dev/null 2>&1 < /dev/null"))?;
+    listen(backup)?;
     let archive = backup.run("ls /backup/*.tar.zst | tail -1")?.trim().to_owned();
 
     backup.run(&format!(
@@ -45,14 +44,22 @@ pub(super) fn verdicts_change_and_are_told(backup: &Node, mysql: &Node, verify: 
     Ok(())
 }
 
-struct Told<'a> {
-    backup: &'a Node,
-    verify: &'a Node,
+/// Starts who takes what is told, on the backup node.
+pub(in crate::node) fn listen(backup: &Node) -> Result<()> {
+    write(backup, "/root/receiver.pl", RECEIVER)?;
+    backup
+        .run(&format!("perl /root/receiver.pl {TOLD} > /dev/null 2>&1 < /dev/null"))
+        .map(drop)
+}
+
+pub(in crate::node) struct Told<'a> {
+    pub(in crate::node) backup: &'a Node,
+    pub(in crate::node) verify: &'a Node,
 }
 
 impl Told<'_> {
-    /// A verification that ends like this, of which the webhook is told, and by mail where it is no success.
-    fn verdict(&self, arguments: &str, status: i32, event: &str, says: &str) -> Result<()> {
+    /// A verification that ends like this, of which the webhook is told once, and by mail where it is no success.
+    pub(in crate::node) fn verdict(&self, arguments: &str, status: i32, event: &str, says: &str) -> Result<()> {
         self.backup.run(&format!("rm -f {TOLD}"))?;
         let verdict = glrl(self.verify, &format!("verify {arguments} {NOTIFY}"))?;
         ensure!(
@@ -64,10 +71,14 @@ impl Told<'_> {
         );
         let told = self.backup.run(&format!("cat {TOLD}"))?;
         println!("{told}");
-        let hook = told.lines().any(|line| {
-            line.starts_with("http: ") && line.contains(&format!("\"event\":\"{event}\"")) && line.contains(says)
-        });
-        ensure!(hook, "the webhook was not told of {event}, '{says}': {told}");
+        let ends: Vec<_> = told
+            .lines()
+            .filter(|line| line.starts_with("http: ") && !line.contains("\"event\":\"start\""))
+            .collect();
+        ensure!(
+            ends.len() == 1 && ends[0].contains(&format!("\"event\":\"{event}\"")) && ends[0].contains(says),
+            "the webhook was not told once of {event}, '{says}': {told}"
+        );
         ensure!(
             told.contains("mail: Subject: ") == (status != 0),
             "mail is sent of failures and staleness: {told}"
