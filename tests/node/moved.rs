@@ -5,12 +5,12 @@ use glrl_lab::{Disk, Lab, Node, NodeSpec};
 
 use super::glrl::{Database, LIMIT, MARIADB_ON_DEBIAN, MYSQL_ON_UBUNTU, confined, glrl, install, write};
 
-/// A server by apt, with tables of several engines, as somebody has it who does not know glrl.
-fn prepared(Database { service, .. }: Database) -> String {
+/// A server by apt, with tables of several engines, as somebody has it who does not know glrl; and what the roles need beside it.
+pub(super) fn prepared(Database { service, .. }: Database) -> String {
     let engine = if service == "mysql" { "ARCHIVE" } else { "Aria" };
     let twice = "INSERT INTO shop.a (t) SELECT t FROM shop.a;".repeat(12);
     format!(
-        "DEBIAN_FRONTEND=noninteractive apt-get install -qq -y {service}-server lvm2 xfsprogs nfs-common > /dev/null || exit
+        "DEBIAN_FRONTEND=noninteractive apt-get install -qq -y {service}-server lvm2 xfsprogs nfs-kernel-server > /dev/null || exit
         mysql -e 'CREATE DATABASE shop; CREATE TABLE shop.a (n INT PRIMARY KEY AUTO_INCREMENT, t TEXT) ENGINE=InnoDB;
             CREATE TABLE shop.b (n INT PRIMARY KEY, t TEXT) ENGINE=MyISAM; CREATE TABLE shop.c (n INT, t TEXT) ENGINE={engine};
             INSERT INTO shop.a (t) VALUES (repeat(\"data\", 50)); {twice}
@@ -19,7 +19,7 @@ fn prepared(Database { service, .. }: Database) -> String {
 }
 
 /// What is to be the same.
-const CHECKSUMS: &str = "mysql -N -e 'CHECKSUM TABLE shop.a, shop.b, shop.c EXTENDED; SELECT count(*) FROM shop.a; CHECK TABLE shop.a, shop.b, shop.c'";
+pub(super) const CHECKSUMS: &str = "mysql -N -e 'CHECKSUM TABLE shop.a, shop.b, shop.c EXTENDED; SELECT count(*) FROM shop.a; CHECK TABLE shop.a, shop.b, shop.c'";
 
 /// No backup server is there: what mounts from it fails, and nothing else.
 const ROLE: &str = "mysql --set data_device=/dev/disk/by-id/virtio-data --set backup_wait=1s --set verdicts=false";
