@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use glrl_lab::Node;
 
 use super::{Writer, complete, database, ends, nothing_but, until};
-use crate::node::killed::deadly;
+use crate::node::{glrl::write, killed::deadly};
 
 /// A backup in the background, and until there is something of its archive.
 const BEGUN: &str = "nohup glrl backup run > /run/said 2>&1 < /dev/null & echo $! > /run/pid; \
@@ -62,7 +62,24 @@ fn a_target_that_is_not_the_real_one_is_refused(node: &Node) -> Result<()> {
     );
     node.run("mount -o soft /backup")?;
     ends(node, "backup run", 14, "soft")?;
-    node.run("umount /backup; mount -o hard /backup").map(drop)
+    node.run("umount /backup")?;
+    what_is_declared_is_mounted(node)
+}
+
+/// By fstab, or by systemd alone.
+fn what_is_declared_is_mounted(node: &Node) -> Result<()> {
+    ends(node, "backup prune", 0, "+ mounted")?;
+    write(
+        node,
+        "/etc/systemd/system/backup.mount",
+        "[Mount]\nWhat=127.0.0.1:/srv/backup\nWhere=/backup\nType=nfs4\nOptions=hard\n",
+    )?;
+    node.run("umount /backup; sed -i.before '/ .backup /d' /etc/fstab; systemctl daemon-reload")?;
+    ends(node, "backup prune", 0, "+ mounted")?;
+    node.run(
+        "umount /backup; rm /etc/systemd/system/backup.mount; mv /etc/fstab.before /etc/fstab; systemctl daemon-reload; mount /backup",
+    )
+    .map(drop)
 }
 
 /// Fills the snapshot of the run that is under way: what is written to the volume is first copied there.
