@@ -8,8 +8,12 @@ use serde_json::Value;
 
 /// The backup role, on the disk that every node of the lab has.
 pub(super) const BACKUP: &str = "backup --set data_device=/dev/disk/by-id/virtio-data";
-/// The mysql role; where nothing is virtualised, taking a snapshot alone is longer than the default budget.
-pub(super) const MYSQL: &str = "mysql --set data_device=/dev/disk/by-id/virtio-data --set lock_budget=90s";
+/// The mysql role; where nothing is virtualised, taking a snapshot alone is longer than the default budget, and a backup server that is being
+/// made at the same time later than the default wait.
+pub(super) const MYSQL: &str =
+    "mysql --set data_device=/dev/disk/by-id/virtio-data --set lock_budget=90s --set backup_wait=20m";
+/// The verify role, which waits as long.
+pub(super) const VERIFY: &str = "verify --set backup_wait=20m";
 /// What the roles install of a database on a release.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Database {

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use glrl_lab::{Disk, Lab, Node, NodeSpec};
 
 use super::{
-    glrl::{BACKUP, Database, LIMIT, MARIADB_ON_DEBIAN, MYSQL, MYSQL_ON_UBUNTU, glrl, install, said, write},
+    glrl::{BACKUP, Database, LIMIT, MARIADB_ON_DEBIAN, MYSQL, MYSQL_ON_UBUNTU, VERIFY, glrl, install, said, write},
     moved::{CHECKSUMS, prepared},
     spine::verdicts::{Told, listen},
 };
@@ -117,11 +117,11 @@ impl Machines {
         &self.lab["verify"]
     }
 
-    fn role<'a>(&'a self, name: &'a str) -> &'a str {
+    fn role(&self, name: &str) -> &str {
         match name {
             "backup" => BACKUP,
             "mysql" => &self.role,
-            other => other,
+            _ => VERIFY,
         }
     }
 

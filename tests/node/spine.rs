@@ -12,8 +12,8 @@ use glrl_lab::{Disk, Lab, Node, NodeSpec, Release};
 use self::{in_place::a_lost_database_comes_back, verdicts::verdicts_change_and_are_told};
 use super::{
     glrl::{
-        BACKUP, Database, LIMIT, MARIADB_ON_DEBIAN, MYSQL, MYSQL_ON_UBUNTU, confined, glrl, install, nothing_left,
-        plan_is_what_happened, said,
+        BACKUP, Database, LIMIT, MARIADB_ON_DEBIAN, MYSQL, MYSQL_ON_UBUNTU, VERIFY, confined, glrl, install,
+        nothing_left, plan_is_what_happened, said,
     },
     killed::{
         Moment::{Applied, While},
@@ -75,7 +75,7 @@ fn three_machines(release: Release) -> Result<Lab> {
 /// All at once: who needs the export of backup waits for it.
 fn all_converge(lab: &Lab) -> Result<()> {
     let converged = thread::scope(|scope| {
-        [("mysql", MYSQL), ("verify", "verify"), ("backup", BACKUP)]
+        [("mysql", MYSQL), ("verify", VERIFY), ("backup", BACKUP)]
             .map(|(name, role)| scope.spawn(move || converge(&lab[name], role)))
             .map(|run| run.join().unwrap_or_else(|_| Err(anyhow!("a converge panicked"))))
     });
