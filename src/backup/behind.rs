@@ -169,7 +169,10 @@ mod tests {
             },
         )
         .unwrap_err();
-        assert_eq!((error.kind, format!("{error:#}").as_str()), (Kind::Target, "failed to write whole buffer"));
+        assert_eq!(
+            (error.kind, format!("{error:#}").as_str()),
+            (Kind::Target, "failed to write whole buffer")
+        );
     }
 
     #[test]

@@ -21,9 +21,9 @@
 mod alone;
 mod apart;
 mod archive;
+mod behind;
 #[doc(hidden)]
 pub mod bench;
-mod behind;
 mod binlogs;
 pub mod config;
 mod encryption;

@@ -14,8 +14,8 @@ use anyhow::Context;
 
 use super::{
     alone::alone,
-    behind::Behind,
     archive::{Owners, Packed, pack},
+    behind::Behind,
     config::Settings,
     encryption::{Encryption, Recipient},
     error::{Kind, OfKind, Result},
