@@ -485,6 +485,10 @@ fn about(diagnostic: Diagnostic, input: &Input, layer: Layer) -> Diagnostic {
         message: format!("{}: {}", input.name, diagnostic.message),
         ..diagnostic
     };
+    let mut diagnostic = diagnostic;
+    if input.secret {
+        diagnostic.hide_pieces();
+    }
     if layer == Layer::Default {
         return diagnostic;
     }

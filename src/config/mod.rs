@@ -7,6 +7,7 @@ mod bundled;
 mod de;
 mod entry;
 mod expression;
+mod hidden;
 mod include;
 mod input;
 mod instance;
@@ -208,9 +209,11 @@ fn load_from(library: &library::Library, request: &Request<'_>) -> Result<Loaded
     let infos = roles.all().map(|role| role.info()).collect();
     let (sources, diagnostics) = (work.sources, work.mistakes);
     if diagnostics.0.is_empty() {
+        let mut declarations = one_of_each(work.declarations);
+        hidden::rename(&mut declarations, &work.secret_names);
         Ok(Loaded {
             sources,
-            declarations: one_of_each(work.declarations),
+            declarations,
             asked: names,
             roles: infos,
             values: work.explained,

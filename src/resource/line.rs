@@ -41,6 +41,16 @@ impl Line {
         self.pattern.as_ref().is_some_and(|pattern| pattern.is_match(line)) || self.is_it(line)
     }
 
+    /// The lines that go, as the plan shows them.
+    fn numbers(&self, current: &[u8]) -> String {
+        let lines = current.split_inclusive(|&b| b == b'\n').enumerate();
+        let gone: Vec<String> = lines
+            .filter(|(_, line)| self.matches(body(line)))
+            .map(|(number, _)| (number + 1).to_string())
+            .collect();
+        format!("line{} {}", if gone.len() == 1 { "" } else { "s" }, gone.join(", "))
+    }
+
     fn is_it(&self, line: &[u8]) -> bool {
         self.line.as_ref().is_some_and(|wanted| wanted.as_bytes() == line)
     }
@@ -49,7 +59,11 @@ impl Line {
     fn rewrite(&self, current: &[u8]) -> Result<Option<Vec<u8>>> {
         let lines = || current.split_inclusive(|&b| b == b'\n');
         let (Presence::Present, Some(wanted)) = (self.state, &self.line) else {
-            let kept: Vec<u8> = lines().filter(|line| !self.matches(body(line))).flatten().copied().collect();
+            let kept: Vec<u8> = lines()
+                .filter(|line| !self.matches(body(line)))
+                .flatten()
+                .copied()
+                .collect();
             return Ok((kept.len() != current.len()).then_some(kept));
         };
         let found: Vec<(usize, bool)> = lines()
@@ -105,7 +119,10 @@ impl Provider for Line {
 
     fn prepare(&mut self, _role: &dyn Role) -> Result<()> {
         if self.line.as_ref().is_some_and(|line| line.contains('\n')) {
-            return Err(PropertyError::of("line", "this is more than one line: declare each, or a file"));
+            return Err(PropertyError::of(
+                "line",
+                "this is more than one line: declare each, or a file",
+            ));
         }
         if let Some(pattern) = &self.r#match {
             let compiled = Regex::new(pattern)
@@ -122,7 +139,9 @@ impl Provider for Line {
         }
         match (self.state, &self.line, &self.r#match) {
             (Presence::Present, None, _) => Err(PropertyError::of("line", "say which line is to be there")),
-            (Presence::Absent, None, None) => Err(PropertyError::of("line", "say which line is to go: `line` or `match`")),
+            (Presence::Absent, None, None) => {
+                Err(PropertyError::of("line", "say which line is to go: `line` or `match`"))
+            }
             _ => Ok(()),
         }
     }
@@ -151,14 +170,17 @@ impl Provider for Line {
             Some(current) => (Action::Update, Shown::contents(current)),
             None => (Action::Create, Shown::Absent),
         };
-        Ok(Plan::to(action)
-            .change(Change::of("contents", before, Shown::contents(&rewritten)))
-            .op(Op::WriteFile {
-                path: self.path.clone(),
-                contents: rewritten.into(),
-                meta: Meta::default(),
-                validate: None,
-            }))
+        let change = match self.state {
+            Presence::Present => Change::of("contents", before, Shown::contents(&rewritten)),
+            // Which, and not what they hold: no role knows it any more.
+            Presence::Absent => Change::gone("contents", self.numbers(current.as_deref().unwrap_or_default())),
+        };
+        Ok(Plan::to(action).change(change).op(Op::WriteFile {
+            path: self.path.clone(),
+            contents: rewritten.into(),
+            meta: Meta::default(),
+            validate: None,
+        }))
     }
 
     fn provides(&self) -> Vec<Fact> {
@@ -233,7 +255,12 @@ mod tests {
     #[test]
     fn a_file_is_edited_with_its_owner_and_mode_kept() {
         let tree = offline(&[]);
-        converge(&tree.node, "file", json!({"path": "/etc/h", "content": "1 a\n", "mode": "0600", "owner": "ann"})).unwrap();
+        converge(
+            &tree.node,
+            "file",
+            json!({"path": "/etc/h", "content": "1 a\n", "mode": "0600", "owner": "ann"}),
+        )
+        .unwrap();
         converge(&tree.node, "line", json!({"path": "/etc/h", "line": "2 b"})).unwrap();
         assert_eq!(tree.text("/etc/h"), "1 a\n2 b\n");
         let same = json!({"path": "/etc/h", "mode": "0600", "owner": "ann"});
@@ -243,6 +270,19 @@ mod tests {
         let mut create = missing();
         create["create"] = json!(true);
         converge(&tree.node, "line", create).unwrap();
+    }
+
+    /// Case 04: no role knows what they hold.
+    #[test]
+    fn lines_that_go_are_counted_and_not_shown() {
+        let tree = offline(&[write("/etc/h", "password=sesame\nuser=a\npassword=sesame2\n")]);
+        let plan = converge(
+            &tree.node,
+            "line",
+            json!({"path": "/etc/h", "match": "^password=", "state": "absent"}),
+        )
+        .unwrap();
+        assert_eq!(plan.changes, [Change::gone("contents", "lines 1, 3")]);
     }
 
     #[test]
