@@ -8,7 +8,9 @@ use std::{
     path::Path,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
+
+use crate::system::trust::{self, Untrusted};
 
 /// The groups that are read, the later one wins, as the clients do it.
 const GROUPS: [&str; 4] = ["client", "client-server", "client-mariadb", "glrl"];
@@ -29,6 +31,10 @@ pub(super) fn read(path: &Path) -> Result<Login> {
 /// Reads a file which only its owner may read, the owner being root or who runs this, since `it_holds` what is nobody else's business.
 pub(super) fn private(path: &Path, it_holds: &str) -> Result<String> {
     let doing = || format!("reading {}", path.display());
+    trust::check(path).map_err(|error| match error.downcast::<Untrusted>() {
+        Ok(untrusted) => anyhow!("{untrusted}: {}", untrusted.mend),
+        Err(other) => other,
+    })?;
     // A pipe that nobody writes to would hold up who opens it.
     let file = File::options()
         .read(true)

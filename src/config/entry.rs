@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{
     de, hidden,
     instance::{Instance, Work},
-    made_up,
+    library, made_up,
     node::{Data, Node, Pair},
     role::take,
     role_context::{RoleContext, Wrong},
@@ -197,7 +197,10 @@ impl Work<'_> {
         } else if let Some(wrong) = error.downcast_ref::<Wrong>() {
             wrong.diagnostic(at_property("source"), &mut self.sources)
         } else {
-            Diagnostic::at(entry.kind_place, format!("{error:#}"))
+            Diagnostic {
+                place: Some(entry.kind_place),
+                ..library::diagnostic(&error)
+            }
         })
     }
 

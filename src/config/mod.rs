@@ -80,6 +80,17 @@ impl<'r> Request<'r> {
     }
 }
 
+impl Request<'_> {
+    /// What is only looked at may be anybody's.
+    fn whose(&self) -> library::Whose {
+        if self.samples {
+            library::Whose::Anybody
+        } else {
+            library::Whose::Trusted
+        }
+    }
+}
+
 impl fmt::Debug for Request<'_> {
     /// Without the values, which may be secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -153,7 +164,8 @@ const STACK: usize = 64 << 20;
 
 /// Loads roles. Nothing of the node is read but the facts that they ask for.
 pub fn load(request: &Request<'_>) -> Result<Loaded, Failure> {
-    let here = || load_from(&library::Library::new(&request.roles_directories), request);
+    let library = library::Library::new(&request.roles_directories, request.whose());
+    let here = || load_from(&library, request);
     std::thread::scope(|scope| {
         let builder = std::thread::Builder::new().name("load".to_owned()).stack_size(STACK);
         match builder.spawn_scoped(scope, here) {
@@ -185,6 +197,7 @@ fn load_from(library: &library::Library, request: &Request<'_>) -> Result<Loaded
             .collect(),
     };
     let outside = merge::Outside {
+        whose: request.whose(),
         vars_directory: request.vars_directory.as_ref(),
         vars_files: &request.vars_files,
         environment: &request.environment,
