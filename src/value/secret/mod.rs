@@ -42,6 +42,20 @@ struct Known {
     given: Vec<Box<str>>,
     /// They and all their forms, by the first bytes, the longest first: one that holds another is hidden whole.
     forms: HashMap<[u8; SHORTEST], Vec<Box<str>>>,
+    /// Which bytes one begins with: whole files are searched.
+    first: Bytes,
+    /// Which bytes come second.
+    second: Bytes,
+}
+
+/// A set of bytes.
+#[derive(Debug)]
+struct Bytes([bool; 256]);
+
+impl Default for Bytes {
+    fn default() -> Self {
+        Self([false; 256])
+    }
 }
 
 impl Known {
@@ -53,6 +67,8 @@ impl Known {
         let Some(first) = form.as_bytes().first_chunk() else {
             return;
         };
+        self.first.0[usize::from(first[0])] = true;
+        self.second.0[usize::from(first[1])] = true;
         let forms = self.forms.entry(*first).or_default();
         let place = forms.partition_point(|other| (other.len(), &**other) > (form.len(), form));
         if forms.get(place).map(|other| &**other) != Some(form) {
@@ -66,7 +82,13 @@ impl Known {
         if self.forms.is_empty() {
             return found;
         }
-        for (at, first) in text.windows(SHORTEST).enumerate() {
+        let last = text.len().saturating_sub(SHORTEST);
+        for at in 0..=last {
+            let is_start = text.get(at).is_some_and(|byte| self.first.0[usize::from(*byte)]);
+            if !is_start || !text.get(at + 1).is_some_and(|byte| self.second.0[usize::from(*byte)]) {
+                continue;
+            }
+            let first = &text[at..];
             let forms = first.first_chunk().and_then(|first| self.forms.get(first));
             let Some(form) = forms.and_then(|forms| forms.iter().find(|form| text[at..].starts_with(form.as_bytes())))
             else {
