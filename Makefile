@@ -40,9 +40,10 @@ node: lab-tools build
 	cargo run -q -p glrl-lab -- images --release bookworm
 	GLRL_BINARY=$(BINARY) cargo test --test main -- $(NODE) --test-threads=2 --nocapture
 
-## make test-long     what takes too long for make test: the roles on Ubuntu 24.04, where a mirror of it answers
+## make test-long     what takes too long for make test: all hard texts as secrets; the roles on Ubuntu 24.04, where a mirror of it answers
 .PHONY: test-long
 test-long: lab-tools build
+	cargo test --test main -- --ignored --nocapture leaks::
 	cargo run -q -p glrl-lab -- images
 	GLRL_BINARY=$(BINARY) cargo test --test main -- --ignored --nocapture --test-threads=1 node::spine
 

@@ -41,6 +41,12 @@ impl Line {
         self.pattern.as_ref().is_some_and(|pattern| pattern.is_match(line)) || self.is_it(line)
     }
 
+    /// The line that gives way to the declared one.
+    fn replaced(&self, current: &[u8]) -> Shown {
+        let mut lines = current.split_inclusive(|&b| b == b'\n').map(body);
+        lines.find(|line| self.matches(line)).map_or(Shown::Absent, shown)
+    }
+
     /// The lines that go, as the plan shows them.
     fn numbers(&self, current: &[u8]) -> String {
         let lines = current.split_inclusive(|&b| b == b'\n').enumerate();
@@ -166,14 +172,17 @@ impl Provider for Line {
         let Some(rewritten) = self.rewrite(current.as_deref().unwrap_or_default())? else {
             return Ok(Plan::none());
         };
-        let (action, before) = match current {
-            Some(current) => (Action::Update, Shown::contents(current)),
-            None => (Action::Create, Shown::Absent),
+        let action = if current.is_some() {
+            Action::Update
+        } else {
+            Action::Create
         };
-        let change = match self.state {
-            Presence::Present => Change::of("contents", before, Shown::contents(&rewritten)),
-            // Which, and not what they hold: no role knows it any more.
-            Presence::Absent => Change::gone("contents", self.numbers(current.as_deref().unwrap_or_default())),
+        let current = current.as_deref().unwrap_or_default();
+        // No other lines of the file: they may be secrets of which no role knows.
+        let change = match (self.state, &self.line) {
+            (Presence::Present, Some(line)) => Change::of("contents", self.replaced(current), shown(line.as_bytes())),
+            // Which, and not what they hold.
+            _ => Change::gone("contents", self.numbers(current)),
         };
         Ok(Plan::to(action).change(change).op(Op::WriteFile {
             path: self.path.clone(),
@@ -190,6 +199,11 @@ impl Provider for Line {
     fn requires(&self) -> Vec<Fact> {
         vec![Fact::Path(self.path.clone())]
     }
+}
+
+/// A line as the plan shows it.
+fn shown(line: &[u8]) -> Shown {
+    Shown::contents(&[line, b"\n"].concat())
 }
 
 /// A line without its end.
@@ -283,6 +297,21 @@ mod tests {
         )
         .unwrap();
         assert_eq!(plan.changes, [Change::gone("contents", "lines 1, 3")]);
+    }
+
+    /// The lines around it may be others' secrets.
+    #[test]
+    fn nothing_but_the_line_is_shown() {
+        let tree = offline(&[write("/etc/h", "password=sesame\nuser=a\n")]);
+        let set = |line: &str| json!({"path": "/etc/h", "line": line, "match": "^user="});
+        let plan = converge(&tree.node, "line", set("user=b")).unwrap();
+        let text = |text: &str| Shown::Text(text.to_owned());
+        assert_eq!(
+            plan.changes,
+            [Change::of("contents", text("user=a\n"), text("user=b\n"))]
+        );
+        let plan = converge(&tree.node, "line", json!({"path": "/etc/h", "line": "port=1"})).unwrap();
+        assert_eq!(plan.changes, [Change::new("contents", text("port=1\n"))]);
     }
 
     #[test]
