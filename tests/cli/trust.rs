@@ -187,7 +187,7 @@ fn settings_of_others_are_refused() {
         "backup run",
         "backup prune",
         "verify",
-        "restore",
+        "restore --to elsewhere",
     ] {
         let args: Vec<_> = command.split(' ').chain(["--settings", "backup.yml"]).collect();
         let output = tree.glrl(&args);

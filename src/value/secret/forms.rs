@@ -4,8 +4,6 @@ use std::fmt::Write as _;
 
 use base64::prelude::{BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD, Engine as _};
 
-/// Characters of the shortest encoded form: a shorter one is in other texts by chance.
-const SHORTEST: usize = 8;
 /// Bytes of the longest text that is encoded. Of a longer one its lines are.
 const LONGEST: usize = 1 << 20;
 
@@ -57,7 +55,7 @@ pub(super) fn of(text: &str) -> Vec<String> {
     let encoded = [hexadecimal.to_uppercase(), hexadecimal]
         .into_iter()
         .chain(base64(text.as_bytes()));
-    forms.extend(encoded.filter(|form| form.len() >= SHORTEST));
+    forms.extend(encoded.filter(|form| form.len() >= super::SHORTEST));
     forms.retain(|form| form != text);
     forms.sort_unstable();
     forms.dedup();

@@ -5,7 +5,7 @@ use std::{collections::HashSet, ops::Range};
 use super::{Known, SHORTEST, SHOWN};
 
 /// Bytes of the shortest piece of a secret that is hidden. Shorter ones are in other words by chance.
-const PIECE: usize = 8;
+const PIECE: usize = 7;
 
 /// Texts that many secrets hold and that are none.
 const COMMON: [&str; 7] = [
