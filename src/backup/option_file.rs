@@ -31,10 +31,6 @@ pub(super) fn read(path: &Path) -> Result<Login> {
 /// Reads a file which only its owner may read, the owner being root or who runs this, since `it_holds` what is nobody else's business.
 pub(super) fn private(path: &Path, it_holds: &str) -> Result<String> {
     let doing = || format!("reading {}", path.display());
-    trust::check(path).map_err(|error| match error.downcast::<Untrusted>() {
-        Ok(untrusted) => anyhow!("{untrusted}: {}", untrusted.mend),
-        Err(other) => other,
-    })?;
     // A pipe that nobody writes to would hold up who opens it.
     let file = File::options()
         .read(true)
@@ -58,6 +54,10 @@ pub(super) fn private(path: &Path, it_holds: &str) -> Result<String> {
             meta.uid()
         );
     }
+    trust::check(path).map_err(|error| match error.downcast::<Untrusted>() {
+        Ok(untrusted) => anyhow!("{untrusted}: {}", untrusted.mend),
+        Err(other) => other,
+    })?;
     let mut text = String::new();
     file.read_to_string(&mut text).with_context(doing)?;
     Ok(text)

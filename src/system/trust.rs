@@ -45,7 +45,7 @@ pub fn check(path: &Path) -> Result<()> {
     };
     let mode = worst.meta.mode() & 0o7777;
     let (shown, about) = (path.display(), worst.path.display());
-    let about = if worst.meta.is_file() && fs::canonicalize(path).is_ok_and(|canonical| canonical == worst.path) {
+    let about = if std::path::absolute(path).is_ok_and(|absolute| absolute == worst.path) {
         shown.to_string()
     } else {
         format!("{about}, on the way to {shown},")
