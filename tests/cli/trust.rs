@@ -83,7 +83,7 @@ impl Site {
             let (status, said) = self.glrl(command);
             assert_eq!(status, Some(65), "{said}");
             // Nothing but the proposal is wrapped at the terminal's width.
-            let flat = said.replace("\n", " ").split_whitespace().collect::<Vec<_>>().join(" ");
+            let flat = said.split_whitespace().collect::<Vec<_>>().join(" ");
             assert!(
                 flat.contains(whose) && flat.contains("root does not take the word of others"),
                 "{said}"

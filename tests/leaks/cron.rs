@@ -35,7 +35,7 @@ kill $cron
 #[test]
 #[ignore = "waits for a minute of cron's: make test-long"]
 fn a_job_has_its_secret_and_nobody_else() {
-    let token = r#"hunter2's 50% \swordfish"#;
+    let token = r"hunter2's 50% \swordfish";
     let site = tempfile::tempdir().unwrap();
     fs::write(site.path().join("jobs.yml"), ROLE).unwrap();
     fs::write(site.path().join("script"), SCRIPT).unwrap();
