@@ -40,11 +40,12 @@ node: lab-tools build
 	cargo run -q -p glrl-lab -- images --release bookworm
 	GLRL_BINARY=$(BINARY) cargo test --test main -- $(NODE) --test-threads=2 --nocapture
 
-## make test-long     what takes too long for make test: the roles on Ubuntu 24.04, where a mirror of it answers; reboots in any order;
-##                    the law of backups on 50 databases of each server (GLRL_SEED=)
+## make test-long     what takes too long for make test: all hard texts as secrets; the law of backups on 50 databases of each server
+##                    (GLRL_SEED=); the roles on Ubuntu 24.04, where a mirror of it answers; reboots in any order
 .PHONY: test-long
 test-long: lab-tools build tools
 	@tests/servers.sh
+	cargo test --test main -- --ignored --nocapture leaks::
 	GLRL_DATABASES=50 $(IN_MEMORY) 'exec cargo test --lib backup::tests::law -- --ignored --nocapture'
 	cargo run -q -p glrl-lab -- images
 	GLRL_BINARY=$(BINARY) cargo test --test main -- --ignored --nocapture --test-threads=1 node::spine node::moved node::reboots

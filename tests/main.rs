@@ -10,5 +10,6 @@ mod cases;
 mod cli;
 mod devices;
 mod examples;
+mod leaks;
 mod node;
 mod support;

@@ -8,7 +8,9 @@ use std::{
     path::Path,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
+
+use crate::system::trust::{self, Untrusted};
 
 /// The groups that are read, the later one wins, as the clients do it.
 const GROUPS: [&str; 4] = ["client", "client-server", "client-mariadb", "glrl"];
@@ -52,6 +54,10 @@ pub(super) fn private(path: &Path, it_holds: &str) -> Result<String> {
             meta.uid()
         );
     }
+    trust::check(path).map_err(|error| match error.downcast::<Untrusted>() {
+        Ok(untrusted) => anyhow!("{untrusted}: {}", untrusted.mend),
+        Err(other) => other,
+    })?;
     let mut text = String::new();
     file.read_to_string(&mut text).with_context(doing)?;
     Ok(text)

@@ -6,9 +6,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    de,
+    de, hidden,
     instance::{Instance, Work},
-    made_up,
+    library, made_up,
     node::{Data, Node, Pair},
     role::take,
     role_context::{RoleContext, Wrong},
@@ -71,6 +71,13 @@ impl Work<'_> {
                 Some(declaration) => self.declarations.push(declaration),
                 None => self.unread.kind(entry.kind.name),
             }
+            if self
+                .expressions
+                .reads_secret(node, &instance.scope_for(true, self.facts, each.as_ref()))
+            {
+                // A parser may quote any part of what it cannot read.
+                self.mistakes.0[before..].iter_mut().for_each(Diagnostic::hide_pieces);
+            }
             if self.mistakes.0.len() > before {
                 // The other elements would only say it again.
                 break;
@@ -116,7 +123,11 @@ impl Work<'_> {
         if is_undecided {
             return None;
         }
-        Some(Declaration {
+        let holds_secret = self.expressions.reads_secret(entry.properties, &scope)
+            || entry
+                .value("id")
+                .is_some_and(|id| self.expressions.reads_secret(id, &scope));
+        let declaration = Declaration {
             id: self.id(envelope.id, entry.kind, resource.as_ref())?,
             resource,
             place: entry.kind_place,
@@ -128,7 +139,22 @@ impl Work<'_> {
             retry: envelope.retry,
             timeout: envelope.timeout,
             protect: envelope.protect,
-        })
+        };
+        if holds_secret {
+            if let (Some(protect), Some(true), true) = (
+                entry.key("protect"),
+                declaration.protect,
+                hidden::is_recorded(&declaration),
+            ) {
+                let message = "what is protected is written down by its name, and this name holds a secret";
+                let hint = "take the secret out of the name, or `protect` away";
+                self.mistakes
+                    .push(Diagnostic::at(protect.key_place, message).hint(hint));
+                return None;
+            }
+            self.secret_names.insert(declaration.id.clone());
+        }
+        Some(declaration)
     }
 
     /// `kind:name`, or what `id` says: a name of its own, with or without the kind before it.
@@ -171,7 +197,10 @@ impl Work<'_> {
         } else if let Some(wrong) = error.downcast_ref::<Wrong>() {
             wrong.diagnostic(at_property("source"), &mut self.sources)
         } else {
-            Diagnostic::at(entry.kind_place, format!("{error:#}"))
+            Diagnostic {
+                place: Some(entry.kind_place),
+                ..library::diagnostic(&error)
+            }
         })
     }
 

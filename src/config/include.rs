@@ -69,7 +69,12 @@ impl Roles {
                 let (message, hint) = reader.library.not_found(request);
                 return reader.mistakes.push(at(message).hint(hint));
             }
-            Err(error) => return reader.mistakes.push(at(format!("{error:#}"))),
+            Err(error) => {
+                return reader.mistakes.push(Diagnostic {
+                    place,
+                    ..library::diagnostic(&error)
+                });
+            }
         };
         let Found {
             name,

@@ -37,6 +37,8 @@ pub(super) struct Work<'w> {
     pub(super) asked: Arc<str>,
     pub(super) explained: Vec<Explained>,
     pub(super) unread: Unread,
+    /// Ids of resources whose properties hold a secret.
+    pub(super) secret_names: HashSet<Id>,
     /// Roles with their inputs that have been declared: the same role with the same inputs is the same thing.
     done: HashSet<(String, String, bool)>,
 }
@@ -110,6 +112,7 @@ impl<'w> Work<'w> {
             asked: Arc::default(),
             explained: Vec::new(),
             unread: Unread::default(),
+            secret_names: HashSet::new(),
             done: HashSet::new(),
         }
     }

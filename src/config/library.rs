@@ -9,8 +9,11 @@ use anyhow::{Context, Result, bail};
 
 use super::bundled;
 use crate::{
-    source::suggest,
-    system::{Bytes, texts},
+    source::{Diagnostic, suggest},
+    system::{
+        Bytes, texts,
+        trust::{self, Untrusted},
+    },
 };
 
 /// Directories that are searched after those the user names.
@@ -21,6 +24,35 @@ const USUAL: [&str; 2] = ["roles", "/etc/glrl/roles"];
 pub(super) struct Library {
     directories: Vec<PathBuf>,
     bundled: &'static [(&'static str, &'static [u8])],
+    whose: Whose,
+}
+
+/// Whose roles are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// Anybody's: nothing is done that they say.
+    Anybody,
+    /// For root, root's alone.
+    Trusted,
+}
+
+impl Whose {
+    /// Refuses what others can write.
+    pub(super) fn check(self, path: &Path) -> Result<()> {
+        match self {
+            Self::Anybody => Ok(()),
+            Self::Trusted => trust::check(path),
+        }
+    }
+}
+
+/// A mistake of no place, with what to do where the error knows it.
+pub(super) fn diagnostic(error: &anyhow::Error) -> Diagnostic {
+    let diagnostic = Diagnostic::general(format!("{error:#}"));
+    match error.downcast_ref::<Untrusted>() {
+        Some(untrusted) => diagnostic.hint(&untrusted.mend),
+        None => diagnostic,
+    }
 }
 
 /// A role's file, found and read.
@@ -37,21 +69,26 @@ pub(super) struct Found {
 /// Where `files/` and `templates/` lie.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Home {
-    Directory(PathBuf),
+    Directory(PathBuf, Whose),
     Bundled(&'static [(&'static str, &'static [u8])]),
 }
 
 impl Library {
     /// The user's directories, then `./roles`, `/etc/glrl/roles` and the binary itself.
-    pub(super) fn new(directories: &[PathBuf]) -> Self {
-        Self::with_bundled(directories, bundled::FILES)
+    pub(super) fn new(directories: &[PathBuf], whose: Whose) -> Self {
+        Self::with_bundled(directories, bundled::FILES, whose)
     }
 
-    pub(super) fn with_bundled(directories: &[PathBuf], bundled: &'static [(&'static str, &'static [u8])]) -> Self {
+    pub(super) fn with_bundled(
+        directories: &[PathBuf],
+        bundled: &'static [(&'static str, &'static [u8])],
+        whose: Whose,
+    ) -> Self {
         let usual = USUAL.iter().map(PathBuf::from);
         Self {
             directories: directories.iter().cloned().chain(usual).collect(),
             bundled,
+            whose,
         }
     }
 
@@ -59,6 +96,7 @@ impl Library {
     pub(super) fn find(&self, role: &str) -> Result<Option<Found>> {
         if is_path(role) {
             let path = Path::new(role);
+            self.whose.check(path)?;
             let Some(text) = texts::read(path)? else {
                 return Ok(None);
             };
@@ -67,22 +105,28 @@ impl Library {
                 name: role.to_owned(),
                 identity: identity(path),
                 text: text.into(),
-                home: home_of(directory),
+                home: home_of(directory, self.whose),
             }));
         }
+        let bundled = format!("roles/{role}.yml");
+        let bundled = self.bundled.iter().find(|(path, _)| *path == bundled);
         for directory in &self.directories {
             let path = directory.join(format!("{role}.yml"));
             if let Some(text) = texts::read(&path)? {
+                self.whose.check(&path)?;
+                if bundled.is_some() && directory == Path::new(USUAL[0]) {
+                    let path = path.display();
+                    tracing::warn!("role {role} is ./{path}, and not the one built in: --role ./{path} says so");
+                }
                 return Ok(Some(Found {
                     name: path.display().to_string(),
                     identity: identity(&path),
                     text: text.into(),
-                    home: home_of(directory),
+                    home: home_of(directory, self.whose),
                 }));
             }
         }
-        let bundled = format!("roles/{role}.yml");
-        if let Some((path, bytes)) = self.bundled.iter().find(|(path, _)| *path == bundled) {
+        if let Some((path, bytes)) = bundled {
             return Ok(Some(Found {
                 name: format!("builtin:{path}"),
                 identity: PathBuf::from(format!("builtin:{path}")),
@@ -158,12 +202,13 @@ fn identity(path: &Path) -> PathBuf {
 }
 
 /// `files/` and `templates/` lie next to a directory that is called `roles`, and inside any other.
-fn home_of(directory: &Path) -> Home {
-    Home::Directory(if directory.ends_with("roles") {
-        directory.parent().unwrap_or(Path::new("")).to_owned()
+fn home_of(directory: &Path, whose: Whose) -> Home {
+    let home = if directory.ends_with("roles") {
+        directory.parent().unwrap_or(Path::new(""))
     } else {
-        directory.to_owned()
-    })
+        directory
+    };
+    Home::Directory(home.to_owned(), whose)
 }
 
 impl Home {
@@ -171,8 +216,9 @@ impl Home {
     pub(super) fn read(&self, directory: &str, source: &str) -> Result<Option<(String, Bytes)>> {
         let relative = format!("{directory}/{}", normal(source)?);
         Ok(match self {
-            Self::Directory(path) => {
+            Self::Directory(path, whose) => {
                 let path = path.join(relative);
+                whose.check(&path)?;
                 texts::read_bytes(&path)?.map(|bytes| (path.display().to_string(), bytes.into()))
             }
             Self::Bundled(files) => files
@@ -191,11 +237,12 @@ impl Home {
         };
         let mut names = Vec::new();
         match self {
-            Self::Directory(path) => {
+            Self::Directory(path, whose) => {
                 let path = path.join(relative);
                 if !path.is_dir() {
                     return Ok(None);
                 }
+                whose.check(&path)?;
                 walk(&path, "", &mut names)?;
             }
             Self::Bundled(files) => {
@@ -218,7 +265,7 @@ impl Home {
     /// The directory, for messages.
     pub(super) fn show(&self, directory: &str) -> String {
         match self {
-            Self::Directory(path) => path.join(directory).display().to_string(),
+            Self::Directory(path, _) => path.join(directory).display().to_string(),
             Self::Bundled(_) => format!("builtin:{directory}"),
         }
     }

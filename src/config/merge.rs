@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::{
     input::{self, Input, Type, Written},
-    library::Library,
+    library::{self, Library, Whose},
     node::{Data, Node, Pair},
     yaml,
 };
@@ -113,6 +113,7 @@ pub(super) struct Is {
 /// Where the values lie; see `config::Request`.
 #[derive(Debug)]
 pub(super) struct Outside<'r> {
+    pub(super) whose: Whose,
     pub(super) vars_directory: Option<&'r PathBuf>,
     pub(super) vars_files: &'r [PathBuf],
     pub(super) environment: &'r [(String, String)],
@@ -164,14 +165,14 @@ impl Layers {
                 Ok(names) => {
                     let paths = names.iter().map(|name| directory.join(name));
                     for path in paths.filter(|path| path.extension().is_some_and(|suffix| suffix == "yml")) {
-                        layers.file(Layer::Directory, &path, declared, sources, mistakes);
+                        layers.file((Layer::Directory, outside.whose), &path, declared, sources, mistakes);
                     }
                 }
                 Err(error) => mistakes.push(Diagnostic::general(format!("{error:#}"))),
             }
         }
         for path in outside.vars_files {
-            layers.file(Layer::File, path, declared, sources, mistakes);
+            layers.file((Layer::File, outside.whose), path, declared, sources, mistakes);
         }
         for (name, value) in outside.environment {
             layers.argument(Layer::Environment, name, value, declared, sources);
@@ -221,16 +222,16 @@ impl Layers {
 
     fn file(
         &mut self,
-        layer: Layer,
+        (layer, whose): (Layer, Whose),
         path: &std::path::Path,
         declared: &Declared<'_>,
         sources: &mut Sources,
         mistakes: &mut Diagnostics,
     ) {
-        let text: Arc<str> = match texts::read(path) {
+        let text: Arc<str> = match whose.check(path).and_then(|()| texts::read(path)) {
             Ok(Some(text)) => text.into(),
             Ok(None) => return mistakes.push(Diagnostic::general(format!("there is no file {}", path.display()))),
-            Err(error) => return mistakes.push(Diagnostic::general(format!("{error:#}"))),
+            Err(error) => return mistakes.push(library::diagnostic(&error)),
         };
         let file = sources.add_values(path.display().to_string(), Arc::clone(&text));
         let root = match yaml::parse(file, &text) {
@@ -485,6 +486,10 @@ fn about(diagnostic: Diagnostic, input: &Input, layer: Layer) -> Diagnostic {
         message: format!("{}: {}", input.name, diagnostic.message),
         ..diagnostic
     };
+    let mut diagnostic = diagnostic;
+    if input.secret {
+        diagnostic.hide_pieces();
+    }
     if layer == Layer::Default {
         return diagnostic;
     }

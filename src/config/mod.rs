@@ -7,6 +7,7 @@ mod bundled;
 mod de;
 mod entry;
 mod expression;
+mod hidden;
 mod include;
 mod input;
 mod instance;
@@ -75,6 +76,17 @@ impl<'r> Request<'r> {
             set: Vec::new(),
             facts,
             samples: false,
+        }
+    }
+}
+
+impl Request<'_> {
+    /// What is only looked at may be anybody's.
+    fn whose(&self) -> library::Whose {
+        if self.samples {
+            library::Whose::Anybody
+        } else {
+            library::Whose::Trusted
         }
     }
 }
@@ -152,7 +164,8 @@ const STACK: usize = 64 << 20;
 
 /// Loads roles. Nothing of the node is read but the facts that they ask for.
 pub fn load(request: &Request<'_>) -> Result<Loaded, Failure> {
-    let here = || load_from(&library::Library::new(&request.roles_directories), request);
+    let library = library::Library::new(&request.roles_directories, request.whose());
+    let here = || load_from(&library, request);
     std::thread::scope(|scope| {
         let builder = std::thread::Builder::new().name("load".to_owned()).stack_size(STACK);
         match builder.spawn_scoped(scope, here) {
@@ -184,6 +197,7 @@ fn load_from(library: &library::Library, request: &Request<'_>) -> Result<Loaded
             .collect(),
     };
     let outside = merge::Outside {
+        whose: request.whose(),
         vars_directory: request.vars_directory.as_ref(),
         vars_files: &request.vars_files,
         environment: &request.environment,
@@ -208,9 +222,11 @@ fn load_from(library: &library::Library, request: &Request<'_>) -> Result<Loaded
     let infos = roles.all().map(|role| role.info()).collect();
     let (sources, diagnostics) = (work.sources, work.mistakes);
     if diagnostics.0.is_empty() {
+        let mut declarations = one_of_each(work.declarations);
+        hidden::rename(&mut declarations, &work.secret_names);
         Ok(Loaded {
             sources,
-            declarations: one_of_each(work.declarations),
+            declarations,
             asked: names,
             roles: infos,
             values: work.explained,

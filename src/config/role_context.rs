@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use serde_json::{Map, Value};
 
 use super::{
+    library::Whose,
     role::RoleFile,
     scope::Scope,
     templates::{self, TemplateError, Templates},
@@ -90,6 +91,10 @@ impl<'c> RoleContext<'c> {
         }
     }
 
+    fn whose(&self) -> Whose {
+        if self.samples { Whose::Anybody } else { Whose::Trusted }
+    }
+
     fn beside(&self, directory: &str, source: &str) -> Result<(String, Bytes)> {
         if let Some(found) = self.file.home.read(directory, source)? {
             return Ok(found);
@@ -140,6 +145,7 @@ impl Role for RoleContext<'_> {
         if !source.starts_with('/') {
             return self.beside("files", source).map(|(_, bytes)| bytes);
         }
+        self.whose().check(Path::new(source))?;
         match texts::read_bytes(Path::new(source))? {
             Some(bytes) => Ok(bytes.into()),
             None if self.samples => Ok(Bytes::from([])),

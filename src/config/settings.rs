@@ -6,13 +6,13 @@ use std::{path::Path, sync::Arc};
 use serde::de::DeserializeOwned;
 
 use super::{
-    Failure, de,
+    Failure, de, library,
     node::{Data, Node, Pair, QUOTE, Text},
     yaml,
 };
 use crate::{
     source::{Diagnostic, Diagnostics, FileId, Place, Sources},
-    system::texts,
+    system::{texts, trust},
 };
 
 /// A setting of the command line.
@@ -41,7 +41,9 @@ fn read<T: DeserializeOwned + Default>(
     set: &[Setting],
     sources: &mut Sources,
 ) -> Result<Option<T>, Diagnostics> {
-    let text = texts::read(path).map_err(|error| Diagnostic::general(format!("{error:#}")))?;
+    let text = trust::check(path)
+        .and_then(|()| texts::read(path))
+        .map_err(|error| library::diagnostic(&error))?;
     if text.is_none() && set.is_empty() {
         return Ok(None);
     }

@@ -1,6 +1,6 @@
 //! A part of the graph: `--only` these and what they need, `--skip` those.
 
-use super::Graph;
+use super::{Declaration, Graph};
 use crate::{source::suggest, value::Id};
 
 /// Which resources a run is about.
@@ -16,9 +16,10 @@ impl Graph {
     /// Marks what is not selected as skipped. An error names an id that nobody declares.
     pub fn select(&mut self, selection: &Selection) -> Result<(), String> {
         let find = |id: &Id| {
-            self.declarations
-                .iter()
-                .position(|declaration| declaration.id == *id)
+            let position = |is: &dyn Fn(&Declaration) -> bool| self.declarations.iter().position(is);
+            position(&|declaration| declaration.id == *id)
+                // As the role writes it, with its secret.
+                .or_else(|| position(&|declaration| declaration.resource.id() == *id))
                 .ok_or_else(|| {
                     match suggest(
                         id.as_str(),

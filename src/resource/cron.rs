@@ -7,9 +7,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
-    Action, Change, Plan, PropertyError, Provider, Role,
-    crontab::{job, marker, with},
+    Action, Change, Plan, PropertyError, Provider, Role, Shown,
     cron_field::Field,
+    crontab::{job, marker, prefix, with},
     metadata::Metadata,
     parent,
     presence::Presence,
@@ -17,7 +17,10 @@ use super::{
 };
 use crate::{
     system::{Bytes, Fact, FileType, Op, Probe, Reading, crontab, known},
-    value::{AbsPath, AccountName, JobName, Mode, Owner, Schedule},
+    value::{
+        AbsPath, AccountName, JobName, Mode, Owner, Schedule,
+        secret::{FORMER, Text},
+    },
 };
 
 /// A job that cron runs. The plan shows when it is due next.
@@ -41,11 +44,11 @@ pub(super) struct Cron {
     /// Who runs it.
     #[serde(default = "root")]
     user: AccountName,
-    /// The command, for /bin/sh. Write `%` as it is: what cron needs before it is added.
-    command: Option<String>,
-    /// Variables of the job's environment.
+    /// The command, for /bin/sh. Write `%` as it is: what cron needs before it is added. Every user of the node can see it while it runs.
+    command: Option<Text>,
+    /// Variables of the job's environment. Nobody else can see those that hold a secret.
     #[serde(default)]
-    env: BTreeMap<String, String>,
+    env: BTreeMap<String, Text>,
     /// Where it stands.
     #[serde(default)]
     r#in: Place,
@@ -54,7 +57,10 @@ pub(super) struct Cron {
     state: Presence,
     /// What stands in the table, or in the file.
     #[serde(skip)]
-    text: String,
+    text: Text,
+    /// Of a table, the lines that set the job's own variables.
+    #[serde(skip)]
+    variables: Vec<Text>,
 }
 
 /// Where a job stands. glrl moves it when this changes.
@@ -86,7 +92,8 @@ fn root() -> AccountName {
 }
 
 impl Cron {
-    pub(super) const EXAMPLE: &str = "name: nightly-backup\nschedule: 30 2 * * *\ncommand: /usr/local/bin/glrl backup\n";
+    pub(super) const EXAMPLE: &str =
+        "name: nightly-backup\nschedule: 30 2 * * *\ncommand: /usr/local/bin/glrl backup\n";
 
     fn file(&self) -> Result<AbsPath> {
         format!("/etc/cron.d/{}", self.name).parse().map_err(anyhow::Error::msg)
@@ -113,51 +120,90 @@ impl Cron {
         }
     }
 
-    /// What stands in the table, or in the file.
-    fn render(&self, when: &Schedule, command: &str) -> Result<String> {
+    /// Renders the file, or the line of the table. There a secret of the environment is a variable of the table, which the command
+    /// hands on under its name: what stands in the line itself is in cron's log and in the list of processes.
+    fn render(&mut self, when: &Schedule, command: &Text) -> Result<()> {
+        let mut lines = Vec::new();
         if self.r#in == Place::CronD {
-            let mut text = format!("{}\n", marker(&self.name));
+            lines.push(Text::open(format!("{}\n", marker(&self.name))));
             for (name, value) in &self.env {
-                let quote = ["\"", "'"]
-                    .into_iter()
-                    .find(|quote| !value.contains(*quote))
-                    .ok_or_else(|| PropertyError::of("env", format!("cron cannot have both kinds of quotes in {name}")))?;
-                text.extend([name, "=", quote, value, quote, "\n"]);
+                lines.extend([assignment(name, name, value)?, Text::open("\n")]);
             }
-            return Ok(format!("{text}{when} {} {command}\n", self.user));
+            lines.extend([
+                Text::open(format!("{when} {} ", self.user)),
+                command.clone(),
+                Text::open("\n"),
+            ]);
+            self.text = Text::concat(&lines);
+            return Ok(());
         }
-        let mut exports = String::new();
-        for (name, value) in &self.env {
+        lines.push(Text::open(format!("{when} ")));
+        for (index, (name, value)) in self.env.iter().enumerate() {
             if CRONS_OWN.contains(&name.as_str()) {
                 return Err(PropertyError::of(
                     "env",
                     format!("in a table {name} would be for the jobs of others too: say `in: cron.d`"),
                 ));
             }
-            let value = value.replace('\'', r"'\''").replace('%', r"\%");
-            exports.extend([" ", name, "='", &value, "'"]);
+            lines.push(Text::open(if index == 0 { "export " } else { " " }));
+            if value.is_secret() {
+                let variable = format!("{}{name}", prefix(&self.name));
+                lines.push(Text::open(format!("{name}=\"${variable}\"")));
+                self.variables.push(assignment(name, &variable, value)?);
+            } else {
+                let value = value.escaped(|text| text.replace('\'', r"'\''").replace('%', r"\%"));
+                lines.extend([Text::open(format!("{name}='")), value, Text::open("'")]);
+            }
         }
-        Ok(if exports.is_empty() {
-            format!("{when} {command}")
-        } else {
-            format!("{when} export{exports}; {command}")
-        })
+        lines.extend([Text::open(if self.env.is_empty() { "" } else { "; " }), command.clone()]);
+        self.text = Text::concat(&lines);
+        Ok(())
     }
 
-    /// Sets or removes the pair of lines in the user's table.
-    fn diff_table(&self, table: Option<&str>, wanted: Option<&str>, plan: &mut Plan) {
+    /// Sets or removes the job in the user's table.
+    fn diff_table(&self, table: Option<&str>, plan: &mut Plan) {
         let before = job(table.unwrap_or_default(), &self.name);
-        let (action, change) = match (before, wanted) {
-            (None, Some(wanted)) => (Action::Create, Change::new("job", wanted)),
-            (Some(before), Some(wanted)) if before != wanted => (Action::Update, Change::of("job", before, wanted)),
-            (Some(before), None) => (Action::Remove, Change::gone("job", before)),
-            _ => return,
-        };
-        plan.action = action;
-        plan.changes.push(change);
+        let wanted = self.wanted(Place::Crontab).map(Text::expose);
+        let variables: Vec<String> = self.variables.iter().map(Text::expose).collect();
+        match (&before, &wanted) {
+            (None, None) => return,
+            (None, Some(_)) => {
+                plan.action = Action::Create;
+                plan.changes.push(Change::new("job", &self.text));
+            }
+            (Some(_), None) => {
+                plan.action = Action::Remove;
+                plan.changes.push(Change::gone("job", &self.name));
+            }
+            (Some(before), Some(wanted)) => {
+                if before.line == wanted && before.variables == variables {
+                    return;
+                }
+                plan.action = Action::Update;
+                if before.line != wanted {
+                    // Earlier versions wrote the secrets of the environment into the line.
+                    let hidden = !variables.is_empty() && before.variables.is_empty();
+                    let line = if hidden { FORMER } else { before.line };
+                    plan.changes.push(Change::of("job", line, &self.text));
+                }
+                if before.variables != variables {
+                    let of = |some: bool| if some { Shown::from(FORMER) } else { Shown::Absent };
+                    let after = if variables.is_empty() {
+                        Shown::Absent
+                    } else {
+                        Shown::from(Text::concat(&self.variables))
+                    };
+                    plan.changes
+                        .push(Change::of("variables", of(!before.variables.is_empty()), after));
+                }
+            }
+        }
+        let block = wanted.map(|line| variables.iter().chain([&line]).cloned().collect::<Vec<_>>().join("\n"));
         plan.ops.push(Op::Crontab {
             user: self.user.to_string(),
-            table: with(table.unwrap_or_default(), &self.name, wanted).into_bytes().into(),
+            table: with(table.unwrap_or_default(), &self.name, block.as_deref())
+                .into_bytes()
+                .into(),
         });
     }
 
@@ -177,13 +223,31 @@ impl Cron {
         if contents.is_some() && !ours {
             bail!("{path} is not glrl's: give the job another name, or move that file away");
         }
-        let text = self.text.as_bytes().into();
-        Ok(of_its_own(&path, &text).read(node)?.map(Found::Wanted))
+        let text = self.text.expose().into_bytes().into();
+        Ok(self.of_its_own(&path, &text).read(node)?.map(Found::Wanted))
     }
 
     /// What is to stand in a place.
-    fn wanted(&self, place: Place) -> Option<&str> {
-        (self.state == Presence::Present && self.r#in == place).then_some(self.text.as_str())
+    fn wanted(&self, place: Place) -> Option<&Text> {
+        (self.state == Presence::Present && self.r#in == place).then_some(&self.text)
+    }
+
+    /// The file of its own, as it has to be: cron passes over one that others may write, and reads one that only root can read.
+    fn of_its_own<'a>(&self, path: &'a AbsPath, contents: &'a Bytes) -> Regular<'a> {
+        Regular {
+            path,
+            contents: Some(contents),
+            metadata: Metadata {
+                owner: Some(&Owner::ROOT),
+                group: Some(&Owner::ROOT),
+                mode: Some(if self.text.is_secret() {
+                    Mode::PRIVATE
+                } else {
+                    Mode::FILE
+                }),
+            },
+            validate: None,
+        }
     }
 
     fn diff_file(&self, found: &Found, plan: &mut Plan) -> Result<()> {
@@ -191,7 +255,10 @@ impl Cron {
         let one = match found {
             Found::Nothing => return Ok(()),
             Found::Leftover => regular::removal(&path, true),
-            Found::Wanted(standing) => of_its_own(&path, &self.text.as_bytes().into()).diff(standing),
+            Found::Wanted(standing) => {
+                let text = self.text.expose().into_bytes().into();
+                self.of_its_own(&path, &text).diff(standing)
+            }
         };
         plan.action = match (plan.action, one.action) {
             (action, Action::None) | (Action::None, action) => action,
@@ -203,19 +270,16 @@ impl Cron {
     }
 }
 
-/// The file of its own, as it has to be: cron passes over one that others may write.
-fn of_its_own<'a>(path: &'a AbsPath, contents: &'a Bytes) -> Regular<'a> {
-        Regular {
-            path,
-            contents: Some(contents),
-            metadata: Metadata {
-                owner: Some(&Owner::ROOT),
-                group: Some(&Owner::ROOT),
-                mode: Some(Mode::FILE),
-            },
-            validate: None,
-        }
-    }
+/// A line that sets a variable. cron knows no escapes there, but both kinds of quotes (crontab(5)).
+fn assignment(declared: &str, name: &str, value: &Text) -> Result<Text> {
+    let exposed = value.expose();
+    let quote = ["\"", "'"]
+        .into_iter()
+        .find(|quote| !exposed.contains(*quote))
+        .ok_or_else(|| PropertyError::of("env", format!("cron cannot have both kinds of quotes in {declared}")))?;
+    let (quote, name) = (Text::open(quote), Text::open(format!("{name}=")));
+    Ok(Text::concat([&name, &quote, value, &quote]))
+}
 
 /// What `/etc/cron.d/NAME` is to the job.
 #[derive(Debug, PartialEq)]
@@ -248,17 +312,28 @@ impl Provider for Cron {
             if !first || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
                 return Err(PropertyError::of("env", format!("'{name}' is not a variable's name")));
             }
-            if value.contains('\n') {
-                return Err(PropertyError::of("env", format!("cron has no place for a new line in {name}")));
+            if value.expose().contains('\n') {
+                return Err(PropertyError::of(
+                    "env",
+                    format!("cron has no place for a new line in {name}"),
+                ));
             }
         }
-        if command.trim().is_empty() || command.contains('\n') {
-            return Err(PropertyError::of("command", "a job is one line: put more into a script"));
+        let exposed = command.expose();
+        if exposed.trim().is_empty() || exposed.contains('\n') {
+            return Err(PropertyError::of(
+                "command",
+                "a job is one line: put more into a script",
+            ));
         }
-        if command.contains(r"\%") {
-            return Err(PropertyError::of("command", r"write % without a backslash: glrl adds the one that cron needs"));
+        if exposed.contains(r"\%") {
+            return Err(PropertyError::of(
+                "command",
+                r"write % without a backslash: glrl adds the one that cron needs",
+            ));
         }
-        self.text = self.render(&when, &command.trim().replace('%', r"\%"))?;
+        let command = command.trimmed().escaped(|text| text.replace('%', r"\%"));
+        self.render(&when, &command)?;
         self.schedule = Some(when);
         (self.minute, self.hour, self.day, self.month, self.weekday) = (None, None, None, None, None);
         Ok(())
@@ -270,11 +345,17 @@ impl Provider for Cron {
         let file = known!(self.read_file(node)?);
         if self.state == Presence::Present {
             if known!(node.user(&self.user)?).is_none() {
-                bail!("there is no user {}: declare it, or need the package that brings it", self.user);
+                bail!(
+                    "there is no user {}: declare it, or need the package that brings it",
+                    self.user
+                );
             }
             let directory = known!(node.entry(crontab::DIRECTORY.as_ref())?);
             if self.r#in == Place::Crontab && directory.is_none_or(|entry| entry.file_type != FileType::Directory) {
-                bail!("cron is not installed: there is no {}; need package:cron", crontab::DIRECTORY);
+                bail!(
+                    "cron is not installed: there is no {}; need package:cron",
+                    crontab::DIRECTORY
+                );
             }
         }
         let table = table
@@ -290,7 +371,7 @@ impl Provider for Cron {
 
     fn diff(&self, state: &State, _notified: bool) -> Result<Plan> {
         let mut plan = Plan::none();
-        self.diff_table(state.table.as_deref(), self.wanted(Place::Crontab), &mut plan);
+        self.diff_table(state.table.as_deref(), &mut plan);
         self.diff_file(&state.file, &mut plan)?;
         if let (Some(schedule), Presence::Present, false) = (&self.schedule, self.state, plan.is_empty()) {
             let next = match schedule.next(&state.now) {
@@ -300,6 +381,11 @@ impl Provider for Cron {
             };
             plan.changes.push(Change::new("next run", next));
         }
+        if self.command.as_ref().is_some_and(Text::is_secret) && self.state == Presence::Present {
+            plan = plan.warn(
+                "its command holds a secret, which every user can see in the list of processes, and cron logs: hand it over in `env`",
+            );
+        }
         Ok(plan)
     }
 
@@ -307,7 +393,8 @@ impl Provider for Cron {
         match self.r#in {
             Place::CronD => {
                 let file = self.file().into_iter();
-                file.flat_map(|file| [Fact::Path(file.clone()), Fact::Whole(file)]).collect()
+                file.flat_map(|file| [Fact::Path(file.clone()), Fact::Whole(file)])
+                    .collect()
             }
             Place::Crontab => Vec::new(),
         }
@@ -323,122 +410,4 @@ impl Provider for Cron {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::super::{Action, Shown, laws::*};
-    use crate::system::{Meta, Op, System};
-
-    const TABLE: &str = "/var/spool/cron/crontabs/ann";
-
-    fn cron() -> Vec<Op> {
-        let mut ops: Vec<Op> = ["/var/spool", "/var/spool/cron", "/var/spool/cron/crontabs", "/etc/cron.d"]
-            .into_iter()
-            .map(make_directory)
-            .collect();
-        ops.push(write("/etc/group", "root:x:0:\nann:x:1042:\ncrontab:x:101:\n"));
-        ops
-    }
-
-    fn job() -> Value {
-        json!({"name": "nightly", "user": "ann", "schedule": "30 2 * * *", "command": "backup --to \"$(date +%F)\""})
-    }
-
-    fn with(mut job: Value, changes: Value) -> Value {
-        job.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
-        job
-    }
-
-    #[test]
-    fn a_job_stands_in_its_users_table_among_others() {
-        let tree = offline(&cron());
-        tree.node.execute(&write(TABLE, "MAILTO=ann\n0 1 * * * mine\n")).unwrap();
-        let plan = converge(&tree.node, "cron", job()).unwrap();
-        assert_eq!((plan.action, properties(&plan)), (Action::Create, vec!["job", "next run"]));
-        assert_eq!(
-            tree.text(TABLE),
-            "MAILTO=ann\n0 1 * * * mine\n# glrl: nightly\n30 2 * * * backup --to \"$(date +\\%F)\"\n"
-        );
-        assert!(converge(&tree.node, "cron", job()).unwrap().is_empty());
-        let declared = json!({"path": TABLE, "mode": "0600", "owner": "ann", "group": "crontab"});
-        assert!(converge(&tree.node, "file", declared).unwrap().is_empty());
-        let later = with(job(), json!({"schedule": "45 2 * * *"}));
-        assert_eq!(converge(&tree.node, "cron", later).unwrap().action, Action::Update);
-        converge(&tree.node, "cron", with(job(), json!({"state": "absent"}))).unwrap();
-        assert_eq!(tree.text(TABLE), "MAILTO=ann\n0 1 * * * mine\n");
-    }
-
-    #[test]
-    fn a_job_moves_between_the_table_and_a_file_of_its_own() {
-        let tree = offline(&cron());
-        converge(&tree.node, "cron", job()).unwrap();
-        let own = with(job(), json!({"in": "cron.d", "env": {"MAILTO": "ann", "A": "it's"}}));
-        converge(&tree.node, "cron", own.clone()).unwrap();
-        assert_eq!(tree.text(TABLE), "");
-        assert_eq!(
-            tree.text("/etc/cron.d/nightly"),
-            "# glrl: nightly\nA=\"it's\"\nMAILTO=\"ann\"\n30 2 * * * ann backup --to \"$(date +\\%F)\"\n"
-        );
-        assert!(converge(&tree.node, "cron", own.clone()).unwrap().is_empty());
-        tree.node.execute(&Op::SetMeta { path: "/etc/cron.d/nightly".parse().unwrap(), meta: Meta { mode: "0664".parse().ok(), ..Meta::default() } }).unwrap();
-        assert_eq!(properties(&converge(&tree.node, "cron", own).unwrap()), ["mode", "next run"]);
-        converge(&tree.node, "cron", job()).unwrap();
-        assert!(tree.node.execute(&Op::Remove { path: "/etc/cron.d/nightly".parse().unwrap() }).is_err());
-    }
-
-    #[test]
-    fn a_file_of_others_in_cron_d_stays() {
-        let tree = offline(&cron());
-        tree.node.execute(&write("/etc/cron.d/nightly", "0 1 * * * root theirs\n")).unwrap();
-        let own = with(job(), json!({"in": "cron.d"}));
-        assert!(error(converge(&tree.node, "cron", own)).contains("is not glrl's"));
-        converge(&tree.node, "cron", job()).unwrap();
-        converge(&tree.node, "cron", with(job(), json!({"state": "absent"}))).unwrap();
-        assert_eq!(tree.text("/etc/cron.d/nightly"), "0 1 * * * root theirs\n");
-    }
-
-    #[test]
-    fn the_next_run_is_shown_and_never_compared() {
-        let node = imagined(&cron());
-        converge(&node, "user", json!({"name": "ann", "create_home": false})).unwrap();
-        let plan = converge(&node, "cron", with(job(), json!({"env": {"A": "100%"}}))).unwrap();
-        let shown: Vec<&Shown> = plan.changes.iter().map(|change| &change.after).collect();
-        assert_eq!(
-            shown,
-            [
-                &Shown::from("30 2 * * * export A='100\\%'; backup --to \"$(date +\\%F)\""),
-                &Shown::from("Thu 2026-01-01 02:30 UTC")
-            ]
-        );
-    }
-
-    #[test]
-    fn fields_may_be_numbers_and_cron_has_to_be_installed() {
-        let fields = json!({"name": "a", "minute": 5, "hour": "*/2", "weekday": "mon-fri", "command": "x"});
-        let tree = offline(&cron());
-        let plan = converge(&tree.node, "cron", fields.clone()).unwrap();
-        assert_eq!(plan.changes[0].after, Shown::from("5 */2 * * mon-fri x"));
-        let bare = offline(&[]);
-        assert!(error(converge(&bare.node, "cron", fields)).contains("cron is not installed"));
-        let nobody = json!({"name": "a", "minute": 5, "user": "bob", "command": "x"});
-        assert!(error(converge(&tree.node, "cron", nobody)).contains("there is no user bob"));
-    }
-
-    #[test]
-    fn what_cron_would_misread_is_refused() {
-        for wrong in [
-            json!({"schedule": "61 * * * *"}),
-            json!({"schedule": null, "hour": 3}),
-            json!({"minute": 3}),
-            json!({"command": "date +\\%F"}),
-            json!({"command": "a\nb"}),
-            json!({"command": " "}),
-            json!({"name": "my.job"}),
-            json!({"env": {"MAILTO": "ann"}}),
-            json!({"env": {"A B": "x"}}),
-            json!({"env": {"A": "x\ny"}}),
-        ] {
-            assert!(resource("cron", with(job(), wrong.clone())).is_err(), "{wrong}");
-        }
-    }
-}
+mod tests;

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use crate::{
     system::octal,
-    value::{AbsPath, NfsClient},
+    value::{AbsPath, NfsClient, secret::rewrite},
 };
 
 /// A directory exported to one client, in some exports file.
@@ -157,6 +157,10 @@ pub(super) fn render(path: &AbsPath, clients: &BTreeMap<NfsClient, Vec<String>>)
 /// exports(5) knows octal escapes for any byte; these are all it could stumble over. Digits behind a backslash are among them, as it
 /// would take the two for an escape once more.
 fn field(path: &str) -> String {
+    rewrite(path, escaped)
+}
+
+fn escaped(path: &str) -> String {
     let mut out = String::new();
     let mut since_backslash = usize::MAX;
     for char in path.chars() {

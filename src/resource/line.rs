@@ -41,6 +41,22 @@ impl Line {
         self.pattern.as_ref().is_some_and(|pattern| pattern.is_match(line)) || self.is_it(line)
     }
 
+    /// The line that gives way to the declared one.
+    fn replaced(&self, current: &[u8]) -> Shown {
+        let mut lines = current.split_inclusive(|&b| b == b'\n').map(body);
+        lines.find(|line| self.matches(line)).map_or(Shown::Absent, shown)
+    }
+
+    /// The lines that go, as the plan shows them.
+    fn numbers(&self, current: &[u8]) -> String {
+        let lines = current.split_inclusive(|&b| b == b'\n').enumerate();
+        let gone: Vec<String> = lines
+            .filter(|(_, line)| self.matches(body(line)))
+            .map(|(number, _)| (number + 1).to_string())
+            .collect();
+        format!("line{} {}", if gone.len() == 1 { "" } else { "s" }, gone.join(", "))
+    }
+
     fn is_it(&self, line: &[u8]) -> bool {
         self.line.as_ref().is_some_and(|wanted| wanted.as_bytes() == line)
     }
@@ -49,7 +65,11 @@ impl Line {
     fn rewrite(&self, current: &[u8]) -> Result<Option<Vec<u8>>> {
         let lines = || current.split_inclusive(|&b| b == b'\n');
         let (Presence::Present, Some(wanted)) = (self.state, &self.line) else {
-            let kept: Vec<u8> = lines().filter(|line| !self.matches(body(line))).flatten().copied().collect();
+            let kept: Vec<u8> = lines()
+                .filter(|line| !self.matches(body(line)))
+                .flatten()
+                .copied()
+                .collect();
             return Ok((kept.len() != current.len()).then_some(kept));
         };
         let found: Vec<(usize, bool)> = lines()
@@ -105,7 +125,10 @@ impl Provider for Line {
 
     fn prepare(&mut self, _role: &dyn Role) -> Result<()> {
         if self.line.as_ref().is_some_and(|line| line.contains('\n')) {
-            return Err(PropertyError::of("line", "this is more than one line: declare each, or a file"));
+            return Err(PropertyError::of(
+                "line",
+                "this is more than one line: declare each, or a file",
+            ));
         }
         if let Some(pattern) = &self.r#match {
             let compiled = Regex::new(pattern)
@@ -122,7 +145,9 @@ impl Provider for Line {
         }
         match (self.state, &self.line, &self.r#match) {
             (Presence::Present, None, _) => Err(PropertyError::of("line", "say which line is to be there")),
-            (Presence::Absent, None, None) => Err(PropertyError::of("line", "say which line is to go: `line` or `match`")),
+            (Presence::Absent, None, None) => {
+                Err(PropertyError::of("line", "say which line is to go: `line` or `match`"))
+            }
             _ => Ok(()),
         }
     }
@@ -147,18 +172,24 @@ impl Provider for Line {
         let Some(rewritten) = self.rewrite(current.as_deref().unwrap_or_default())? else {
             return Ok(Plan::none());
         };
-        let (action, before) = match current {
-            Some(current) => (Action::Update, Shown::contents(current)),
-            None => (Action::Create, Shown::Absent),
+        let action = if current.is_some() {
+            Action::Update
+        } else {
+            Action::Create
         };
-        Ok(Plan::to(action)
-            .change(Change::of("contents", before, Shown::contents(&rewritten)))
-            .op(Op::WriteFile {
-                path: self.path.clone(),
-                contents: rewritten.into(),
-                meta: Meta::default(),
-                validate: None,
-            }))
+        let current = current.as_deref().unwrap_or_default();
+        // No other lines of the file: they may be secrets of which no role knows.
+        let change = match (self.state, &self.line) {
+            (Presence::Present, Some(line)) => Change::of("contents", self.replaced(current), shown(line.as_bytes())),
+            // Which, and not what they hold.
+            _ => Change::gone("contents", self.numbers(current)),
+        };
+        Ok(Plan::to(action).change(change).op(Op::WriteFile {
+            path: self.path.clone(),
+            contents: rewritten.into(),
+            meta: Meta::default(),
+            validate: None,
+        }))
     }
 
     fn provides(&self) -> Vec<Fact> {
@@ -168,6 +199,11 @@ impl Provider for Line {
     fn requires(&self) -> Vec<Fact> {
         vec![Fact::Path(self.path.clone())]
     }
+}
+
+/// A line as the plan shows it.
+fn shown(line: &[u8]) -> Shown {
+    Shown::contents(&[line, b"\n"].concat())
 }
 
 /// A line without its end.
@@ -233,7 +269,12 @@ mod tests {
     #[test]
     fn a_file_is_edited_with_its_owner_and_mode_kept() {
         let tree = offline(&[]);
-        converge(&tree.node, "file", json!({"path": "/etc/h", "content": "1 a\n", "mode": "0600", "owner": "ann"})).unwrap();
+        converge(
+            &tree.node,
+            "file",
+            json!({"path": "/etc/h", "content": "1 a\n", "mode": "0600", "owner": "ann"}),
+        )
+        .unwrap();
         converge(&tree.node, "line", json!({"path": "/etc/h", "line": "2 b"})).unwrap();
         assert_eq!(tree.text("/etc/h"), "1 a\n2 b\n");
         let same = json!({"path": "/etc/h", "mode": "0600", "owner": "ann"});
@@ -243,6 +284,34 @@ mod tests {
         let mut create = missing();
         create["create"] = json!(true);
         converge(&tree.node, "line", create).unwrap();
+    }
+
+    /// Case 04: no role knows what they hold.
+    #[test]
+    fn lines_that_go_are_counted_and_not_shown() {
+        let tree = offline(&[write("/etc/h", "password=sesame\nuser=a\npassword=sesame2\n")]);
+        let plan = converge(
+            &tree.node,
+            "line",
+            json!({"path": "/etc/h", "match": "^password=", "state": "absent"}),
+        )
+        .unwrap();
+        assert_eq!(plan.changes, [Change::gone("contents", "lines 1, 3")]);
+    }
+
+    /// The lines around it may be others' secrets.
+    #[test]
+    fn nothing_but_the_line_is_shown() {
+        let tree = offline(&[write("/etc/h", "password=sesame\nuser=a\n")]);
+        let set = |line: &str| json!({"path": "/etc/h", "line": line, "match": "^user="});
+        let plan = converge(&tree.node, "line", set("user=b")).unwrap();
+        let text = |text: &str| Shown::Text(text.to_owned());
+        assert_eq!(
+            plan.changes,
+            [Change::of("contents", text("user=a\n"), text("user=b\n"))]
+        );
+        let plan = converge(&tree.node, "line", json!({"path": "/etc/h", "line": "port=1"})).unwrap();
+        assert_eq!(plan.changes, [Change::new("contents", text("port=1\n"))]);
     }
 
     #[test]

@@ -4,7 +4,10 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::{system::Op, value::secret::redact_former};
+use crate::{
+    system::Op,
+    value::secret::{redact, redact_former},
+};
 
 /// What has to happen to one resource. Empty operations mean: as declared.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -65,7 +68,7 @@ pub struct Change {
     pub after: Shown,
 }
 
-/// A value in a change, as people see it.
+/// A value in a change, as people see it: secrets are gone from the first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Shown {
@@ -83,7 +86,7 @@ impl Shown {
     /// A file's contents: text if it is UTF-8 without control bytes.
     pub fn contents(bytes: &[u8]) -> Self {
         match std::str::from_utf8(bytes) {
-            Ok(text) if !text.contains('\0') => Self::Text(text.to_owned()),
+            Ok(text) if !text.contains('\0') => Self::Text(redact(text).into_owned()),
             _ => Self::Binary(bytes.len()),
         }
     }
@@ -102,7 +105,7 @@ impl Shown {
 
 impl<T: ToString> From<T> for Shown {
     fn from(value: T) -> Self {
-        Self::Value(value.to_string())
+        Self::Value(redact(&value.to_string()).into_owned())
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is wrong with a role, as data; `report::diagnostic` draws it.
 
 use super::Place;
+use crate::value::secret::redact_pieces;
 
 /// One mistake: what, where, what else is part of it, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +60,18 @@ impl Diagnostic {
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// Hides what of its words is a piece of a secret.
+    pub fn hide_pieces(&mut self) {
+        let notes = self.notes.iter_mut().map(|(_, text)| text);
+        let texts = notes
+            .chain(&mut self.label)
+            .chain(&mut self.hint)
+            .chain([&mut self.message]);
+        for text in texts {
+            *text = redact_pieces(text.as_bytes());
+        }
     }
 
     /// With "did you mean", if one of the names is near to what was written.

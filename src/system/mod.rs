@@ -31,6 +31,7 @@ mod survivors;
 mod swaps;
 mod temporary;
 pub mod texts;
+pub mod trust;
 mod units;
 
 use std::{path::Path, sync::Arc};

@@ -1,5 +1,7 @@
 //! The octal escapes of fstab, mountinfo, swaps and etab: `\040` for a space (`getmntent(3)`, `proc_pid_mountinfo(5)`).
 
+use crate::value::secret::rewrite;
+
 /// A field as it was meant. What is no escape stays as it is.
 pub fn decode(field: &str) -> String {
     let bytes = field.as_bytes();
@@ -26,6 +28,10 @@ pub fn escape(bytes: &[u8]) -> Option<u8> {
 
 /// A field as these files want it: without white space, `#` in front or backslashes of its own.
 pub fn encode(field: &str) -> String {
+    rewrite(field, escaped)
+}
+
+fn escaped(field: &str) -> String {
     let mut out = String::with_capacity(field.len());
     for (at, char) in field.char_indices() {
         match char {

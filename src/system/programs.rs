@@ -17,6 +17,7 @@ use nix::{
 
 pub use super::survivors::end_programs_of;
 use super::{own_pids, survivors};
+use crate::value::secret::redact_pieces;
 
 /// Where programs are looked up, whatever the caller's own `PATH` is: cron's has no `/usr/sbin`.
 pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -179,12 +180,18 @@ impl Program {
 
     /// The error that says which program failed, with what status, and the last lines it wrote.
     pub fn failed(&self, output: &Output) -> anyhow::Error {
+        // Whole, and only then cut: half a secret is known to nobody.
         let said = if output.stderr.trim_ascii().is_empty() {
             &output.stdout
         } else {
             &output.stderr
         };
-        anyhow!("{} failed ({}){}", self.shown(), output.status, excerpt(said))
+        anyhow!(
+            "{} failed ({}){}",
+            self.shown(),
+            output.status,
+            excerpt(&redact_pieces(said))
+        )
     }
 
     fn shown(&self) -> String {
@@ -258,12 +265,14 @@ pub fn find(name: &str) -> Result<PathBuf> {
 
 /// The first and the last lines of what a program said, as the end of a message: some say first what is wrong, and then at length how
 /// they are used.
-fn excerpt(bytes: &[u8]) -> String {
+fn excerpt(text: &str) -> String {
     const LONGEST: usize = 4 << 10;
     const SHOWN: usize = 8;
-    let end = lines(&bytes[bytes.len().saturating_sub(LONGEST)..]);
-    let shown = if end.len() > SHOWN || bytes.len() > LONGEST {
-        let first = lines(&bytes[..bytes.len().min(LONGEST / SHOWN)]).into_iter().take(1);
+    let end = lines(&text[text.ceil_char_boundary(text.len().saturating_sub(LONGEST))..]);
+    let shown = if end.len() > SHOWN || text.len() > LONGEST {
+        let first = lines(&text[..text.floor_char_boundary(LONGEST / SHOWN)])
+            .into_iter()
+            .take(1);
         let rest = end.len().saturating_sub(SHOWN - 2);
         first
             .chain(["…".to_owned()])
@@ -280,8 +289,7 @@ fn excerpt(bytes: &[u8]) -> String {
 }
 
 /// Lines that are not blank. A progress bar goes back to the beginning of its line.
-fn lines(bytes: &[u8]) -> Vec<String> {
-    let text = String::from_utf8_lossy(bytes);
+fn lines(text: &str) -> Vec<String> {
     let lines = text.split(['\n', '\r']).filter(|line| !line.trim().is_empty());
     lines.map(str::to_owned).collect()
 }
@@ -328,6 +336,34 @@ mod tests {
             .unwrap_err();
         let text = error.to_string();
         assert!(text.len() < 10_000 && text.ends_with("10 %\n20 %"), "{}", text.len());
+    }
+
+    /// Case 11: the cut went through a secret, and the half that was left was known to nobody.
+    #[test]
+    fn a_secret_is_hidden_before_the_rest_is_cut() {
+        let secret: String = (0..900_u32)
+            .map(|n| char::from(b'a' + u8::try_from(n * n % 23).unwrap()))
+            .collect();
+        crate::value::secret::register(&secret);
+        for script in [
+            "printf %s \"$1\"; seq 2000; exit 1",
+            "head -c 4000 /dev/zero | tr '\\0' x; printf %s \"$1\"; head -c 3500 /dev/zero | tr '\\0' y; exit 1",
+            "printf %s \"$1\" | fold -w 20; exit 1",
+            "printf %s \"$1\" | base64; exit 1",
+            "printf %s \"$1\" | head -c 450; exit 1",
+            "printf %s \"$1\" | tail -c 450 >&2; exit 1",
+        ] {
+            let said = Program::new("sh")
+                .args(["-c", script, "sh"])
+                .args([&secret])
+                .stdout()
+                .unwrap_err()
+                .to_string();
+            let said = crate::value::secret::redact(&said).into_owned();
+            let found = (0..secret.len() - 8).find(|at| said.contains(&secret[*at..at + 8]));
+            assert_eq!(found, None, "{script}: {said}");
+            assert!(said.contains("‹secret›"), "{script}: {said}");
+        }
     }
 
     #[test]

@@ -11,6 +11,8 @@ pub struct Mode(u32);
 impl Mode {
     /// `0644`: what a file gets when nothing is said.
     pub const FILE: Self = Self(0o644);
+    /// Its owner's alone.
+    pub const PRIVATE: Self = Self(0o600);
     /// `0755`: what a directory gets when nothing is said.
     pub const DIRECTORY: Self = Self(0o755);
 

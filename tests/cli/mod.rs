@@ -10,6 +10,7 @@ mod state;
 mod streams;
 mod tls;
 mod tree;
+mod trust;
 
 /// Each `*.md` below holds sessions. They run in `NAME.in`, or in a copy of it where there is a `NAME.out` that says what has to be
 /// in it afterwards. `TRYCMD=overwrite cargo test --test main sessions` writes down what is said now.

@@ -59,7 +59,7 @@ impl Node {
     }
 
     /// Copies a file to the node, with its mode; missing folders are made. Of a folder, all it holds
-    /// is put into the folder `remote`.
+    /// is put into the folder `remote`, root's: glrl takes roles from nobody else.
     ///
     /// # Errors
     /// When it cannot be read here or written there.
@@ -68,7 +68,9 @@ impl Node {
         let target = quote(remote);
         if metadata.is_dir() {
             let ssh = self.connection()?;
-            let unpack = ssh.expression(&format!("mkdir -p {target} && tar -xf - -C {target}"));
+            let unpack = ssh.expression(&format!(
+                "mkdir -p {target} && tar --no-same-owner --no-same-permissions -xf - -C {target}"
+            ));
             let pack = duct::cmd!("tar", "-cf", "-", "-C", local, ".");
             return self.transfer(&format!("putting {}", local.display()), &pack.pipe(unpack));
         }

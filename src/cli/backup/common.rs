@@ -12,6 +12,9 @@ use crate::{
 /// The usual file.
 const FILE: &str = "/etc/glrl/backup.yml";
 
+/// Keys whose values are secrets.
+const SECRET: [&str; 2] = ["notify.webhook.url", "notify.ping.url"];
+
 /// Options of all that has to do with backups.
 #[derive(Debug, clap::Args)]
 #[expect(
@@ -59,6 +62,19 @@ impl Common {
             ("--target", "target.directory", self.target.as_deref()),
             ("--instance", "instance", self.instance.as_deref()),
         ];
+        for key in self
+            .set
+            .iter()
+            .filter_map(|text| text.split_once('='))
+            .map(|(key, _)| key)
+        {
+            if SECRET.contains(&key) {
+                tracing::warn!(
+                    "--set {key}: every user of this machine can see it in the list of processes; write it to a file of mode 0600 and give \
+                     --set {key}_file=FILE"
+                );
+            }
+        }
         let mut set = self.set.iter().map(|text| parse(text)).collect::<Result<Vec<_>, _>>()?;
         let named = own.iter().chain(flags).filter_map(|(called, key, value)| {
             Some(Setting {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::Site;
 use crate::{
     config::{
-        library::Library,
+        library::{Library, Whose},
         made_up::MadeUp,
         role::RoleFile,
         role_context::{RoleContext, Wrong},
@@ -24,7 +24,7 @@ use crate::{
 /// Calls a function with the context that a resource of the site's role gets.
 fn with_context<T>(site: &Site, call: impl FnOnce(&dyn Role) -> T) -> T {
     let mut sources = Sources::default();
-    let library = Library::new(&[site.directory.path().join("roles")]);
+    let library = Library::new(&[site.directory.path().join("roles")], Whose::Trusted);
     let found = library
         .find("demo")
         .expect("roles can be read")
@@ -206,7 +206,7 @@ fn a_role_of_the_binary_has_its_templates_with_it() {
         ("files/tree/a", b"a"),
         ("files/tree/b/c", b"c"),
     ];
-    let found = Library::with_bundled(&[], FILES)
+    let found = Library::with_bundled(&[], FILES, Whose::Trusted)
         .find("demo")
         .expect("roles can be read")
         .expect("it is built in");

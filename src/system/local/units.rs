@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
     system::{Active, Enablement, Unit, UnitVerb, programs::Program},
-    value::UnitName,
+    value::{UnitName, secret::redact_pieces},
 };
 
 /// Longer than systemd's own `DefaultTimeoutStartSec`, and than a database's recovery on a slow disk.
@@ -214,7 +214,7 @@ pub(super) fn is_unit_file(path: &Path) -> bool {
 fn last_words(name: &UnitName) -> String {
     let said = |program: Program| {
         let output = program.output().map(|output| output.stdout).unwrap_or_default();
-        String::from_utf8_lossy(&output).trim_end().to_owned()
+        redact_pieces(&output).trim_end().to_owned()
     };
     let status = said(systemctl().args(["status", "--full", "--lines=0", "--", name.as_str()]));
     let journal = said(Program::new("journalctl").args([
