@@ -49,7 +49,11 @@ impl Line {
     fn rewrite(&self, current: &[u8]) -> Result<Option<Vec<u8>>> {
         let lines = || current.split_inclusive(|&b| b == b'\n');
         let (Presence::Present, Some(wanted)) = (self.state, &self.line) else {
-            let kept: Vec<u8> = lines().filter(|line| !self.matches(body(line))).flatten().copied().collect();
+            let kept: Vec<u8> = lines()
+                .filter(|line| !self.matches(body(line)))
+                .flatten()
+                .copied()
+                .collect();
             return Ok((kept.len() != current.len()).then_some(kept));
         };
         let found: Vec<(usize, bool)> = lines()
@@ -105,7 +109,10 @@ impl Provider for Line {
 
     fn prepare(&mut self, _role: &dyn Role) -> Result<()> {
         if self.line.as_ref().is_some_and(|line| line.contains('\n')) {
-            return Err(PropertyError::of("line", "this is more than one line: declare each, or a file"));
+            return Err(PropertyError::of(
+                "line",
+                "this is more than one line: declare each, or a file",
+            ));
         }
         if let Some(pattern) = &self.r#match {
             let compiled = Regex::new(pattern)
@@ -122,14 +129,16 @@ impl Provider for Line {
         }
         match (self.state, &self.line, &self.r#match) {
             (Presence::Present, None, _) => Err(PropertyError::of("line", "say which line is to be there")),
-            (Presence::Absent, None, None) => Err(PropertyError::of("line", "say which line is to go: `line` or `match`")),
+            (Presence::Absent, None, None) => {
+                Err(PropertyError::of("line", "say which line is to go: `line` or `match`"))
+            }
             _ => Ok(()),
         }
     }
 
     fn read(&self, node: &dyn Probe) -> Result<Reading<Option<Bytes>>> {
         if known!(regular::at(node, &self.path)?).is_some() {
-            return node.contents(&self.path);
+            return node.editable(&self.path);
         }
         if self.state == Presence::Present {
             if !self.create {
@@ -233,7 +242,12 @@ mod tests {
     #[test]
     fn a_file_is_edited_with_its_owner_and_mode_kept() {
         let tree = offline(&[]);
-        converge(&tree.node, "file", json!({"path": "/etc/h", "content": "1 a\n", "mode": "0600", "owner": "ann"})).unwrap();
+        converge(
+            &tree.node,
+            "file",
+            json!({"path": "/etc/h", "content": "1 a\n", "mode": "0600", "owner": "ann"}),
+        )
+        .unwrap();
         converge(&tree.node, "line", json!({"path": "/etc/h", "line": "2 b"})).unwrap();
         assert_eq!(tree.text("/etc/h"), "1 a\n2 b\n");
         let same = json!({"path": "/etc/h", "mode": "0600", "owner": "ann"});

@@ -307,7 +307,8 @@ type Others = (Vec<(String, Entry)>, Vec<Entry>);
 /// Entries of other files than its own: those for the directory of this place, and all others.
 fn others(node: &dyn Probe, own: &AbsPath, own_place: &Path) -> Result<Reading<Others>> {
     let mut files = vec![EXPORTS.to_owned()];
-    for name in known!(node.list(Path::new(DIRECTORY))?) {
+    let names = known!(node.list(Path::new(DIRECTORY))?);
+    for name in names.iter().filter_map(|name| name.to_str()) {
         // exportfs reads no others.
         if name.ends_with(".exports") && !name.starts_with('.') {
             files.push(format!("{DIRECTORY}/{name}"));
