@@ -1,6 +1,9 @@
 //! Whether a plan destroys what is protected.
 
-use std::{collections::HashMap, path::Path};
+use std::{
+    collections::{HashMap, HashSet},
+    path::{Path, PathBuf},
+};
 
 use anyhow::Result;
 
@@ -80,11 +83,13 @@ impl Ledger {
                 }
                 Loss::Strays(directory, strays) => {
                     let directory = place(node, directory)?;
-                    for stray in strays {
-                        let place = directory.join(&stray.path);
-                        if let Some((id, _)) = places.get(&place) {
-                            return Ok(Some((id, ITSELF)));
-                        }
+                    let going: HashSet<&Path> = strays.iter().map(|stray| &*stray.path).collect();
+                    let goes = |place: &PathBuf| {
+                        let below = place.strip_prefix(&directory).unwrap_or(Path::new(""));
+                        below.ancestors().any(|path| going.contains(path))
+                    };
+                    if let Some((_, (id, _))) = places.iter().find(|(place, _)| goes(place)) {
+                        return Ok(Some((id, ITSELF)));
                     }
                     if let Some(held) = within(&directory.join("stray")) {
                         return Ok(Some(held));

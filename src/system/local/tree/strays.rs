@@ -28,8 +28,10 @@ use crate::system::{
     strays::{KeepAt, mounted, shown},
 };
 
-/// The longest path that is named (`PATH_MAX`, limits.h). What has a longer one goes with the directory above.
+/// The longest path there can be (`PATH_MAX`, limits.h): what has a longer one nobody can declare.
 const LONGEST: usize = 4096;
+/// The longest path of a stray that is named. What has a longer one goes with the directory above it.
+const NAMED: usize = 512;
 /// As many strays a purge finds at most, and as many bytes of their paths.
 const MOST: usize = 1_000_000;
 const MOST_BYTES: usize = 64 << 20;
@@ -87,9 +89,11 @@ fn open_above(directory: &OwnedFd) -> nix::Result<OwnedFd> {
 /// A directory that is looked into.
 struct Looked {
     names: vec::IntoIter<OsString>,
-    /// Below the directory that is purged; `None` for one that is too long.
+    /// Below the directory that is purged; `None` for one that is longer than any.
     path: Option<PathBuf>,
     goes: bool,
+    /// Whether it is a stray of its own.
+    named: bool,
     /// Whether it holds something of glrl's own.
     holds_own: bool,
     /// How much it holds that has too long a path.
@@ -112,18 +116,19 @@ impl Tree {
         let within = self.check_purge(directory, &top)?;
         let (mut strays, mut bytes, mut count) = (Vec::new(), 0, 0);
         let mut way = Way(Vec::new());
-        let look_into = |directory: &OwnedFd, path: Option<PathBuf>, goes: bool| -> Result<Looked> {
+        let look_into = |directory: &OwnedFd, path: Option<PathBuf>, goes: bool, named: bool| -> Result<Looked> {
             Ok(Looked {
                 names: names(directory)
                     .with_context(|| reading(path.as_ref().unwrap_or(&nowhere)))?
                     .into_iter(),
                 path,
                 goes,
+                named,
                 holds_own: false,
                 hidden: 0,
             })
         };
-        let looked = look_into(&top, Some(PathBuf::new()), false)?;
+        let looked = look_into(&top, Some(PathBuf::new()), false, false)?;
         way.down(readable(&top)?, within, looked);
         while let Some((held, within, here)) = way.here() {
             let Some(name) = here.names.next() else {
@@ -133,13 +138,13 @@ impl Tree {
                 match left.path {
                     _ if left.holds_own => above.holds_own = true,
                     _ if !left.goes => {}
-                    Some(path) => strays.push(Stray {
+                    Some(path) if left.named => strays.push(Stray {
                         path,
                         is_directory: true,
                         holds: left.hidden,
                         within: Some(within),
                     }),
-                    None => above.hidden += left.hidden + 1,
+                    _ => above.hidden += left.hidden + 1,
                 }
                 continue;
             };
@@ -153,7 +158,7 @@ impl Tree {
             if keeps == Keep::Whole {
                 continue;
             }
-            let named = || directory.join(path.as_ref().unwrap_or(&nowhere));
+            let whole = || directory.join(path.as_ref().unwrap_or(&nowhere));
             let found = match statx(
                 held,
                 &name,
@@ -164,19 +169,21 @@ impl Tree {
                 found => found.with_context(|| reading(path.as_ref().unwrap_or(&nowhere)))?,
             };
             let goes = keeps == Keep::Nothing;
+            let is_named = |path: &PathBuf| path.as_os_str().len() <= NAMED || !here.goes;
+            let named = path.as_ref().is_some_and(is_named);
             let file_type = u32::from(found.stx_mode) & libc::S_IFMT;
             if goes {
                 if let Some(attribute) = fixed(&found) {
-                    return Err(attribute.refuse(&named()));
+                    return Err(attribute.refuse(&whole()));
                 }
                 if matches!(file_type, libc::S_IFCHR | libc::S_IFBLK) {
                     bail!(
                         "{} is a device, and is not purged: remove it by hand",
-                        shown(named().as_os_str())
+                        shown(whole().as_os_str())
                     )
                 }
                 count += 1;
-                bytes += path.as_ref().map_or(0, |path| path.as_os_str().len());
+                bytes += path.as_ref().filter(|_| named).map_or(0, |path| path.as_os_str().len());
                 if count > MOST || bytes > MOST_BYTES {
                     return Err(too_much(directory));
                 }
@@ -189,7 +196,7 @@ impl Tree {
                 };
                 let below = match open_below(held, Path::new(&name), flags) {
                     Ok(below) => below,
-                    Err(Errno::EXDEV) => return Err(mounted(&named())),
+                    Err(Errno::EXDEV) => return Err(mounted(&whole())),
                     // It is something else by now.
                     Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => continue,
                     Err(errno) => return Err(errno).with_context(|| reading(path.as_ref().unwrap_or(&nowhere))),
@@ -198,18 +205,18 @@ impl Tree {
                 if own.contains(&is) {
                     here.holds_own = true;
                 } else {
-                    let looked = look_into(&below, path, goes)?;
+                    let looked = look_into(&below, path, goes, named)?;
                     way.down(below, is, looked);
                 }
             } else if goes {
                 match path {
-                    Some(path) => strays.push(Stray {
+                    Some(path) if named => strays.push(Stray {
                         path,
                         is_directory: false,
                         holds: 0,
                         within: Some(within),
                     }),
-                    None => here.hidden += 1,
+                    _ => here.hidden += 1,
                 }
             }
         }
