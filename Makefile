@@ -18,8 +18,8 @@ build:
 	$(STATIC) cargo build --release --target $(TARGET) --bin glrl
 	@echo $(BINARY)
 
-# Loop devices are root's.
-NO_DEVICES := $(shell [ "$$(id -u)" = 0 ] || echo --skip devices::)
+# Loop devices, and processes of other users, are root's.
+NO_DEVICES := $(shell [ "$$(id -u)" = 0 ] || echo --skip devices:: --skip adversary::)
 
 ## make check         the quick part of the tests: fmt, clippy, unit, laws, cases, command line
 .PHONY: check
@@ -40,9 +40,12 @@ node: lab-tools build
 	cargo run -q -p glrl-lab -- images --release bookworm
 	GLRL_BINARY=$(BINARY) cargo test --test main -- $(NODE) --test-threads=2 --nocapture
 
-## make test-long     what takes too long for make test: the roles on Ubuntu 24.04, where a mirror of it answers
+## make test-long     what takes too long for make test: a local user against root in ROUNDS rounds; the roles on Ubuntu 24.04, where a
+##                    mirror of it answers
+ROUNDS := 2000
 .PHONY: test-long
 test-long: lab-tools build
+	GLRL_ROUNDS=$(ROUNDS) GLRL_BINARY=$(CURDIR)/$(BINARY) cargo test --test main -- --nocapture adversary::nothing
 	cargo run -q -p glrl-lab -- images
 	GLRL_BINARY=$(BINARY) cargo test --test main -- --ignored --nocapture --test-threads=1 node::spine
 

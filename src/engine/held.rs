@@ -25,7 +25,7 @@ impl Ledger {
         let Reading::Known(plan) = &answer else {
             return Ok(answer);
         };
-        let Some((held, hold)) = self.destroyed_by(plan, declaration, node)? else {
+        let Some((held, how)) = self.destroyed_by(plan, declaration, node)? else {
             return Ok(answer);
         };
         let declared = if declaration.protect.is_none() || held != &declaration.resource.id() {
@@ -36,7 +36,7 @@ impl Ledger {
             None
         };
         Err(Refused::because(
-            format!("{held} is protected, and {hold}{}", declared.unwrap_or_default()),
+            format!("{held} is protected, and {how}{}", declared.unwrap_or_default()),
             format!("leave out what destroys it; or, if it may really go, declare {held} with `protect: false`"),
         ))
     }
@@ -58,7 +58,11 @@ impl Ledger {
         for (id, entry) in self.entries() {
             for thing in &entry.things {
                 match thing {
-                    Thing::Path(path) => drop(places.insert(place(node, path)?, (id, &entry.role))),
+                    // Where somebody bends the path, what is protected is what it is called.
+                    Thing::Path(path) => {
+                        let place = place(node, path).unwrap_or_else(|_| path.to_path_buf());
+                        places.insert(place, (id, &entry.role));
+                    }
                     Thing::Device { name, uuid } => devices.push((name, uuid.as_deref(), id)),
                 }
             }

@@ -2,7 +2,10 @@
 //! before it replaces what is there; SIGKILL in between leaves it, maybe with a secret in it, and nobody can guess its name. So those names
 //! are on disk before the first is used, until each is known to be gone.
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result};
 
@@ -90,7 +93,7 @@ fn load(state: &StateDir) -> Result<BTreeSet<PathBuf>> {
 }
 
 /// Removes a temporary file, if it is there.
-fn remove(node: &dyn System, path: &PathBuf) -> Result<()> {
+fn remove(node: &dyn System, path: &Path) -> Result<()> {
     match node.entry(path)? {
         Reading::Known(Some(entry)) if matches!(entry.file_type, FileType::File { .. } | FileType::Link { .. }) => {
             let path = path.to_string_lossy().parse().map_err(anyhow::Error::msg)?;

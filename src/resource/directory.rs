@@ -35,8 +35,8 @@ pub(super) struct Directory {
     source: Option<String>,
     /// Permission bits of the files of `source`; `"0644"` for a new one, unchanged for one that is there.
     file_mode: Option<Mode>,
-    /// Whether files, links and directories in it that `source` does not have are removed. What other resources declare stays, and so
-    /// does all that is in a directory that one of them declares.
+    /// Whether files, links, directories, pipes and sockets in it that `source` does not have are removed. What other resources declare
+    /// stays, and so does all that is in a directory that one of them declares.
     #[serde(default)]
     purge: bool,
     /// Whether it is to be there. Only an empty directory is removed.
@@ -143,7 +143,7 @@ impl Directory {
         }
     }
 
-    fn diff_directory(&self, path: &AbsPath, standing: Option<&Vec<Change>>, plan: &mut Plan) {
+    fn diff_directory(&self, path: &AbsPath, standing: Option<&Vec<Change>>, plan: &mut Plan, metadata: &mut Vec<Op>) {
         let inner = path != &self.path;
         let prefix = |property: &str| {
             if inner {
@@ -175,7 +175,7 @@ impl Directory {
                     change.property = prefix(&change.property);
                     change
                 }));
-                plan.ops.push(Op::SetMeta {
+                metadata.push(Op::SetMeta {
                     path: path.clone(),
                     meta,
                 });
@@ -277,9 +277,9 @@ impl Provider for Directory {
                     }),
             });
         }
-        let mut plan = Plan::none();
+        let (mut plan, mut metadata) = (Plan::none(), Vec::new());
         for (path, standing) in self.all().zip(&tree.directories) {
-            self.diff_directory(path, standing.as_ref(), &mut plan);
+            self.diff_directory(path, standing.as_ref(), &mut plan, &mut metadata);
         }
         for (file, standing) in self.regulars().zip(&tree.files) {
             let one = file.diff(standing);
@@ -294,6 +294,8 @@ impl Provider for Directory {
             }));
             plan.ops.extend(one.ops);
         }
+        // From the bottom up: once a directory is another user's, what is in it is, too.
+        plan.ops.extend(metadata.into_iter().rev());
         for stray in &tree.strays {
             let purged = match stray.holds {
                 0 => "purged".to_owned(),

@@ -48,13 +48,7 @@ fn follow(entry: EntryAt<'_>, from: &Path, name: &OsStr, links: usize) -> Result
         return Ok(place);
     };
     let maker = match entry(from)? {
-        Reading::Known(Some(directory)) => Maker::of(
-            &Standing { owner, mode },
-            &Standing {
-                owner: directory.owner,
-                mode: directory.mode,
-            },
-        ),
+        Reading::Known(Some(directory)) => Maker::of(&Standing { owner, mode }, &directory.into()),
         _ => Maker::Root,
     };
     let link = place;
@@ -82,6 +76,15 @@ fn follow(entry: EntryAt<'_>, from: &Path, name: &OsStr, links: usize) -> Result
 pub(super) struct Standing {
     pub(super) owner: Owner,
     pub(super) mode: Mode,
+}
+
+impl From<Entry> for Standing {
+    fn from(entry: Entry) -> Self {
+        Self {
+            owner: entry.owner,
+            mode: entry.mode,
+        }
+    }
 }
 
 /// Who can have made a link.
@@ -126,6 +129,39 @@ impl Maker {
             format!("look at it (`ls -ld {link}`); then remove it (`rm {link}`), or declare the path that it leads to"),
         ))
     }
+}
+
+/// An error for the owner and mode of a file that is another's than its directory: whoever may write there can have linked it or moved it to this
+/// name. What everybody may read, and has no other name, gives nothing away.
+pub(super) fn check_owner(path: &Path, directory: &Standing, file: &Standing, names: u64) -> Result<()> {
+    let is_suspect = if is_trusted(&directory.owner) {
+        directory.mode.bits() & 0o002 != 0 && names > 1
+    } else {
+        file.owner != directory.owner && (names > 1 || file.mode.bits() & 0o004 == 0)
+    };
+    if !is_suspect {
+        return Ok(());
+    }
+    let whose = if is_trusted(&directory.owner) {
+        "everybody may write to its directory".to_owned()
+    } else {
+        format!("its directory is {}'s", name(&directory.owner))
+    };
+    let names = if names > 1 {
+        format!(" and has {names} names (hard links)")
+    } else {
+        String::new()
+    };
+    let path = path.display();
+    Err(Refused::because(
+        format!(
+            "{path} is {}'s{names}, and {whose}: it may be another file under this name",
+            name(&file.owner)
+        ),
+        format!(
+            "look at it (`ls -li {path}`); then remove it (`rm {path}`), or change its owner by hand (`chown --no-dereference`)"
+        ),
+    ))
 }
 
 /// Root, and who runs glrl.

@@ -23,7 +23,7 @@ use super::{as_user, ground::Ground};
 pub(super) const COUNTED: usize = 16;
 
 /// Nobody plays longer, whatever becomes of the test.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_mins(1);
 
 /// The games. Each round has one, at another pace.
 const GAMES: [&str; 10] = [
@@ -40,7 +40,12 @@ const GAMES: [&str; 10] = [
 ];
 
 pub(super) fn game(round: usize) -> &'static str {
-    GAMES[round % GAMES.len()]
+    GAMES[number(round)]
+}
+
+/// Each is played twice in a row: in memory and on a disk.
+fn number(round: usize) -> usize {
+    round / 2 % GAMES.len()
 }
 
 /// Starts it.
@@ -68,13 +73,13 @@ fn plays() {
     let Ok(round) = std::env::var("GLRL_EVE") else { return };
     let round: usize = round.parse().expect("a number");
     let until = Instant::now() + LONGEST;
-    let pause = Duration::from_micros([0, 50, 200, 1000, 5000][round / GAMES.len() % 5]);
-    if matches!(round % GAMES.len(), 8 | 9) {
+    let pause = Duration::from_micros([0, 50, 200, 1000, 5000][round / GAMES.len() / 2 % 5]);
+    if matches!(self::number(round), 8 | 9) {
         own_namespace();
     }
     let mut out = std::io::stdout().lock();
     for number in 0.. {
-        let what = match round % GAMES.len() {
+        let what = match self::number(round) {
             9 => number % 9,
             game => game,
         };

@@ -12,8 +12,8 @@ use anyhow::Result;
 use super::{Layer, Overlay, Planned, files::Found};
 use crate::{
     system::{
-        Amount, BlockDevice, Bytes, Entry, Export, Group, Guard, KeepAt, Lvm, Mount, Op, Package, Probe, Reading,
-        Stray, Swap, Unit, Usage, User, known, move_data, programs::Missing, strays,
+        Amount, BlockDevice, Bytes, Entry, Export, FileType, Group, Guard, KeepAt, Lvm, Mount, Op, Package, Probe,
+        Reading, Stray, Swap, Unit, Usage, User, known, move_data, place, programs::Missing, strays,
     },
     value::{DevicePath, Id, UnitName},
 };
@@ -312,10 +312,22 @@ impl Probe for View<'_> {
     }
 
     fn check(&self, op: &Op) -> Result<Option<String>> {
-        match op.path() {
-            Some(path) if !self.is_as_it_was(path)? => Ok(None),
-            _ => self.base.check(op),
+        let Some(path) = op.path() else {
+            return self.base.check(op);
+        };
+        if !self.is_as_it_was(path)? {
+            return Ok(None);
         }
+        // Its directory may have another owner by then.
+        if let (Op::SetMeta { .. }, Some(above)) = (op, path.parent())
+            && !self.is_as_it_was(above)?
+            && let Reading::Known(Some(directory)) = self.entry(above)?
+            && let Reading::Known(Some(file)) = self.entry(path)?
+            && let FileType::File { .. } = file.file_type
+        {
+            place::check_owner(path, &directory.into(), &file.into(), 1)?;
+        }
+        self.base.check(op)
     }
 
     fn now(&self) -> jiff::Zoned {

@@ -67,12 +67,24 @@ impl Attributes {
 
     fn set(&self, file: &File, which: impl Fn(&OsString) -> bool) -> Result<()> {
         for (name, value) in self.0.iter().filter(|(name, _)| which(name)) {
-            file.set_xattr(name, value).with_context(|| {
-                format!(
-                    "its attribute {} cannot be kept (getfattr(1), getfacl(1) show it; setfattr -x removes it)",
-                    name.display()
-                )
-            })?;
+            let Err(error) = file.set_xattr(name, value) else {
+                continue;
+            };
+            // Another machine's, and what the kernel shows and does not take.
+            let is_optional = error.kind() == io::ErrorKind::Unsupported
+                || name != ACCESS_LIST && name.to_string_lossy().starts_with("system.");
+            if !is_optional {
+                return Err(error).with_context(|| {
+                    format!(
+                        "its attribute {} cannot be kept (getfattr(1), getfacl(1) show it; setfattr -x removes it)",
+                        name.display()
+                    )
+                });
+            }
+            tracing::warn!(
+                "an attribute of a file that was replaced is lost: {}: {error}",
+                name.display()
+            );
         }
         Ok(())
     }

@@ -14,11 +14,17 @@ use nix::{
 };
 use rustix::fs::{AtFlags, Statx, StatxAttributes, StatxFlags, statx};
 
-use super::{Numbers, Tree, names, readable, sync, type_of};
+use super::{Numbers, Tree, names, readable, resolve::standing, sync, type_of};
 use crate::{
-    system::{Op, Refused, place},
+    system::{
+        Op, Refused,
+        place::{self, Standing},
+    },
     value::{Mode, Owner},
 };
+
+/// The mode of a directory that is not finished.
+const NEW: Mode = Mode::of(0o700);
 
 impl Tree {
     pub(in crate::system::local) fn make_directory(&self, path: &Path, numbers: &Numbers) -> Result<()> {
@@ -41,7 +47,6 @@ impl Tree {
     fn mkdir(&self, path: &Path, numbers: &Numbers) -> Result<(OwnedFd, OwnedFd)> {
         let (parent, name) = self.parent(path)?;
         let doing = || format!("making the directory {}", path.display());
-        let made = Mode::of(0o700);
         stat::mkdirat(&parent, name, Bits::S_IRWXU).with_context(doing)?;
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let directory = fcntl::openat(&parent, name, flags, Bits::empty()).with_context(doing)?;
@@ -54,7 +59,7 @@ impl Tree {
             );
         }
         let mode = numbers.mode.unwrap_or(Mode::DIRECTORY);
-        set_numbers(&directory, made, mode, numbers.uid, numbers.gid).with_context(doing)?;
+        set_numbers(&directory, NEW, mode, numbers.uid, numbers.gid).with_context(doing)?;
         Ok((parent, directory))
     }
 
@@ -152,8 +157,11 @@ impl Tree {
         };
         if matches!(op, Op::SetMeta { .. }) {
             let (owner, mode) = (Owner::Id(found.stx_uid), Mode::of(found.stx_mode.into()));
-            let holder = (Owner::Id(directory.stx_uid), Mode::of(directory.stx_mode.into()));
-            check_standing(path, holder, owner, mode, found.stx_nlink.into())?;
+            let holder = Standing {
+                owner: Owner::Id(directory.stx_uid),
+                mode: Mode::of(directory.stx_mode.into()),
+            };
+            place::check_owner(path, &holder, &Standing { owner, mode }, found.stx_nlink.into())?;
         }
         Ok((found.stx_nlink > 1).then(|| match op {
             Op::SetMeta { .. } => format!("{path} has {} names (hard links): it changes under all of them", found.stx_nlink),
@@ -204,48 +212,7 @@ pub(super) fn check_owner(path: &Path, directory: &OwnedFd, file: &FileStat) -> 
         _ => bail!("{} is a device, socket or fifo", path.display()),
     }
     let holder = stat::fstat(directory).with_context(|| format!("looking at {}", path.display()))?;
-    let holder = (Owner::Id(holder.st_uid), Mode::of(holder.st_mode));
-    check_standing(
-        path,
-        holder,
-        Owner::Id(file.st_uid),
-        Mode::of(file.st_mode),
-        file.st_nlink.into(),
-    )
-}
-
-fn check_standing(path: &Path, holder: (Owner, Mode), owner: Owner, mode: Mode, names: u64) -> Result<()> {
-    let (directory, directory_mode) = holder;
-    let suspect = if place::is_trusted(&directory) {
-        directory_mode.bits() & 0o002 != 0 && names > 1
-    } else {
-        // What everybody may read, and has no other name, gives nothing away.
-        owner != directory && (names > 1 || mode.bits() & 0o004 == 0)
-    };
-    if !suspect {
-        return Ok(());
-    }
-    let whose = if place::is_trusted(&directory) {
-        "everybody may write to its directory".to_owned()
-    } else {
-        format!("its directory is {}'s", place::name(&directory))
-    };
-    Err(Refused::because(
-        format!(
-            "{} is {}'s{}, and {whose}: it may be another file under this name",
-            path.display(),
-            place::name(&owner),
-            if names > 1 {
-                format!(" and has {names} names (hard links)")
-            } else {
-                String::new()
-            },
-        ),
-        format!(
-            "look at it (`ls -li {0}`), and remove it if it does not belong there (`rm {0}`)",
-            path.display()
-        ),
-    ))
+    place::check_owner(path, &standing(&holder), &standing(file), file.st_nlink)
 }
 
 /// Sets owner and mode of what has another mode now, and lets nobody in meanwhile who may not before or after. The mode comes last:

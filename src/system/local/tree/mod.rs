@@ -3,8 +3,10 @@
 
 mod attributes;
 mod change;
+mod purge;
 mod resolve;
 mod strays;
+mod way;
 mod write;
 
 use std::{
@@ -43,6 +45,8 @@ pub(in crate::system) struct Tree {
     directory: OwnedFd,
     /// The key that names of temporary files are made with, where others may write too.
     key: Option<RandomState>,
+    /// Whether a file may have no name while it is written, where the filesystem can do that.
+    unnamed: bool,
 }
 
 /// Ownership and mode as numbers; what is `None` is taken over from what is there.
@@ -70,6 +74,7 @@ impl Tree {
             root,
             directory,
             key: None,
+            unnamed: true,
         })
     }
 

@@ -144,7 +144,7 @@ impl Tree {
     }
 }
 
-fn standing(status: &stat::FileStat) -> Standing {
+pub(super) fn standing(status: &stat::FileStat) -> Standing {
     Standing {
         owner: Owner::Id(status.st_uid),
         mode: Mode::of(status.st_mode),

@@ -1,8 +1,7 @@
-//! A purge: what stands below a directory is found, and removed, going down by directories that are held. No path is resolved twice, and how deep a
-//! tree is does not matter.
+//! What a purge removes: what stands below a directory is found going down by directories that are held. No path is resolved twice, and how deep
+//! a tree is does not matter.
 
 use std::{
-    collections::HashSet,
     ffi::OsString,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
@@ -10,18 +9,14 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use nix::{
-    errno::Errno,
-    fcntl::ResolveFlag,
-    sys::stat,
-    unistd::{self, UnlinkatFlags},
-};
+use nix::{errno::Errno, fcntl::ResolveFlag, sys::stat};
 use rustix::fs::{AtFlags, StatxFlags, statx};
 
 use super::{
     Tree,
     change::{fixed, open_below},
     identity, names, readable,
+    way::Way,
 };
 use crate::system::{
     Identity, Keep, Refused, Stray,
@@ -35,69 +30,35 @@ const NAMED: usize = 512;
 /// As many strays a purge finds at most, and as many bytes of their paths.
 const MOST: usize = 1_000_000;
 const MOST_BYTES: usize = 64 << 20;
-/// How many directories on the way down are held open.
-const HELD: usize = 8;
-
-/// A way down. The directories above the lowest few are found again by `..`, and recognised.
-struct Way<T>(Vec<Level<T>>);
-
-struct Level<T> {
-    directory: Option<OwnedFd>,
-    identity: Identity,
-    at: T,
-}
-
-impl<T> Way<T> {
-    fn down(&mut self, directory: OwnedFd, identity: Identity, at: T) {
-        self.0.push(Level {
-            directory: Some(directory),
-            identity,
-            at,
-        });
-        if let Some(far) = self.0.len().checked_sub(HELD + 1) {
-            self.0[far].directory = None;
-        }
-    }
-
-    /// The lowest directory.
-    fn here(&mut self) -> Option<(&OwnedFd, Identity, &mut T)> {
-        let level = self.0.last_mut()?;
-        Some((level.directory.as_ref()?, level.identity, &mut level.at))
-    }
-
-    /// Leaves the lowest directory.
-    fn up(&mut self) -> Result<Option<T>> {
-        let Some(left) = self.0.pop() else { return Ok(None) };
-        if let (Some(level), Some(directory)) = (self.0.last_mut(), &left.directory)
-            && level.directory.is_none()
-        {
-            let above = open_above(directory)?;
-            if identity(&stat::fstat(&above)?) != level.identity {
-                bail!("a directory was moved away while it was looked into: run again");
-            }
-            level.directory = Some(above);
-        }
-        Ok(Some(left.at))
-    }
-}
-
-fn open_above(directory: &OwnedFd) -> nix::Result<OwnedFd> {
-    let flags = nix::fcntl::OFlag::O_RDONLY | nix::fcntl::OFlag::O_DIRECTORY | nix::fcntl::OFlag::O_CLOEXEC;
-    nix::fcntl::openat(directory, "..", flags, stat::Mode::empty())
-}
 
 /// A directory that is looked into.
 struct Looked {
     names: vec::IntoIter<OsString>,
-    /// Below the directory that is purged; `None` for one that is longer than any.
+    place: Place,
+    /// Whether it holds something of glrl's own.
+    holds_own: bool,
+    /// How much it holds that is not named.
+    hidden: u64,
+}
+
+/// Something below the directory that is purged.
+struct Place {
+    /// Its path from there; `None` for one that is longer than any.
     path: Option<PathBuf>,
     goes: bool,
     /// Whether it is a stray of its own.
     named: bool,
-    /// Whether it holds something of glrl's own.
-    holds_own: bool,
-    /// How much it holds that has too long a path.
-    hidden: u64,
+}
+
+/// A search for strays.
+struct Search<'a> {
+    directory: &'a Path,
+    keep: KeepAt<'a>,
+    /// Directories of glrl's own, which stay.
+    own: &'a [Identity],
+    strays: Vec<Stray>,
+    count: usize,
+    bytes: usize,
 }
 
 impl Tree {
@@ -111,181 +72,162 @@ impl Tree {
         let Some(top) = self.directory(directory)? else {
             return Ok(Vec::new());
         };
-        let reading = |path: &Path| format!("reading {}", shown(directory.join(path).as_os_str()));
-        let nowhere = PathBuf::new();
-        let within = self.check_purge(directory, &top)?;
-        let (mut strays, mut bytes, mut count) = (Vec::new(), 0, 0);
-        let mut way = Way(Vec::new());
-        let look_into = |directory: &OwnedFd, path: Option<PathBuf>, goes: bool, named: bool| -> Result<Looked> {
-            Ok(Looked {
-                names: names(directory)
-                    .with_context(|| reading(path.as_ref().unwrap_or(&nowhere)))?
-                    .into_iter(),
-                path,
-                goes,
-                named,
-                holds_own: false,
-                hidden: 0,
-            })
+        self.check_purge(directory, &top)?;
+        let mut search = Search {
+            directory,
+            keep,
+            own,
+            strays: Vec::new(),
+            count: 0,
+            bytes: 0,
         };
-        let looked = look_into(&top, Some(PathBuf::new()), false, false)?;
-        way.down(readable(&top)?, within, looked);
+        search.run(readable(&top)?)?;
+        Ok(search.strays)
+    }
+}
+
+impl Search<'_> {
+    fn run(&mut self, top: OwnedFd) -> Result<()> {
+        let place = Place {
+            path: Some(PathBuf::new()),
+            goes: false,
+            named: false,
+        };
+        let looked = self.look_into(&top, place)?;
+        let mut way = Way::from(top, looked)?;
         while let Some((held, within, here)) = way.here() {
             let Some(name) = here.names.next() else {
-                let (Some(left), Some((_, within, above))) = (way.up()?, way.here()) else {
-                    break;
-                };
-                match left.path {
-                    _ if left.holds_own => above.holds_own = true,
-                    _ if !left.goes => {}
-                    Some(path) if left.named => strays.push(Stray {
-                        path,
-                        is_directory: true,
-                        holds: left.hidden,
-                        within: Some(within),
-                    }),
-                    _ => above.hidden += left.hidden + 1,
+                if let (Some(left), Some((_, within, above))) = (way.up()?, way.here()) {
+                    self.leave(left, within, above);
                 }
                 continue;
             };
-            let path = here.path.as_ref().map(|above| above.join(&name));
-            let path = path.filter(|path| path.as_os_str().len() < LONGEST);
-            let keeps = match &path {
-                Some(path) => keep(path),
-                None if here.goes => Keep::Nothing,
-                None => Keep::Whole,
-            };
-            if keeps == Keep::Whole {
+            let Some((place, is_directory)) = self.find(held, here, &name)? else {
                 continue;
-            }
-            let whole = || directory.join(path.as_ref().unwrap_or(&nowhere));
-            let found = match statx(
-                held,
-                &name,
-                AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT,
-                StatxFlags::BASIC_STATS,
-            ) {
-                Err(rustix::io::Errno::NOENT) => continue,
-                found => found.with_context(|| reading(path.as_ref().unwrap_or(&nowhere)))?,
             };
-            let goes = keeps == Keep::Nothing;
-            let is_named = |path: &PathBuf| path.as_os_str().len() <= NAMED || !here.goes;
-            let named = path.as_ref().is_some_and(is_named);
-            let file_type = u32::from(found.stx_mode) & libc::S_IFMT;
-            if goes {
-                if let Some(attribute) = fixed(&found) {
-                    return Err(attribute.refuse(&whole()));
-                }
-                if matches!(file_type, libc::S_IFCHR | libc::S_IFBLK) {
-                    bail!(
-                        "{} is a device, and is not purged: remove it by hand",
-                        shown(whole().as_os_str())
-                    )
-                }
-                count += 1;
-                bytes += path.as_ref().filter(|_| named).map_or(0, |path| path.as_os_str().len());
-                if count > MOST || bytes > MOST_BYTES {
-                    return Err(too_much(directory));
-                }
-            }
-            if file_type == libc::S_IFDIR {
-                let flags = if goes {
-                    ResolveFlag::RESOLVE_NO_XDEV
-                } else {
-                    ResolveFlag::empty()
-                };
-                let below = match open_below(held, Path::new(&name), flags) {
-                    Ok(below) => below,
-                    Err(Errno::EXDEV) => return Err(mounted(&whole())),
-                    // It is something else by now.
-                    Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => continue,
-                    Err(errno) => return Err(errno).with_context(|| reading(path.as_ref().unwrap_or(&nowhere))),
-                };
-                let is = identity(&stat::fstat(&below)?);
-                if own.contains(&is) {
+            if !is_directory {
+                self.take(place, within, here);
+            } else if let Some((below, is)) = self.enter(held, &name, &place)? {
+                if self.own.contains(&is) {
                     here.holds_own = true;
                 } else {
-                    let looked = look_into(&below, path, goes, named)?;
+                    let looked = self.look_into(&below, place)?;
                     way.down(below, is, looked);
                 }
-            } else if goes {
-                match path {
-                    Some(path) if named => strays.push(Stray {
-                        path,
-                        is_directory: false,
-                        holds: 0,
-                        within: Some(within),
-                    }),
-                    _ => here.hidden += 1,
-                }
             }
         }
-        Ok(strays)
+        Ok(())
     }
 
-    /// Removes these strays, each in the directory in which it was found. One that stays does not keep the others.
-    pub(in crate::system::local) fn purge(&self, directory: &Path, strays: &[Stray]) -> Result<()> {
-        let top = self.directory(directory)?;
-        let top = top.with_context(|| format!("there is no directory {}", directory.display()))?;
-        self.check_purge(directory, &top)?;
-        let going: HashSet<&Path> = strays
-            .iter()
-            .filter(|stray| stray.is_directory)
-            .map(|stray| &*stray.path)
-            .collect();
-        let mut problem = None;
-        for of_one in strays.chunk_by(|one, next| one.path.parent() == next.path.parent()) {
-            let above = of_one
-                .first()
-                .and_then(|stray| stray.path.parent())
-                .unwrap_or(Path::new(""));
-            let removed = (|| {
-                let held = open_below(&top, above, ResolveFlag::empty())?;
-                let is = identity(&stat::fstat(&held)?);
-                if of_one
-                    .iter()
-                    .any(|stray| stray.within.is_some_and(|within| within != is))
-                {
-                    bail!("it is not the directory any more that was read: run again");
-                }
-                let mut stays = None;
-                for stray in of_one {
-                    let doing = || format!("removing {}", shown(directory.join(&stray.path).as_os_str()));
-                    if let Err(error) = remove(&held, stray).with_context(doing) {
-                        stays.get_or_insert(error);
-                    }
-                }
-                if !going.contains(above) {
-                    unistd::fsync(&held)?;
-                }
-                stays.map_or(Ok(()), Err)
-            })();
-            if let Err(error) = removed {
-                problem.get_or_insert(error.context(format!("purging {}", shown(directory.join(above).as_os_str()))));
+    /// What has a name in a directory, and whether it is a directory; `None` for what stays and is not looked into.
+    fn find(&mut self, held: &OwnedFd, here: &Looked, name: &OsString) -> Result<Option<(Place, bool)>> {
+        let path = here.place.path.as_ref().map(|above| above.join(name));
+        let path = path.filter(|path| path.as_os_str().len() < LONGEST);
+        let keeps = match &path {
+            Some(path) => (self.keep)(path),
+            None if here.place.goes => Keep::Nothing,
+            None => Keep::Whole,
+        };
+        if keeps == Keep::Whole {
+            return Ok(None);
+        }
+        let length = path.as_ref().map_or(usize::MAX, |path| path.as_os_str().len());
+        let place = Place {
+            path,
+            goes: keeps == Keep::Nothing,
+            named: length <= NAMED || !here.place.goes,
+        };
+        let found = match statx(
+            held,
+            name,
+            AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT,
+            StatxFlags::BASIC_STATS,
+        ) {
+            Err(rustix::io::Errno::NOENT) => return Ok(None),
+            found => found.with_context(|| self.reading(&place))?,
+        };
+        let file_type = u32::from(found.stx_mode) & libc::S_IFMT;
+        if place.goes {
+            if let Some(attribute) = fixed(&found) {
+                return Err(attribute.refuse(&self.whole(&place)));
+            }
+            if matches!(file_type, libc::S_IFCHR | libc::S_IFBLK) {
+                bail!(
+                    "{} is a device, and is not purged: remove it by hand",
+                    shown(self.whole(&place).as_os_str())
+                )
+            }
+            self.count += 1;
+            self.bytes += if place.named { length } else { 0 };
+            if self.count > MOST || self.bytes > MOST_BYTES {
+                return Err(too_much(self.directory));
             }
         }
-        problem.map_or(Ok(()), Err)
+        Ok(Some((place, file_type == libc::S_IFDIR)))
     }
 
-    /// An error for the root itself, under whatever name. Returns which directory it is.
-    fn check_purge(&self, directory: &Path, top: &OwnedFd) -> Result<Identity> {
-        let is = identity(&stat::fstat(top)?);
-        if is == identity(&stat::fstat(&self.directory)?) {
-            return Err(Refused::because(
-                format!("{} is the root of all files, and is not purged", directory.display()),
-                "declare the directories in which something is to go",
-            ));
+    /// Opens a directory; `None` for what is something else by now.
+    fn enter(&self, held: &OwnedFd, name: &OsString, place: &Place) -> Result<Option<(OwnedFd, Identity)>> {
+        let flags = if place.goes {
+            ResolveFlag::RESOLVE_NO_XDEV
+        } else {
+            ResolveFlag::empty()
+        };
+        match open_below(held, Path::new(name), flags) {
+            Ok(below) => {
+                let is = identity(&stat::fstat(&below)?);
+                Ok(Some((below, is)))
+            }
+            Err(Errno::EXDEV) => Err(mounted(&self.whole(place))),
+            Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => Ok(None),
+            Err(errno) => Err(errno).with_context(|| self.reading(place)),
         }
-        Ok(is)
     }
 
-    /// Which directory is at a path, if one is.
-    pub(in crate::system::local) fn identity(&self, path: &Path) -> Result<Option<Identity>> {
-        let directory = self.directory(path)?;
-        Ok(directory
-            .map(|directory| stat::fstat(directory))
-            .transpose()?
-            .map(|status| identity(&status)))
+    fn look_into(&self, directory: &OwnedFd, place: Place) -> Result<Looked> {
+        Ok(Looked {
+            names: names(directory).with_context(|| self.reading(&place))?.into_iter(),
+            place,
+            holds_own: false,
+            hidden: 0,
+        })
+    }
+
+    /// Takes something that is no directory.
+    fn take(&mut self, place: Place, within: Identity, above: &mut Looked) {
+        match place.path {
+            _ if !place.goes => {}
+            Some(path) if place.named => self.strays.push(Stray {
+                path,
+                is_directory: false,
+                holds: 0,
+                within: Some(within),
+            }),
+            _ => above.hidden += 1,
+        }
+    }
+
+    /// Takes a directory, after what it holds.
+    fn leave(&mut self, left: Looked, within: Identity, above: &mut Looked) {
+        match left.place.path {
+            _ if left.holds_own => above.holds_own = true,
+            _ if !left.place.goes => {}
+            Some(path) if left.place.named => self.strays.push(Stray {
+                path,
+                is_directory: true,
+                holds: left.hidden,
+                within: Some(within),
+            }),
+            _ => above.hidden += left.hidden + 1,
+        }
+    }
+
+    fn whole(&self, place: &Place) -> PathBuf {
+        self.directory.join(place.path.as_deref().unwrap_or(Path::new("…")))
+    }
+
+    fn reading(&self, place: &Place) -> String {
+        format!("reading {}", shown(self.whole(place).as_os_str()))
     }
 }
 
@@ -301,46 +243,4 @@ fn too_much(directory: &Path) -> anyhow::Error {
             directory.display()
         ),
     )
-}
-
-fn remove(held: &OwnedFd, stray: &Stray) -> Result<()> {
-    let name = stray.path.file_name().context("it has no name")?;
-    if stray.holds > 0 {
-        empty(open_below(held, Path::new(name), ResolveFlag::RESOLVE_NO_XDEV)?)?;
-    }
-    let flag = if stray.is_directory {
-        UnlinkatFlags::RemoveDir
-    } else {
-        UnlinkatFlags::NoRemoveDir
-    };
-    match unistd::unlinkat(held, name, flag) {
-        Ok(()) | Err(Errno::ENOENT) => Ok(()),
-        Err(Errno::ENOTEMPTY) => bail!("something was put there meanwhile, or stays there: run again"),
-        Err(errno) => Err(errno.into()),
-    }
-}
-
-/// Removes all that a directory holds.
-fn empty(directory: OwnedFd) -> Result<()> {
-    let mut way = Way(Vec::new());
-    let (is, inside) = (identity(&stat::fstat(&directory)?), names(&directory)?.into_iter());
-    way.down(directory, is, (OsString::new(), inside));
-    while let Some((held, _, (_, inside))) = way.here() {
-        let Some(name) = inside.next() else {
-            if let (Some((name, _)), Some((above, ..))) = (way.up()?, way.here()) {
-                unistd::unlinkat(above, name.as_os_str(), UnlinkatFlags::RemoveDir)?;
-            }
-            continue;
-        };
-        match unistd::unlinkat(held, name.as_os_str(), UnlinkatFlags::NoRemoveDir) {
-            Ok(()) | Err(Errno::ENOENT) => {}
-            Err(Errno::EISDIR) => {
-                let below = open_below(held, Path::new(&name), ResolveFlag::RESOLVE_NO_XDEV)?;
-                let (is, inside) = (identity(&stat::fstat(&below)?), names(&below)?.into_iter());
-                way.down(below, is, (name, inside));
-            }
-            Err(errno) => return Err(errno.into()),
-        }
-    }
-    Ok(())
 }

@@ -37,6 +37,8 @@ struct Candidate<'d> {
 
 /// The mode of a file that is written and that nobody else may open.
 const UNFINISHED: Mode = Mode::of(0o200);
+/// While it changes its owner.
+const CLOSED: Mode = Mode::of(0);
 
 impl Tree {
     /// Puts a regular file in place. What `numbers` leaves open, and all that it has beside its contents, is taken over from the file that is
@@ -51,24 +53,20 @@ impl Tree {
         let (parent, name) = self.parent(path)?;
         let doing = || format!("writing {}", path.display());
         let before = replaced(&parent, name, path)?;
-        let mut candidate =
-            Candidate::make(&parent, self.temporary_of(path)?, self.key.is_none()).with_context(doing)?;
+        let mut candidate = self.candidate(&parent, path).with_context(doing)?;
         let result = (|| {
             candidate.file.write_all(contents)?;
-            match &before {
-                Some((old, status)) => {
-                    let attributes = Attributes::of(old)?;
-                    let mode = numbers.mode.unwrap_or(Mode::of(status.st_mode));
-                    let (uid, gid) = (numbers.uid.or(Some(status.st_uid)), numbers.gid.or(Some(status.st_gid)));
-                    attributes.give(&candidate.file)?;
-                    set_numbers(&candidate.file, UNFINISHED, UNFINISHED, uid, gid)?;
-                    attributes.give_rights(&candidate.file, mode)?;
-                    set_numbers(&candidate.file, UNFINISHED, mode, None, None)?;
-                }
-                None => {
-                    let mode = numbers.mode.unwrap_or(Mode::FILE);
-                    set_numbers(&candidate.file, UNFINISHED, mode, numbers.uid, numbers.gid)?;
-                }
+            if let Some((old, status)) = &before {
+                let attributes = Attributes::of(old)?;
+                let mode = numbers.mode.unwrap_or(Mode::of(status.st_mode));
+                let (uid, gid) = (numbers.uid.or(Some(status.st_uid)), numbers.gid.or(Some(status.st_gid)));
+                attributes.give(&candidate.file)?;
+                set_numbers(&candidate.file, UNFINISHED, CLOSED, uid, gid)?;
+                attributes.give_rights(&candidate.file, mode)?;
+                set_numbers(&candidate.file, CLOSED, mode, None, None)?;
+            } else {
+                let mode = numbers.mode.unwrap_or(Mode::FILE);
+                set_numbers(&candidate.file, UNFINISHED, mode, numbers.uid, numbers.gid)?;
             }
             candidate.file.sync_all()?;
             if let Some(program) = validate {
@@ -82,6 +80,32 @@ impl Tree {
             return Err(error).with_context(doing);
         }
         sync(&parent).with_context(doing)
+    }
+
+    /// Makes an empty file that nobody else can open.
+    fn candidate<'d>(&self, directory: &'d OwnedFd, path: &Path) -> Result<Candidate<'d>> {
+        let temporary = self.temporary_of(path)?;
+        if self.key.is_none() {
+            // A killed run has left it.
+            remove_if_any(directory, &temporary).with_context(|| in_the_way(path, &temporary))?;
+        }
+        let mode = Bits::from_bits_truncate(UNFINISHED.bits());
+        let flags = OFlag::O_WRONLY | OFlag::O_CLOEXEC;
+        let (file, named) = match fcntl::openat(directory, ".", flags | OFlag::O_TMPFILE, mode) {
+            Ok(file) if self.unnamed && held(&file).exists() => (file, false),
+            // NFS and others have none.
+            _ => {
+                let flags = flags | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW;
+                let file = fcntl::openat(directory, temporary.as_os_str(), flags, mode);
+                (file.with_context(|| in_the_way(path, &temporary))?, true)
+            }
+        };
+        Ok(Candidate {
+            directory,
+            file: file.into(),
+            temporary,
+            named,
+        })
     }
 
     fn temporary_of(&self, path: &Path) -> Result<OsString> {
@@ -113,21 +137,20 @@ impl Tree {
     pub(in crate::system::local) fn make_link(&self, path: &Path, target: &Path) -> Result<()> {
         let (parent, name) = self.parent(path)?;
         let doing = || format!("making the link {}", path.display());
-        match look(&parent, name).with_context(doing)? {
-            None => unistd::symlinkat(target, &parent, name).with_context(doing)?,
-            Some(_) => {
-                let temporary = self.temporary_of(path)?;
-                if self.key.is_none() {
-                    remove_if_any(&parent, &temporary).with_context(doing)?;
-                }
-                unistd::symlinkat(target, &parent, temporary.as_os_str())
-                    .with_context(|| in_the_way(path, &temporary))
-                    .with_context(doing)?;
-                if let Err(errno) = fcntl::renameat(&parent, temporary.as_os_str(), &parent, name) {
-                    let _ = remove_if_any(&parent, &temporary);
-                    return Err(errno).with_context(doing);
-                }
-            }
+        if look(&parent, name).with_context(doing)?.is_none() {
+            unistd::symlinkat(target, &parent, name).with_context(doing)?;
+            return sync(&parent).with_context(doing);
+        }
+        let temporary = self.temporary_of(path)?;
+        if self.key.is_none() {
+            remove_if_any(&parent, &temporary).with_context(doing)?;
+        }
+        unistd::symlinkat(target, &parent, temporary.as_os_str())
+            .with_context(|| in_the_way(path, &temporary))
+            .with_context(doing)?;
+        if let Err(errno) = fcntl::renameat(&parent, temporary.as_os_str(), &parent, name) {
+            let _ = remove_if_any(&parent, &temporary);
+            return Err(errno).with_context(doing);
         }
         sync(&parent).with_context(doing)
     }
@@ -148,32 +171,7 @@ fn replaced(parent: &OwnedFd, name: &OsStr, path: &Path) -> Result<Option<(Owned
     Ok(Some((file, status)))
 }
 
-impl<'d> Candidate<'d> {
-    /// Makes an empty file that nobody else can open.
-    fn make(directory: &'d OwnedFd, temporary: OsString, own: bool) -> Result<Self> {
-        let mode = Bits::from_bits_truncate(UNFINISHED.bits());
-        let flags = OFlag::O_WRONLY | OFlag::O_CLOEXEC;
-        if own {
-            remove_if_any(directory, &temporary)
-                .with_context(|| format!("{} is in the way: move it away", temporary.display()))?;
-        }
-        let (file, named) = match fcntl::openat(directory, ".", flags | OFlag::O_TMPFILE, mode) {
-            Ok(file) if held(&file).exists() => (file, false),
-            // NFS and others have none.
-            _ => {
-                let flags = flags | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW;
-                let make = || fcntl::openat(directory, temporary.as_os_str(), flags, mode);
-                (make().with_context(|| format!("making {}", temporary.display()))?, true)
-            }
-        };
-        Ok(Self {
-            directory,
-            file: file.into(),
-            temporary,
-            named,
-        })
-    }
-
+impl Candidate<'_> {
     /// Gives it its name for the time being.
     fn name(&mut self) -> Result<()> {
         if !self.named {
@@ -219,7 +217,7 @@ impl<'d> Candidate<'d> {
 
 fn in_the_way(path: &Path, temporary: &OsStr) -> String {
     format!(
-        "{} is in the way: move it away",
+        "{} cannot be made, or is in the way",
         path.with_file_name(temporary).display()
     )
 }
@@ -228,5 +226,53 @@ pub(super) fn remove_if_any(parent: &OwnedFd, name: &OsStr) -> nix::Result<()> {
     match unistd::unlinkat(parent, name, unistd::UnlinkatFlags::NoRemoveDir) {
         Ok(()) | Err(Errno::ENOENT) => Ok(()),
         Err(errno) => Err(errno),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
+    use super::*;
+
+    fn numbers(mode: u32) -> Numbers {
+        Numbers {
+            mode: Some(Mode::of(mode)),
+            ..Numbers::default()
+        }
+    }
+
+    #[test]
+    fn a_file_is_put_in_place_with_and_without_unnamed_files() {
+        for unnamed in [true, false] {
+            let directory = tempfile::tempdir().unwrap();
+            let tree = Tree {
+                unnamed,
+                ..Tree::shared(directory.path()).unwrap()
+            };
+            let (path, place) = (Path::new("/a"), directory.path().join("a"));
+            tree.write(path, b"one", &numbers(0o640), None).unwrap();
+            xattr::set(&place, "user.note", b"keep").unwrap();
+            tree.write(path, b"two", &Numbers::default(), None).unwrap();
+            assert_eq!(&*tree.contents(path).unwrap().unwrap(), b"two");
+            assert_eq!(place.metadata().unwrap().mode() & 0o7777, 0o640);
+            assert_eq!(xattr::get(&place, "user.note").unwrap().unwrap(), b"keep");
+            let refuses = ["false".to_owned(), "{}".to_owned()];
+            tree.write(path, b"three", &Numbers::default(), Some(&refuses))
+                .unwrap_err();
+            tree.make_link(Path::new("/l"), Path::new("a")).unwrap();
+            tree.make_link(Path::new("/l"), Path::new("b")).unwrap();
+            assert_eq!(tree.list(Path::new("/")).unwrap(), ["a", "l"], "unnamed: {unnamed}");
+            assert_eq!(&*tree.contents(path).unwrap().unwrap(), b"two");
+        }
+    }
+
+    #[test]
+    fn nobody_can_guess_a_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let names: std::collections::HashSet<_> = (0..100)
+            .map(|_| Tree::shared(directory.path()).unwrap().temporary(Path::new("/a")))
+            .collect();
+        assert_eq!(names.len(), 100);
     }
 }
