@@ -118,7 +118,7 @@ const FILES: [&str; 6] = [
 ];
 /// What links lead to, as root of the tree sees it.
 const TARGETS: [&str; 6] = ["/root/.ssh", "/etc/cron.d", "/etc", "/etc", "/etc", "/home/mallory"];
-const VICTIMS: [&str; 6] = [
+pub(super) const VICTIMS: [&str; 6] = [
     "etc/shadow",
     "etc/victim",
     "root/.ssh/authorized_keys",
@@ -156,11 +156,7 @@ fn turn(game: usize, which: usize) {
             let _ = symlink(format!("/{}", VICTIMS[which]), &shelf);
             exchange(file, &shelf);
         }
-        3 => {
-            let _ = fs::remove_file(&shelf);
-            let _ = fs::hard_link(VICTIMS[which], &shelf).or_else(|_| fs::hard_link(file, &shelf));
-            exchange(file, &shelf);
-        }
+        3 => exchange(file, &format!("home/eve/.hard{which}")),
         4 => {
             let _ = mkfifo(shelf.as_str(), Mode::S_IRUSR);
             exchange(file, &shelf);

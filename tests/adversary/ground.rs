@@ -17,6 +17,9 @@ pub(super) const MALLORY: u32 = 12346;
 /// The directories that are the user's.
 const HERS: [&str; 2] = ["home/eve", "srv/www"];
 
+/// What others' files hold.
+const SECRET: &str = "root's\n";
+
 pub(super) struct Ground(TempDir);
 
 /// All below the tree that is not the user's: what it is, whose, and what it holds.
@@ -32,7 +35,6 @@ impl Ground {
         } else {
             Self::empty()
         };
-        let secret = "root's\n";
         for name in [
             "victim",
             "authorized_keys",
@@ -47,7 +49,7 @@ impl Ground {
             for directory in ["etc", "root/.ssh", "home/mallory"] {
                 ground.file(
                     &format!("{directory}/{name}"),
-                    secret,
+                    SECRET,
                     0o600,
                     if directory == "home/mallory" { MALLORY } else { 0 },
                 );
@@ -84,6 +86,10 @@ impl Ground {
         }
         ground.file("srv/www/deep/deep/victim", "x", 0o644, EVE);
         ground.link("home/eve/app/current", "releases/0", EVE);
+        // As she can where `fs.protected_hardlinks` is off.
+        for (number, victim) in super::eve::VICTIMS.into_iter().enumerate() {
+            fs::hard_link(ground.at(victim), ground.at(&format!("home/eve/.hard{number}"))).expect("a link");
+        }
         ground.beside("files/site/index.html", "hello\n");
         ground.beside("files/site/css/site.css", "p {}\n");
         ground.beside("templates/conf.hbs", "conf\n");
@@ -185,6 +191,31 @@ impl Ground {
         let mut outside = Outside::new();
         self.look(Path::new(""), &mut outside);
         outside
+    }
+
+    /// What the user can read in its own directories, and could not before.
+    pub(super) fn leaks(&self) -> Vec<String> {
+        let mut leaks = Vec::new();
+        let mut ahead: Vec<PathBuf> = HERS.iter().map(|hers| self.at(hers)).collect();
+        while let Some(path) = ahead.pop() {
+            let metadata = path.symlink_metadata().expect("an entry");
+            if metadata.is_dir() {
+                ahead.extend(
+                    fs::read_dir(&path)
+                        .expect("a directory")
+                        .map(|entry| entry.expect("an entry").path()),
+                );
+            } else if metadata.is_file()
+                && (metadata.uid() == EVE || metadata.mode() & 0o004 != 0)
+                && String::from_utf8_lossy(&fs::read(&path).expect("a file")).contains(SECRET.trim())
+            {
+                leaks.push(format!(
+                    "{} holds what others' files hold, for the user to read",
+                    path.display()
+                ));
+            }
+        }
+        leaks
     }
 
     fn look(&self, path: &Path, outside: &mut Outside) {

@@ -81,6 +81,7 @@ fn play(round: usize) -> Played {
         .code()
         .map_or("killed".to_owned(), |code| code.to_string());
     let mut effects = ground::differences(&outside, &ground.outside());
+    effects.extend(ground.leaks());
     if !matches!(ending.as_str(), "0" | "1" | "3") {
         effects.push(format!(
             "glrl ended with {ending}: {}",
