@@ -5,6 +5,7 @@
 
 mod eve;
 mod ground;
+mod purges;
 mod reported;
 
 use std::{

@@ -11,7 +11,7 @@ use std::{
 
 use super::ground::{EVE, Ground};
 
-fn said(output: &Output) -> String {
+pub(super) fn said(output: &Output) -> String {
     format!(
         "{}{}",
         String::from_utf8_lossy(&output.stdout),
@@ -20,7 +20,7 @@ fn said(output: &Output) -> String {
 }
 
 /// Runs glrl, which has to end with this status, and returns what it says.
-fn ends(ground: &Ground, command: &str, status: i32) -> String {
+pub(super) fn ends(ground: &Ground, command: &str, status: i32) -> String {
     let output = ground.run(command);
     let said = said(&output);
     assert_eq!(output.status.code(), Some(status), "{command}: {said}");
@@ -28,18 +28,18 @@ fn ends(ground: &Ground, command: &str, status: i32) -> String {
 }
 
 /// Converges, and plans nothing more.
-fn converges(ground: &Ground) -> String {
+pub(super) fn converges(ground: &Ground) -> String {
     let said = ends(ground, "converge", 0);
     let plan = ends(ground, "plan", 0);
     assert!(plan.contains("0 to change"), "{plan}");
     said
 }
 
-fn text(ground: &Ground, path: &str) -> String {
+pub(super) fn text(ground: &Ground, path: &str) -> String {
     fs::read_to_string(ground.at(path)).expect("a text")
 }
 
-fn run(program: &str, args: &[&str], ground: &Ground) {
+pub(super) fn run(program: &str, args: &[&str], ground: &Ground) {
     let status = Command::new(program).args(args).current_dir(ground.tree()).status();
     assert!(status.expect("it runs").success(), "{program} {args:?}");
 }
@@ -133,41 +133,13 @@ fn other_names_of_a_file_are_told() {
     assert_eq!(ground.at("etc/f").metadata().unwrap().mode() & 0o777, 0o600);
 }
 
-fn purged(ground: &Ground) {
-    ground.directory("srv/www", EVE);
-    ground.file("srv/www/index.html", "old\n", 0o644, EVE);
-    ground.beside("files/site/index.html", "hello\n");
-    ground.role("  - directory: { path: /srv/www, source: site, purge: true }\n");
-}
-
-fn names(ground: &Ground, path: &str) -> Vec<OsString> {
+pub(super) fn names(ground: &Ground, path: &str) -> Vec<OsString> {
     let mut names: Vec<OsString> = fs::read_dir(ground.at(path))
         .expect("a directory")
         .map(|entry| entry.expect("an entry").file_name())
         .collect();
     names.sort();
     names
-}
-
-/// `cases/bugs/04-purge-not-utf8`
-#[test]
-fn names_that_are_no_text_are_purged_and_shown() {
-    let ground = Ground::empty();
-    purged(&ground);
-    for name in [&b"latin\xe9"[..], b"\xff\xfe", b"new\nline", b"esc\x1b[2J"] {
-        fs::write(ground.at("srv/www").join(OsStr::from_bytes(name)), "x").expect("a file");
-    }
-    let deep = ground.at("srv/www").join(OsStr::from_bytes(b"d\xe9"));
-    fs::create_dir(&deep).expect("a directory");
-    fs::write(deep.join(OsStr::from_bytes(b"\xe9")), "x").expect("a file");
-    let plan = ends(&ground, "plan", 0);
-    for shown in ["latin\\xe9", "\\xff\\xfe", "d\\xe9/\\xe9", "index.html"] {
-        assert!(plan.contains(shown), "{shown}: {plan}");
-    }
-    assert!(!plan.contains('\x1b'), "{plan:?}");
-    ends(&ground, "plan", 0);
-    converges(&ground);
-    assert_eq!(names(&ground, "srv/www"), ["index.html"]);
 }
 
 /// A directory that glrl looks into without a purge.
@@ -394,41 +366,6 @@ fn a_hard_link_to_anothers_file_is_no_way_round() {
     converges(&ground);
 }
 
-/// `cases/attacks/16-purge-root`
-#[test]
-fn glrl_is_no_stray_and_the_root_is_not_purged() {
-    let ground = Ground::empty();
-    purged(&ground);
-    ground.role("  - directory: { path: /, source: site, purge: true }\n");
-    let said = ends(&ground, "plan", 65);
-    assert!(said.contains("`/` holds all files, and is not purged"), "{said}");
-    // The root under another name.
-    ground.directory("mnt/all", 0);
-    ground.role("  - directory: { path: /mnt/all, source: site, purge: true }\n");
-    run("mount", &["--bind", ".", "mnt/all"], &ground);
-    let said = [ground.run("plan"), ground.run("converge")];
-    run("umount", &["-l", "mnt/all"], &ground);
-    for output in said {
-        assert!(
-            self::said(&output).contains("/mnt/all is the root of all files, and is not purged"),
-            "{output:?}"
-        );
-    }
-    // The state of a machine whose disk this is.
-    ground.file("var/lib/glrl/lock", "", 0o600, 0);
-    ground.file("var/lib/glrl/runs/r/events.ndjson", "", 0o600, 0);
-    ground.file("var/lib/other", "", 0o600, 0);
-    ground.role(
-        "  - directory: { path: /var, source: site, purge: true }\n  - file: { path: /.glrl/lock, state: absent }\n",
-    );
-    let said = ends(&ground, "converge", 3);
-    assert!(said.contains("/.glrl/lock is of glrl's own state"), "{said}");
-    assert_eq!(names(&ground, "var"), ["index.html", "lib"]);
-    assert_eq!(names(&ground, "var/lib"), ["glrl"]);
-    assert_eq!(names(&ground, "var/lib/glrl"), ["lock", "runs"]);
-    assert!(ground.at("var/lib/glrl/runs/r/events.ndjson").exists());
-}
-
 /// `cases/attacks/17-protect`
 #[test]
 fn what_a_protected_directory_holds_is_protected() {
@@ -455,39 +392,6 @@ fn what_a_protected_directory_holds_is_protected() {
     ground.role("  - directory: { path: /srv/data, source: site, purge: true }\n    protect: true\n");
     converges(&ground);
     assert_eq!(names(&ground, "srv/data"), ["index.html"]);
-}
-
-/// `cases/attacks/18-nested-purge`
-#[test]
-fn a_deep_tree_is_purged() {
-    for depth in [1_800, 5_000] {
-        let ground = Ground::empty();
-        purged(&ground);
-        let mut at = fs::File::open(ground.at("srv/www")).expect("a directory");
-        for _ in 0..depth {
-            nix::sys::stat::mkdirat(&at, "d", nix::sys::stat::Mode::S_IRWXU).expect("a directory");
-            let flags = nix::fcntl::OFlag::O_RDONLY | nix::fcntl::OFlag::O_DIRECTORY;
-            at = nix::fcntl::openat(&at, "d", flags, nix::sys::stat::Mode::empty())
-                .expect("a directory")
-                .into();
-        }
-        let said = ends(&ground, "plan", 0);
-        let more = format!("purged, with {} more below it", depth - 256);
-        assert!(said.contains(&more), "{depth}: {}", &said[said.len() - 900..]);
-        converges(&ground);
-        assert_eq!(names(&ground, "srv/www"), ["index.html"]);
-    }
-}
-
-/// What any user can put into a directory of uploads.
-#[test]
-fn pipes_and_sockets_are_purged() {
-    let ground = Ground::empty();
-    purged(&ground);
-    nix::unistd::mkfifo(&ground.at("srv/www/pipe"), nix::sys::stat::Mode::S_IRUSR).expect("a fifo");
-    std::os::unix::net::UnixListener::bind(ground.at("srv/www/socket")).expect("a socket");
-    converges(&ground);
-    assert_eq!(names(&ground, "srv/www"), ["index.html"]);
 }
 
 /// `cases/attacks/20-temp-name-collision`
