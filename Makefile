@@ -18,8 +18,8 @@ build:
 	$(STATIC) cargo build --release --target $(TARGET) --bin glrl
 	@echo $(BINARY)
 
-# Loop devices are root's.
-NO_DEVICES := $(shell [ "$$(id -u)" = 0 ] || echo --skip devices::)
+# Loop devices, and processes of other users, are root's.
+NO_DEVICES := $(shell [ "$$(id -u)" = 0 ] || echo --skip devices:: --skip adversary::)
 
 ## make check         the quick part of the tests: fmt, clippy, unit, laws, cases, command line
 .PHONY: check
@@ -40,12 +40,14 @@ node: lab-tools build
 	cargo run -q -p glrl-lab -- images --release bookworm
 	GLRL_BINARY=$(BINARY) cargo test --test main -- $(NODE) --test-threads=2 --nocapture
 
-## make test-long     what takes too long for make test: all hard texts as secrets; the law of backups on 50 databases of each server
-##                    (GLRL_SEED=); the roles on Ubuntu 24.04, where a mirror of it answers; reboots in any order
+## make test-long     what takes too long for make test: all hard texts as secrets; a local user against root in ROUNDS rounds; the law of
+##                    backups on 50 databases of each server (GLRL_SEED=); the roles on Ubuntu 24.04, where a mirror of it answers; reboots
+ROUNDS := 2000
 .PHONY: test-long
 test-long: lab-tools build tools
 	@tests/servers.sh
 	cargo test --test main -- --ignored --nocapture leaks::
+	GLRL_ROUNDS=$(ROUNDS) GLRL_BINARY=$(CURDIR)/$(BINARY) cargo test --test main -- --nocapture adversary::nothing
 	GLRL_DATABASES=50 $(IN_MEMORY) 'exec cargo test --lib backup::tests::law -- --ignored --nocapture'
 	cargo run -q -p glrl-lab -- images
 	GLRL_BINARY=$(BINARY) cargo test --test main -- --ignored --nocapture --test-threads=1 node::spine node::moved node::reboots

@@ -6,6 +6,7 @@
     reason = "tests make what they look at, and tell what they see"
 )]
 
+mod adversary;
 mod cases;
 mod cli;
 mod devices;

@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use crate::system::{LocalNode, state::StateDir};
+use crate::system::{
+    LocalNode,
+    state::{self, StateDir},
+};
 
 /// Which node.
 #[derive(Debug, clap::Args)]
@@ -51,6 +54,10 @@ impl Node {
 
     /// Where it is on the node. In a tree of files it needs no directory that a role may declare: see docs/decisions/0016.
     fn state_path(&self) -> &'static Path {
-        Path::new(if self.root.is_some() { "/.glrl" } else { "/var/lib/glrl" })
+        Path::new(if self.root.is_some() {
+            state::OF_TREE
+        } else {
+            state::OF_MACHINE
+        })
     }
 }

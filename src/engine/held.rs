@@ -1,6 +1,9 @@
 //! Whether a plan destroys what is protected.
 
-use std::{collections::HashMap, path::Path};
+use std::{
+    collections::{HashMap, HashSet},
+    path::{Path, PathBuf},
+};
 
 use anyhow::Result;
 
@@ -8,9 +11,12 @@ use super::ledger::{Ledger, Thing};
 use crate::{
     graph::Declaration,
     resource::{Action, Plan},
-    system::{BlockDevice, Contents, Effect, Op, Probe, Reading, Refused, place},
+    system::{BlockDevice, Contents, Effect, Op, Probe, Reading, Refused, Stray, place},
     value::{DevicePath, Id},
 };
+
+const ITSELF: &str = "is neither removed nor reformatted";
+const HOLDS: &str = "what it holds is not removed by another role";
 
 impl Ledger {
     /// What a resource has to do. A plan that would remove or reformat what is protected is refused, whoever makes it.
@@ -19,7 +25,7 @@ impl Ledger {
         let Reading::Known(plan) = &answer else {
             return Ok(answer);
         };
-        let Some(held) = self.destroyed_by(plan, &declaration.resource.id(), node)? else {
+        let Some((held, how)) = self.destroyed_by(plan, declaration, node)? else {
             return Ok(answer);
         };
         let declared = if declaration.protect.is_none() || held != &declaration.resource.id() {
@@ -30,20 +36,18 @@ impl Ledger {
             None
         };
         Err(Refused::because(
-            format!(
-                "{held} is protected, and is neither removed nor reformatted{}",
-                declared.unwrap_or_default()
-            ),
+            format!("{held} is protected, and {how}{}", declared.unwrap_or_default()),
             format!("leave out what destroys it; or, if it may really go, declare {held} with `protect: false`"),
         ))
     }
 
-    /// The protected resource that a plan for `own` would destroy.
-    fn destroyed_by(&self, plan: &Plan, own: &Id, node: &dyn Probe) -> Result<Option<&Id>> {
+    /// The protected resource that a plan would destroy. What a protected directory holds is its role's to remove, and no other's.
+    fn destroyed_by(&self, plan: &Plan, declaration: &Declaration, node: &dyn Probe) -> Result<Option<(&Id, &str)>> {
+        let own = declaration.resource.id();
         if plan.action == Action::Remove
-            && let Some((id, _)) = self.entries().find(|(id, _)| *id == own)
+            && let Some((id, _)) = self.entries().find(|(id, _)| **id == own)
         {
-            return Ok(Some(id));
+            return Ok(Some((id, ITSELF)));
         }
         let losses: Vec<Loss<'_>> = plan.ops.iter().flat_map(losses).collect();
         if losses.is_empty() {
@@ -54,22 +58,51 @@ impl Ledger {
         for (id, entry) in self.entries() {
             for thing in &entry.things {
                 match thing {
-                    Thing::Path(path) => drop(places.insert(place(node, path)?, id)),
+                    // Where somebody bends the path, what is protected is what it is called.
+                    Thing::Path(path) => {
+                        let place = place(node, path).unwrap_or_else(|_| path.to_path_buf());
+                        places.insert(place, (id, &entry.role));
+                    }
                     Thing::Device { name, uuid } => devices.push((name, uuid.as_deref(), id)),
                 }
             }
         }
+        let within = |place: &Path| {
+            let mut above = place.ancestors().skip(1).filter_map(|above| places.get(above));
+            above
+                .find(|(_, role)| **role != *declaration.role)
+                .map(|(id, _)| (*id, HOLDS))
+        };
         for loss in losses {
             match loss {
                 Loss::Path(path) => {
-                    if let Some(id) = places.get(&place(node, path)?) {
-                        return Ok(Some(id));
+                    let place = place(node, path)?;
+                    if let Some(held) = places
+                        .get(&place)
+                        .map(|(id, _)| (*id, ITSELF))
+                        .or_else(|| within(&place))
+                    {
+                        return Ok(Some(held));
+                    }
+                }
+                Loss::Strays(directory, strays) => {
+                    let directory = place(node, directory)?;
+                    let going: HashSet<&Path> = strays.iter().map(|stray| &*stray.path).collect();
+                    let goes = |place: &PathBuf| {
+                        let below = place.strip_prefix(&directory).unwrap_or(Path::new(""));
+                        below.ancestors().any(|path| going.contains(path))
+                    };
+                    if let Some((_, (id, _))) = places.iter().find(|(place, _)| goes(place)) {
+                        return Ok(Some((id, ITSELF)));
+                    }
+                    if let Some(held) = within(&directory.join("stray")) {
+                        return Ok(Some(held));
                     }
                 }
                 Loss::Device(erased) => {
                     for (name, uuid, id) in &devices {
                         if is_on(node, erased, name, *uuid)? {
-                            return Ok(Some(id));
+                            return Ok(Some((id, ITSELF)));
                         }
                     }
                 }
@@ -82,6 +115,8 @@ impl Ledger {
 /// Something that is gone after an operation.
 enum Loss<'p> {
     Path(&'p Path),
+    /// All these below a directory.
+    Strays(&'p Path, &'p [Stray]),
     /// All that is on a device.
     Device(&'p DevicePath),
 }
@@ -89,6 +124,7 @@ enum Loss<'p> {
 fn losses<'p>(op: &'p Op) -> Vec<Loss<'p>> {
     match op {
         Op::Remove { path } => vec![Loss::Path(path)],
+        Op::Purge { directory, strays } => vec![Loss::Strays(directory, strays)],
         Op::Run(command) => {
             let loss = |effect: &'p Effect| match effect {
                 Effect::Contents(device, Contents::Empty) => Some(Loss::Device(device)),

@@ -56,7 +56,7 @@ impl Probe for Willing<'_> {
         Bare.contents(path)
     }
 
-    fn list(&self, _: &Path) -> Result<Reading<Vec<String>>> {
+    fn list(&self, _: &Path) -> Result<Reading<Vec<std::ffi::OsString>>> {
         Ok(Reading::Known(Vec::new()))
     }
 

@@ -12,10 +12,9 @@ use super::{
     parent,
     presence::Presence,
     regular::{Regular, Standing},
-    stray::{self, Keep},
 };
 use crate::{
-    system::{Bytes, Fact, FileType, Op, Probe, Reading, Refused, known},
+    system::{Bytes, Fact, FileType, Keep, Op, Probe, Reading, Refused, Stray, known, shown_name},
     value::{AbsPath, Mode, Owner},
 };
 
@@ -36,8 +35,8 @@ pub(super) struct Directory {
     source: Option<String>,
     /// Permission bits of the files of `source`; `"0644"` for a new one, unchanged for one that is there.
     file_mode: Option<Mode>,
-    /// Whether files, links and directories in it that `source` does not have are removed. What other resources declare stays, and so
-    /// does all that is in a directory that one of them declares.
+    /// Whether files, links, directories, pipes and sockets in it that `source` does not have are removed. What other resources declare
+    /// stays, and so does all that is in a directory that one of them declares.
     #[serde(default)]
     purge: bool,
     /// Whether it is to be there. Only an empty directory is removed.
@@ -60,7 +59,7 @@ pub(super) struct Tree {
     directories: Vec<Option<Vec<Change>>>,
     files: Vec<Standing>,
     /// What a purge removes, each before the directory it is in.
-    strays: Vec<AbsPath>,
+    strays: Vec<Stray>,
     /// How many names a directory holds that is to be absent.
     held: usize,
 }
@@ -132,18 +131,19 @@ impl Directory {
     }
 
     /// What a purge does with a path below it.
-    fn keep(&self, path: &AbsPath) -> Keep {
-        let own = || self.directories.contains(path) || self.files.iter().any(|(file, _)| file == path);
-        if self.claimed.iter().any(|claimed| path.starts_with(&**claimed)) {
+    fn keep(&self, path: &Path) -> Keep {
+        let path = &self.path.join(path);
+        let own = || self.all().any(|own| **own == *path) || self.files.iter().any(|(own, _)| **own == *path);
+        if self.claimed.iter().any(|claimed| path.starts_with(claimed)) {
             Keep::Whole
-        } else if own() || self.claimed.iter().any(|claimed| claimed.starts_with(&**path)) {
+        } else if own() || self.claimed.iter().any(|claimed| claimed.starts_with(path)) {
             Keep::Itself
         } else {
             Keep::Nothing
         }
     }
 
-    fn diff_directory(&self, path: &AbsPath, standing: Option<&Vec<Change>>, plan: &mut Plan) {
+    fn diff_directory(&self, path: &AbsPath, standing: Option<&Vec<Change>>, plan: &mut Plan, metadata: &mut Vec<Op>) {
         let inner = path != &self.path;
         let prefix = |property: &str| {
             if inner {
@@ -164,7 +164,10 @@ impl Directory {
                         plan.changes.push(Change::new(prefix(property), value));
                     }
                 }
-                plan.ops.push(Op::MakeDirectory { path: path.clone(), meta });
+                plan.ops.push(Op::MakeDirectory {
+                    path: path.clone(),
+                    meta,
+                });
             }
             Some(changes) if changes.is_empty() => {}
             Some(changes) => {
@@ -172,7 +175,10 @@ impl Directory {
                     change.property = prefix(&change.property);
                     change
                 }));
-                plan.ops.push(Op::SetMeta { path: path.clone(), meta });
+                metadata.push(Op::SetMeta {
+                    path: path.clone(),
+                    meta,
+                });
             }
         }
     }
@@ -192,15 +198,29 @@ impl Provider for Directory {
 
     fn prepare(&mut self, role: &dyn Role) -> Result<()> {
         match (self.state, self.source.clone()) {
-            (Presence::Absent, Some(_)) => return Err(PropertyError::of("source", "an absent directory holds no tree")),
+            (Presence::Absent, Some(_)) => {
+                return Err(PropertyError::of("source", "an absent directory holds no tree"));
+            }
             (_, Some(source)) => self.load(role, &source)?,
             (_, None) => {}
         }
         if self.source.is_none() && self.purge {
-            return Err(PropertyError::of("purge", "without `source` nothing says what is to stay"));
+            return Err(PropertyError::of(
+                "purge",
+                "without `source` nothing says what is to stay",
+            ));
+        }
+        if self.purge && self.path.parent().is_none() {
+            return Err(PropertyError::of(
+                "purge",
+                "`/` holds all files, and is not purged: declare the directories in which something is to go",
+            ));
         }
         if self.source.is_none() && self.file_mode.is_some() {
-            return Err(PropertyError::of("file_mode", "it is for the files of `source`, of which there is none"));
+            return Err(PropertyError::of(
+                "file_mode",
+                "it is for the files of `source`, of which there is none",
+            ));
         }
         Ok(())
     }
@@ -235,7 +255,7 @@ impl Provider for Directory {
             });
         }
         if self.purge && tree.directories.first().is_some_and(Option::is_some) {
-            tree.strays = known!(stray::below(node, &self.path, &|path| self.keep(path))?);
+            tree.strays = known!(node.strays(&self.path, &|path| self.keep(path))?);
         }
         Ok(Reading::Known(tree))
     }
@@ -252,25 +272,43 @@ impl Provider for Directory {
                 None => Plan::none(),
                 Some(_) => Plan::to(Action::Remove)
                     .change(Change::gone("directory", &self.path))
-                    .op(Op::Remove { path: self.path.clone() }),
+                    .op(Op::Remove {
+                        path: self.path.clone(),
+                    }),
             });
         }
-        let mut plan = Plan::none();
+        let (mut plan, mut metadata) = (Plan::none(), Vec::new());
         for (path, standing) in self.all().zip(&tree.directories) {
-            self.diff_directory(path, standing.as_ref(), &mut plan);
+            self.diff_directory(path, standing.as_ref(), &mut plan, &mut metadata);
         }
         for (file, standing) in self.regulars().zip(&tree.files) {
             let one = file.diff(standing);
             plan.changes.extend(one.changes.into_iter().map(|mut change| {
                 let name = self.shown(file.path);
-                change.property = if change.property == "contents" { name } else { format!("{name} {}", change.property) };
+                change.property = if change.property == "contents" {
+                    name
+                } else {
+                    format!("{name} {}", change.property)
+                };
                 change
             }));
             plan.ops.extend(one.ops);
         }
-        for path in &tree.strays {
-            plan.changes.push(Change::gone(self.shown(path), "purged"));
-            plan.ops.push(Op::Remove { path: path.clone() });
+        // From the bottom up: once a directory is another user's, what is in it is, too.
+        plan.ops.extend(metadata.into_iter().rev());
+        for stray in &tree.strays {
+            let purged = match stray.holds {
+                0 => "purged".to_owned(),
+                more => format!("purged, with {more} more below it"),
+            };
+            plan.changes
+                .push(Change::gone(shown_name(stray.path.as_os_str()), purged));
+        }
+        if !tree.strays.is_empty() {
+            plan.ops.push(Op::Purge {
+                directory: self.path.clone(),
+                strays: tree.strays.clone(),
+            });
         }
         plan.action = match tree.directories.first() {
             _ if plan.ops.is_empty() => Action::None,
@@ -283,11 +321,17 @@ impl Provider for Directory {
     fn provides(&self) -> Vec<Fact> {
         let directories = self.all().cloned().map(Fact::Path);
         let absent = (self.state == Presence::Absent).then(|| Fact::Absent(self.path.clone()));
-        directories.chain(self.regulars().flat_map(|file| file.provided())).chain(absent).collect()
+        directories
+            .chain(self.regulars().flat_map(|file| file.provided()))
+            .chain(absent)
+            .collect()
     }
 
     fn purges(&mut self) -> Option<Purge<'_>> {
-        self.purge.then_some(Purge { directory: &self.path, claimed: &mut self.claimed })
+        self.purge.then_some(Purge {
+            directory: &self.path,
+            claimed: &mut self.claimed,
+        })
     }
 
     fn requires(&self) -> Vec<Fact> {
@@ -314,11 +358,17 @@ mod tests {
     fn a_directory_is_made_and_kept_as_declared() {
         let declared = || json!({"path": "/srv/app", "owner": "ann", "group": "staff", "mode": "2770"});
         let tree = offline(&[]);
-        assert_eq!(converge(&tree.node, "directory", declared()).unwrap().action, Action::Create);
+        assert_eq!(
+            converge(&tree.node, "directory", declared()).unwrap().action,
+            Action::Create
+        );
         assert!(converge(&tree.node, "directory", declared()).unwrap().is_empty());
         let plan = converge(&tree.node, "directory", json!({"path": "/srv/app", "mode": "0700"})).unwrap();
         assert_eq!(properties(&plan), ["mode"]);
-        assert!(error(converge(&tree.node, "directory", json!({"path": "/srv/a/b"}))).contains("there is no directory /srv/a"));
+        assert!(
+            error(converge(&tree.node, "directory", json!({"path": "/srv/a/b"})))
+                .contains("there is no directory /srv/a")
+        );
         assert!(error(converge(&tree.node, "directory", json!({"path": "/etc/passwd"}))).contains("is a file"));
     }
 
@@ -332,9 +382,17 @@ mod tests {
         assert!(converge(&tree.node, "directory", declared()).unwrap().is_empty());
         tree.node.execute(&write("/srv/www/index.html", "other")).unwrap();
         tree.node.execute(&write("/srv/www/more", "mine")).unwrap();
-        assert_eq!(properties(&converge(&tree.node, "directory", declared()).unwrap()), ["index.html"]);
+        assert_eq!(
+            properties(&converge(&tree.node, "directory", declared()).unwrap()),
+            ["index.html"]
+        );
         assert_eq!(tree.text("/srv/www/more"), "mine");
-        converge(&imagined(&[]), "directory", json!({"path": "/srv/www", "source": "site"})).unwrap();
+        converge(
+            &imagined(&[]),
+            "directory",
+            json!({"path": "/srv/www", "source": "site"}),
+        )
+        .unwrap();
     }
 
     #[test]
@@ -364,6 +422,9 @@ mod tests {
         let error = converge(&tree.node, "directory", declared()).unwrap_err();
         assert!(error.is::<Refused>(), "{error:#}");
         converge(&tree.node, "file", json!({"path": "/srv/a/b", "state": "absent"})).unwrap();
-        assert_eq!(converge(&tree.node, "directory", declared()).unwrap().action, Action::Remove);
+        assert_eq!(
+            converge(&tree.node, "directory", declared()).unwrap().action,
+            Action::Remove
+        );
     }
 }

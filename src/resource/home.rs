@@ -61,7 +61,9 @@ pub(super) fn read(node: &dyn Probe, home: &str) -> Result<Reading<Option<Home>>
 fn collect(node: &dyn Probe, directory: &Path, prefix: &str, skeleton: &mut Vec<Bone>) -> Result<Reading<()>> {
     for name in known!(node.list(directory)?) {
         let path = directory.join(&name);
-        let name = format!("{prefix}{name}");
+        let Some(name) = name.to_str().map(|name| format!("{prefix}{name}")) else {
+            continue;
+        };
         let Some(entry) = known!(node.entry(&path)?) else {
             continue;
         };

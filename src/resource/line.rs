@@ -154,7 +154,7 @@ impl Provider for Line {
 
     fn read(&self, node: &dyn Probe) -> Result<Reading<Option<Bytes>>> {
         if known!(regular::at(node, &self.path)?).is_some() {
-            return node.contents(&self.path);
+            return node.editable(&self.path);
         }
         if self.state == Presence::Present {
             if !self.create {

@@ -17,7 +17,6 @@ mod plan;
 mod presence;
 mod regular;
 mod snapshots;
-mod stray;
 mod wipe;
 
 use std::{fmt, sync::LazyLock};
@@ -179,8 +178,11 @@ impl<P: Provider> Resource for Of<P> {
     fn plan(&self, node: &dyn Probe, notified: bool) -> Result<Reading<Plan>> {
         Ok(match self.provider.read(node)? {
             Reading::Known(state) => {
-                let plan = self.provider.diff(&state, notified)?;
-                plan.ops.iter().try_for_each(|op| node.admits(op))?;
+                let mut plan = self.provider.diff(&state, notified)?;
+                for op in &plan.ops {
+                    node.admits(op)?;
+                    plan.warnings.extend(node.check(op)?);
+                }
                 Reading::Known(plan)
             }
             Reading::Unknown { after } => Reading::Unknown { after },

@@ -96,7 +96,7 @@ struct Ground {
     /// Directories to make, the outermost first.
     missing: Vec<AbsPath>,
     /// Names in it.
-    names: Vec<String>,
+    names: Vec<std::ffi::OsString>,
 }
 
 impl Mount {

@@ -307,7 +307,8 @@ type Others = (Vec<(String, Entry)>, Vec<Entry>);
 /// Entries of other files than its own: those for the directory of this place, and all others.
 fn others(node: &dyn Probe, own: &AbsPath, own_place: &Path) -> Result<Reading<Others>> {
     let mut files = vec![EXPORTS.to_owned()];
-    for name in known!(node.list(Path::new(DIRECTORY))?) {
+    let names = known!(node.list(Path::new(DIRECTORY))?);
+    for name in names.iter().filter_map(|name| name.to_str()) {
         // exportfs reads no others.
         if name.ends_with(".exports") && !name.starts_with('.') {
             files.push(format!("{DIRECTORY}/{name}"));
@@ -320,7 +321,7 @@ fn others(node: &dyn Probe, own: &AbsPath, own_place: &Path) -> Result<Reading<O
         };
         let text = std::str::from_utf8(&bytes).with_context(|| format!("{path} is not UTF-8"))?;
         for entry in file::entries(text) {
-            if is_place(node, &entry.path, own_place)? {
+            if is_place(node, &entry.path, own_place) {
                 found.push((path.clone(), entry));
             } else {
                 elsewhere.push(entry);
@@ -336,11 +337,12 @@ fn is_same(one: &str, other: &str) -> bool {
 }
 
 /// Whether a path of an exports file is this place, through whatever links it leads there.
-fn is_place(node: &dyn Probe, path: &str, own: &Path) -> Result<bool> {
+fn is_place(node: &dyn Probe, path: &str, own: &Path) -> bool {
     match path.parse::<AbsPath>() {
         // `place` follows what is above the last part.
-        Ok(path) => Ok(&*path == own || place(node, &path.join("_"))?.parent() == Some(own)),
-        Err(_) => Ok(false),
+        // A path that somebody bends is another place.
+        Ok(path) => &*path == own || place(node, &path.join("_")).is_ok_and(|place| place.parent() == Some(own)),
+        Err(_) => false,
     }
 }
 

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 
 use super::{Action, Change, Plan, PropertyError, Shown, metadata::Metadata, parent};
 use crate::{
-    system::{Bytes, Entry, Fact, FileType, Op, Probe, Reading, known},
+    system::{Bytes, Entry, Fact, FileType, Op, Probe, Reading, Refused, known},
     value::AbsPath,
 };
 
@@ -28,6 +28,8 @@ pub(super) struct Standing {
     other: Option<Bytes>,
     /// How its owner, group and mode have to change.
     metadata: Vec<Change>,
+    /// Whether it may be another file under this name, whose owner and mode are not touched.
+    suspect: bool,
 }
 
 impl Regular<'_> {
@@ -41,9 +43,11 @@ impl Regular<'_> {
             Some(wanted) if entry.is_some() => known!(node.contents(self.path)?).filter(|current| current != wanted),
             _ => None,
         };
+        let is_refused = || node.check(&self.set_meta()).is_err_and(|error| error.is::<Refused>());
         Ok(Reading::Known(Standing {
             present: entry.is_some(),
             other,
+            suspect: entry.is_some() && !metadata.is_empty() && is_refused(),
             metadata,
         }))
     }
@@ -54,6 +58,7 @@ impl Regular<'_> {
             present: false,
             other: None,
             metadata,
+            suspect: false,
         }))
     }
 
@@ -75,13 +80,19 @@ impl Regular<'_> {
                 write(Plan::to(Action::Update).change(Change::of("contents", Shown::contents(other), wanted())))
             }
             Standing { metadata, .. } if metadata.is_empty() => return Plan::none(),
-            Standing { .. } => Plan::to(Action::Update).op(Op::SetMeta {
-                path: self.path.clone(),
-                meta: self.metadata.to_meta(),
-            }),
+            // A new file takes its place.
+            Standing { suspect: true, .. } if self.contents.is_some() => write(Plan::to(Action::Update)),
+            Standing { .. } => Plan::to(Action::Update).op(self.set_meta()),
         };
         plan.changes.extend(standing.metadata.iter().cloned());
         plan
+    }
+
+    fn set_meta(&self) -> Op {
+        Op::SetMeta {
+            path: self.path.clone(),
+            meta: self.metadata.to_meta(),
+        }
     }
 
     /// What others can rely on, and may not decide too.

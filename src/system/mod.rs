@@ -26,6 +26,7 @@ mod reading;
 mod refused;
 pub mod signals;
 pub mod state;
+mod strays;
 mod superblock;
 mod survivors;
 mod swaps;
@@ -34,7 +35,11 @@ pub mod texts;
 pub mod trust;
 mod units;
 
-use std::{path::Path, sync::Arc};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::Result;
 
@@ -54,8 +59,8 @@ pub use place::place;
 pub use reading::Reading;
 pub(crate) use reading::known;
 pub use refused::Refused;
+pub use strays::{Identity, Keep, KeepAt, Stray, shown as shown_name};
 pub use swaps::Swap;
-pub use temporary::temporary;
 pub use units::{Active, Enablement, Unit};
 
 use crate::value::{DevicePath, UnitName};
@@ -69,8 +74,16 @@ pub trait Probe: Sync {
     fn entry(&self, path: &Path) -> Result<Reading<Option<Entry>>>;
     /// The contents of the regular file at the path; links are not followed; `None` where there is no such file.
     fn contents(&self, path: &Path) -> Result<Reading<Option<Bytes>>>;
+    /// The same of a file of which an edited copy takes the place: an error where it may be another's, and the copy would give away what it holds.
+    fn editable(&self, path: &Path) -> Result<Reading<Option<Bytes>>> {
+        self.contents(path)
+    }
     /// Names in a directory, sorted; empty where there is no such directory.
-    fn list(&self, path: &Path) -> Result<Reading<Vec<String>>>;
+    fn list(&self, path: &Path) -> Result<Reading<Vec<OsString>>>;
+    /// What a purge of a directory removes, each before the directory it is in; `keep` is asked for paths below it.
+    fn strays(&self, directory: &Path, keep: KeepAt<'_>) -> Result<Reading<Vec<Stray>>> {
+        strays::by_names(self, directory, keep)
+    }
     /// How much a directory holds, in all.
     fn amount(&self, directory: &Path) -> Result<Reading<Amount>> {
         move_data::amount(self, directory)
@@ -113,6 +126,10 @@ pub trait Probe: Sync {
     fn admits(&self, _op: &Op) -> Result<()> {
         Ok(())
     }
+    /// An error for an operation that what stands there does not let be carried out; else what the operator should know of it.
+    fn check(&self, _op: &Op) -> Result<Option<String>> {
+        Ok(None)
+    }
     /// The time on the node, in its own zone. For showing only: what is compared must not depend on it.
     fn now(&self) -> jiff::Zoned {
         clock::local()
@@ -123,4 +140,9 @@ pub trait Probe: Sync {
 pub trait System: Probe {
     /// Carries out one operation. When it returns, what it did is durable.
     fn execute(&self, op: &Op) -> Result<()>;
+
+    /// What a file or link is called while it is not in its place yet; `None` where it has no name meanwhile.
+    fn temporary(&self, _path: &Path) -> Option<PathBuf> {
+        None
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use super::{Bytes, Effect, Meta, MoveData, crontab};
+use super::{Bytes, Effect, Meta, MoveData, Stray, crontab};
 use crate::value::{AbsPath, UnitName};
 
 /// One operation. `plan` prints it, `converge` executes it.
@@ -46,6 +46,13 @@ pub enum Op {
         /// Where.
         path: AbsPath,
     },
+    /// Removes what stands below a directory and is not declared.
+    Purge {
+        /// The directory.
+        directory: AbsPath,
+        /// What goes, each before the directory it is in.
+        strays: Vec<Stray>,
+    },
     /// systemctl VERB NAME.
     Unit {
         /// The unit.
@@ -85,6 +92,18 @@ pub enum Op {
 }
 
 impl Op {
+    /// The one path at which it changes something; none of what changes several, or something else.
+    pub fn path(&self) -> Option<&AbsPath> {
+        match self {
+            Self::WriteFile { path, .. }
+            | Self::MakeDirectory { path, .. }
+            | Self::MakeLink { path, .. }
+            | Self::SetMeta { path, .. }
+            | Self::Remove { path } => Some(path),
+            _ => None,
+        }
+    }
+
     /// What is put in place by renaming a temporary file, which stands beside it meanwhile.
     pub fn replaces(&self) -> Vec<AbsPath> {
         match self {

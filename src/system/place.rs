@@ -1,4 +1,5 @@
-//! Where a path leads: every link above its last part followed, so that each place has one name.
+//! Where a path leads: every link above its last part followed, so that each place has one name. A link is followed only if nobody but
+//! root can have made it, or if it leads to something of whoever made it (the "unsafe transition" of tmpfiles.d(5)).
 
 use std::{
     ffi::OsStr,
@@ -7,10 +8,11 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use super::{Entry, FileType, Probe, Reading};
+use super::{Entry, FileType, Probe, Reading, Refused};
+use crate::value::{Mode, Owner};
 
 /// As many links in a path as the kernel follows (`path_resolution(7)`).
-const LINKS: usize = 40;
+pub(super) const LINKS: usize = 40;
 
 /// What stands at a path whose directory is a place.
 pub(super) type EntryAt<'a> = &'a dyn Fn(&Path) -> Result<Reading<Option<Entry>>>;
@@ -38,14 +40,21 @@ fn follow(entry: EntryAt<'_>, from: &Path, name: &OsStr, links: usize) -> Result
     let place = from.join(name);
     let Reading::Known(Some(Entry {
         file_type: FileType::Link { target },
+        owner,
+        mode,
         ..
     })) = entry(&place)?
     else {
         return Ok(place);
     };
+    let maker = match entry(from)? {
+        Reading::Known(Some(directory)) => Maker::of(&Standing { owner, mode }, &directory.into()),
+        _ => Maker::Root,
+    };
+    let link = place;
     let links = links
         .checked_sub(1)
-        .with_context(|| format!("too many links at {}", place.display()))?;
+        .with_context(|| format!("too many links at {}", link.display()))?;
     let mut place = from.to_owned();
     for part in target.components() {
         match part {
@@ -55,5 +64,116 @@ fn follow(entry: EntryAt<'_>, from: &Path, name: &OsStr, links: usize) -> Result
             Component::CurDir | Component::Prefix(_) => {}
         }
     }
+    if maker != Maker::Root
+        && let Reading::Known(Some(found)) = entry(&place)?
+    {
+        maker.check(&link, &target, &found.owner)?;
+    }
     Ok(place)
+}
+
+/// Whose something is, and who may write to it.
+pub(super) struct Standing {
+    pub(super) owner: Owner,
+    pub(super) mode: Mode,
+}
+
+impl From<Entry> for Standing {
+    fn from(entry: Entry) -> Self {
+        Self {
+            owner: entry.owner,
+            mode: entry.mode,
+        }
+    }
+}
+
+/// Who can have made a link.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Maker {
+    /// Nobody but root, or who runs glrl.
+    Root,
+    One(Owner),
+    /// Any of several.
+    Several(Owner),
+}
+
+impl Maker {
+    /// Whoever owns the link, and whoever owns the directory that holds it: each of them can put it there.
+    pub(super) fn of(link: &Standing, directory: &Standing) -> Self {
+        let open_to_all = directory.mode.bits() & 0o1002 == 0o002;
+        match (is_trusted(&link.owner), is_trusted(&directory.owner)) {
+            _ if open_to_all => Self::Several(link.owner.clone()),
+            (true, true) => Self::Root,
+            (false, true) => Self::One(link.owner.clone()),
+            (true, false) => Self::One(directory.owner.clone()),
+            (false, false) if link.owner == directory.owner => Self::One(link.owner.clone()),
+            (false, false) => Self::Several(link.owner.clone()),
+        }
+    }
+
+    /// An error unless the link leads to something of its maker.
+    pub(super) fn check(&self, link: &Path, target: &Path, leads_to: &Owner) -> Result<()> {
+        let owner = match self {
+            Self::Root => return Ok(()),
+            Self::One(owner) if owner == leads_to => return Ok(()),
+            Self::One(owner) | Self::Several(owner) => owner,
+        };
+        let link = link.display();
+        Err(Refused::because(
+            format!(
+                "{link} is a link to {}, which is {}'s, and {} can lead it anywhere: it is not followed",
+                target.display(),
+                name(leads_to),
+                name(owner)
+            ),
+            format!("look at it (`ls -ld {link}`); then remove it (`rm {link}`), or declare the path that it leads to"),
+        ))
+    }
+}
+
+/// An error for the owner and mode of a file that is another's than its directory: whoever may write there can have linked it or moved it to this
+/// name. What everybody may read, and has no other name, gives nothing away.
+pub(super) fn check_owner(path: &Path, directory: &Standing, file: &Standing, names: u64) -> Result<()> {
+    let is_suspect = if is_trusted(&directory.owner) {
+        directory.mode.bits() & 0o002 != 0 && names > 1
+    } else {
+        file.owner != directory.owner && (names > 1 || file.mode.bits() & 0o004 == 0)
+    };
+    if !is_suspect {
+        return Ok(());
+    }
+    let whose = if is_trusted(&directory.owner) {
+        "everybody may write to its directory".to_owned()
+    } else {
+        format!("its directory is {}'s", name(&directory.owner))
+    };
+    let names = if names > 1 {
+        format!(" and has {names} names (hard links)")
+    } else {
+        String::new()
+    };
+    let path = path.display();
+    Err(Refused::because(
+        format!(
+            "{path} is {}'s{names}, and {whose}: it may be another file under this name",
+            name(&file.owner)
+        ),
+        format!(
+            "look at it (`ls -li {path}`); then remove it (`rm {path}`), or change its owner by hand (`chown --no-dereference`)"
+        ),
+    ))
+}
+
+/// Root, and who runs glrl.
+pub(super) fn is_trusted(owner: &Owner) -> bool {
+    *owner == Owner::ROOT || *owner == Owner::Id(nix::unistd::geteuid().as_raw())
+}
+
+/// An owner for eyes.
+pub(super) fn name(owner: &Owner) -> String {
+    match owner {
+        Owner::Id(0) => "root".to_owned(),
+        Owner::Id(id) => format!("uid {id}"),
+        Owner::Name(name) => name.clone(),
+    }
 }

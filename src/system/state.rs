@@ -26,6 +26,11 @@ pub struct StateDir {
     path: PathBuf,
 }
 
+/// The state directory of the machine, and that of a tree of files (`--root`).
+pub const OF_MACHINE: &str = "/var/lib/glrl";
+/// See `OF_MACHINE`, and docs/decisions/0016.
+pub const OF_TREE: &str = "/.glrl";
+
 /// The record of a run, in a directory of its own.
 const EVENTS: &str = "events.ndjson";
 
@@ -152,7 +157,8 @@ impl StateDir {
 
     /// The runs that there are records of, the oldest first.
     pub fn runs(&self) -> Result<Vec<String>> {
-        self.tree.list(&self.path.join("runs"))
+        let names = self.tree.list(&self.path.join("runs"))?;
+        Ok(names.into_iter().filter_map(|name| name.into_string().ok()).collect())
     }
 
     /// The record of a run; `None` where there is none.

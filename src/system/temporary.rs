@@ -1,4 +1,4 @@
-//! What a file is called while it is not in its place yet.
+//! What a file of glrl's own is called while it is not in its place yet: in directories to which nobody else may write.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -25,7 +25,7 @@ pub(super) fn temporary_name(name: &OsStr) -> OsString {
 }
 
 /// The same for a path; `None` for the root, which has no name.
-pub fn temporary(path: &Path) -> Option<PathBuf> {
+pub(super) fn temporary(path: &Path) -> Option<PathBuf> {
     Some(path.with_file_name(temporary_name(path.file_name()?)))
 }
 

@@ -72,7 +72,7 @@ macro_rules! probe_by {
         impl Probe for $type {
             fn entry(&$self, path: &Path) -> Result<Reading<Option<Entry>>> { $inner.entry(path) }
             fn contents(&$self, path: &Path) -> Result<Reading<Option<Bytes>>> { $inner.contents(path) }
-            fn list(&$self, path: &Path) -> Result<Reading<Vec<String>>> { $inner.list(path) }
+            fn list(&$self, path: &Path) -> Result<Reading<Vec<std::ffi::OsString>>> { $inner.list(path) }
             fn user(&$self, name: &str) -> Result<Reading<Option<User>>> { $inner.user(name) }
             fn group(&$self, name: &str) -> Result<Reading<Option<Group>>> { $inner.group(name) }
             fn package(&$self, name: &str) -> Result<Reading<Option<Package>>> { $inner.package(name) }

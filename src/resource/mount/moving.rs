@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use super::{Ground, Mount, State};
 use crate::{
     resource::{Change, Plan},
-    system::{Active, Amount, BlockDevice, MARKER, MoveData, Op, Probe, Reading, Refused, known},
+    system::{Active, Amount, BlockDevice, MARKER, MoveData, Op, Probe, Reading, Refused, known, shown_name},
     value::{AbsPath, Size, UnitName},
 };
 
@@ -49,7 +49,7 @@ impl Mount {
 
     /// Plans the move of what is in the directory, or refuses to mount over it.
     pub(super) fn move_data(&self, mut plan: Plan, current: &State, ground: &Ground, fs_type: &str) -> Result<Plan> {
-        let some: Vec<&str> = ground.names.iter().take(3).map(String::as_str).collect();
+        let some: Vec<String> = ground.names.iter().take(3).map(|name| shown_name(name)).collect();
         let holds = format!(
             "{} is not mounted, and its directory is not empty: it holds {}{}",
             self.path,

@@ -159,7 +159,7 @@ fn patiently(program: &Program, held: &str) -> Result<Output> {
 /// Whether there are lists, and none is older than a day.
 fn lists_are_fresh(tree: &Tree) -> Result<bool> {
     let names = tree.list(Path::new(LISTS))?;
-    if !names.iter().any(|name| name.contains("_Packages")) {
+    if !names.iter().any(|name| name.to_string_lossy().contains("_Packages")) {
         return Ok(false);
     }
     // The directory of what is being fetched is written to by each update, also when nothing is new.

@@ -21,7 +21,8 @@ mod units;
 
 use std::{
     collections::HashMap,
-    path::Path,
+    ffi::OsString,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -30,8 +31,8 @@ use anyhow::{Context, Result, bail};
 pub use self::mounts::mounts_of_process;
 
 use super::{
-    Amount, BlockDevice, Bytes, Entry, Export, Group, Guard, Lvm, Meta, Mount, Op, Package, Probe, Reading, Swap,
-    System, Unit, Usage, User, crontab, programs::Program,
+    Amount, BlockDevice, Bytes, Entry, Export, Group, Guard, Identity, KeepAt, Lvm, Meta, Mount, Op, Package, Probe,
+    Reading, Refused, Stray, Swap, System, Unit, Usage, User, crontab, programs::Program, state,
 };
 use crate::value::{DevicePath, Owner, UnitName};
 
@@ -89,7 +90,7 @@ impl LocalNode {
 
     fn new(root: &Path, live: bool) -> Result<Self> {
         Ok(Self {
-            tree: tree::Tree::open(root)?,
+            tree: tree::Tree::shared(root)?,
             live,
             accounts: Cache::new(),
             packages: Cache::new(),
@@ -119,11 +120,11 @@ impl LocalNode {
     /// Drops what an operation may have changed from the batch sources.
     fn forget(&self, op: &Op) {
         match op {
-            Op::WriteFile { path, .. } | Op::Remove { path } | Op::MakeLink { path, .. } => {
-                if units::is_unit_file(path) {
+            Op::WriteFile { .. } | Op::Remove { .. } | Op::MakeLink { .. } | Op::Purge { .. } => {
+                if changes(op, units::is_unit_file) {
                     self.units.forget();
                 }
-                if path.starts_with("/etc") {
+                if changes(op, |path| path.starts_with("/etc")) {
                     self.accounts.forget();
                 }
             }
@@ -169,9 +170,21 @@ impl Probe for LocalNode {
         self.tree.contents(path).map(Reading::Known)
     }
 
-    fn list(&self, path: &Path) -> Result<Reading<Vec<String>>> {
+    fn editable(&self, path: &Path) -> Result<Reading<Option<Bytes>>> {
+        self.answers(path, false)?;
+        self.tree.editable(path).map(Reading::Known)
+    }
+
+    fn list(&self, path: &Path) -> Result<Reading<Vec<OsString>>> {
         self.answers(path, true)?;
         self.tree.list(path).map(Reading::Known)
+    }
+
+    fn strays(&self, directory: &Path, keep: KeepAt<'_>) -> Result<Reading<Vec<Stray>>> {
+        self.answers(directory, true)?;
+        let own = [state::OF_MACHINE, state::OF_TREE].map(|path| self.tree.identity(Path::new(path)));
+        let own: Vec<Identity> = own.into_iter().filter_map(|found| found.ok().flatten()).collect();
+        self.tree.strays(directory, keep, &own).map(Reading::Known)
     }
 
     fn amount(&self, directory: &Path) -> Result<Reading<Amount>> {
@@ -264,6 +277,20 @@ impl Probe for LocalNode {
             _ => Ok(()),
         }
     }
+
+    fn check(&self, op: &Op) -> Result<Option<String>> {
+        if let Op::Remove { path } = op
+            && [state::OF_MACHINE, state::OF_TREE]
+                .iter()
+                .any(|own| path.starts_with(own))
+        {
+            return Err(Refused::because(
+                format!("{path} is of glrl's own state, and is not removed while glrl runs"),
+                "leave it out of the role",
+            ));
+        }
+        self.tree.check(op)
+    }
 }
 
 impl System for LocalNode {
@@ -272,14 +299,23 @@ impl System for LocalNode {
         let result = self.carry_out(op);
         self.forget(op);
         result?;
-        match op {
-            Op::WriteFile { path, .. } | Op::Remove { path } | Op::MakeLink { path, .. }
-                if self.live && units::is_unit_file(path) =>
-            {
-                units::unit_files_changed()
-            }
-            _ => Ok(()),
+        if self.live && changes(op, units::is_unit_file) {
+            units::unit_files_changed()?;
         }
+        Ok(())
+    }
+
+    fn temporary(&self, path: &Path) -> Option<PathBuf> {
+        self.tree.temporary(path)
+    }
+}
+
+/// Whether an operation replaces or removes one of these files.
+fn changes(op: &Op, which: impl Fn(&Path) -> bool) -> bool {
+    match op {
+        Op::WriteFile { path, .. } | Op::Remove { path } | Op::MakeLink { path, .. } => which(path),
+        Op::Purge { directory, strays } => strays.iter().any(|stray| which(&directory.join(&stray.path))),
+        _ => false,
     }
 }
 
@@ -332,6 +368,7 @@ impl LocalNode {
             Op::MakeLink { path, target } => self.tree.make_link(path, target),
             Op::SetMeta { path, meta } => self.tree.set_meta(path, &self.resolve(path, meta)?),
             Op::Remove { path } => self.tree.remove(path),
+            Op::Purge { directory, strays } => self.tree.purge(directory, strays),
             Op::Unit { name, verb } => units::execute(name, *verb),
             Op::Install { packages } => apt::install(&self.tree, packages),
             Op::Uninstall { packages } => apt::remove(&self.tree, packages),

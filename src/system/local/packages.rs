@@ -38,7 +38,7 @@ impl Packages {
         let mut packages = Self::default();
         packages.add(&status);
         for name in tree.list(Path::new(UPDATES))? {
-            if name.bytes().all(|b| b.is_ascii_digit()) {
+            if name.as_encoded_bytes().iter().all(u8::is_ascii_digit) {
                 packages.interrupted = true;
                 let update = tree.contents(&Path::new(UPDATES).join(name))?;
                 packages.add(update.as_deref().unwrap_or_default());

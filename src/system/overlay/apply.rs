@@ -1,6 +1,7 @@
 //! What operations make true, in the overlay.
 
 use std::{
+    collections::HashSet,
     path::{Path, PathBuf},
     sync::{Arc, PoisonError},
 };
@@ -11,8 +12,8 @@ use super::{Cover, Layer, Node, Planned, files::Found};
 use crate::{
     system::{
         Active, BlockDevice, Bytes, Contents, Effect, Enablement, Entry, Fact, FileType, Layout, LogicalVolume, Lvm,
-        MARKER, Meta, Mount, MoveData, Op, Package, PhysicalVolume, Probe, Reading, Signature, Swap, Unit, UnitVerb,
-        VolumeGroup,
+        MARKER, Meta, Mount, MoveData, Op, Package, PhysicalVolume, Probe, Reading, Signature, Stray, Swap, Unit,
+        UnitVerb, VolumeGroup,
     },
     value::{DevicePath, Id, Mode, Owner, UnitName},
 };
@@ -68,6 +69,13 @@ impl Applying<'_> {
             }
             Op::SetMeta { path, meta } => self.set_meta(path, meta)?,
             Op::Remove { path } => self.remove(path)?,
+            Op::Purge { directory, strays } => {
+                let going: HashSet<&Path> = strays.iter().map(|stray| &*stray.path).collect();
+                let goes_with_it = |stray: &Stray| stray.path.parent().is_some_and(|above| going.contains(above));
+                for stray in strays.iter().filter(|stray| !goes_with_it(stray)) {
+                    self.remove(&directory.join(&stray.path))?;
+                }
+            }
             Op::Unit { name, verb } => self.unit(name, *verb)?,
             Op::Install { packages } => {
                 self.layer.installs = Some(self.author.clone());

@@ -1,6 +1,6 @@
 //! A node with nothing on it: what the tests' overlay lies over.
 
-use std::{path::Path, sync::Arc};
+use std::{ffi::OsString, path::Path, sync::Arc};
 
 use anyhow::{Result, bail};
 
@@ -33,8 +33,8 @@ impl Probe for Bare {
         Ok(Reading::Known(None))
     }
 
-    fn list(&self, path: &Path) -> Result<Reading<Vec<String>>> {
-        let top = DIRECTORIES[1..].iter().map(|directory| directory[1..].to_owned());
+    fn list(&self, path: &Path) -> Result<Reading<Vec<OsString>>> {
+        let top = DIRECTORIES[1..].iter().map(|directory| directory[1..].into());
         Ok(Reading::Known(if path == Path::new("/") {
             top.collect()
         } else {

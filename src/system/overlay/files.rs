@@ -101,6 +101,12 @@ impl Layer {
         self.files.is_empty() && self.covers.is_empty()
     }
 
+    /// Whether the plan has touched something below a place.
+    pub(super) fn touches_below(&self, place: &Path) -> bool {
+        let is_below = |path: &PathBuf| path.starts_with(place) && path != place;
+        self.files.keys().any(is_below) || self.covers.iter().any(|(covered, _)| is_below(covered))
+    }
+
     /// What stands at a path, by the layer and the base together.
     pub(super) fn entry(&self, base: &dyn Probe, path: &Path) -> Result<Reading<Option<Entry>>> {
         if self.untouched() {

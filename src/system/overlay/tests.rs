@@ -67,7 +67,7 @@ fn a_tree() -> tempfile::TempDir {
 }
 
 /// All that is compared at a path; `None` where links go round in a circle. A link's mode means nothing.
-type Seen = (Option<Entry>, Option<Vec<u8>>, Vec<String>);
+type Seen = (Option<Entry>, Option<Vec<u8>>, Vec<std::ffi::OsString>);
 
 fn seen(node: &dyn Probe, path: &Path) -> Option<Seen> {
     let mut entry = settled(node.entry(path))?;
@@ -216,7 +216,7 @@ fn a_new_filesystem_hides_what_was_there_and_holds_nothing() {
         .unwrap();
     assert_eq!(
         overlay.list(Path::new("/a")).unwrap(),
-        Reading::Known(vec!["new".to_owned()])
+        Reading::Known(vec!["new".into()])
     );
 
     let unmounted = Op::Run(Command::new(["umount"]).makes([Effect::Unmounted("/a".into())]));

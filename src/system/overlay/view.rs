@@ -2,6 +2,7 @@
 //! unknown, not absent.
 
 use std::{
+    ffi::OsString,
     path::Path,
     sync::{Arc, RwLockReadGuard},
 };
@@ -11,8 +12,8 @@ use anyhow::Result;
 use super::{Layer, Overlay, Planned, files::Found};
 use crate::{
     system::{
-        Amount, BlockDevice, Bytes, Entry, Export, Group, Guard, Lvm, Mount, Op, Package, Probe, Reading, Swap, Unit,
-        Usage, User, known, move_data, programs::Missing,
+        Amount, BlockDevice, Bytes, Entry, Export, FileType, Group, Guard, KeepAt, Lvm, Mount, Op, Package, Probe,
+        Reading, Stray, Swap, Unit, Usage, User, known, move_data, place, programs::Missing, strays,
     },
     value::{DevicePath, Id, UnitName},
 };
@@ -66,6 +67,11 @@ impl View<'_> {
             Some(after) => Reading::Unknown { after: after.clone() },
             None => Reading::Known(()),
         }
+    }
+
+    /// Whether the plan has not touched a path.
+    fn is_as_it_was(&self, path: &Path) -> Result<bool> {
+        Ok(self.layer.untouched() || matches!(self.layer.find(&self.layer.place(self.base, path)?), Found::Base))
     }
 
     /// An answer, which is unknown if it says "absent" and a package that comes before may bring the thing.
@@ -137,7 +143,24 @@ impl Probe for View<'_> {
         })
     }
 
-    fn list(&self, path: &Path) -> Result<Reading<Vec<String>>> {
+    fn editable(&self, path: &Path) -> Result<Reading<Option<Bytes>>> {
+        if self.is_as_it_was(path)? {
+            known!(self.entry(path)?);
+            return self.base.editable(path);
+        }
+        self.contents(path)
+    }
+
+    fn strays(&self, directory: &Path, keep: KeepAt<'_>) -> Result<Reading<Vec<Stray>>> {
+        known!(self.entry(directory)?);
+        let place = self.layer.directory(self.base, directory)?;
+        if matches!(self.layer.find(&place), Found::Base) && !self.layer.touches_below(&place) {
+            return self.base.strays(&place, keep);
+        }
+        strays::by_names(self, directory, keep)
+    }
+
+    fn list(&self, path: &Path) -> Result<Reading<Vec<OsString>>> {
         known!(self.entry(path)?);
         if self.layer.untouched() {
             return self.base.list(path);
@@ -156,10 +179,7 @@ impl Probe for View<'_> {
             .range(place.clone()..)
             .skip_while(|(file, _)| **file == place);
         for (file, node) in below.take_while(|(file, _)| file.starts_with(&place)) {
-            let (Some(name), true) = (
-                file.file_name().and_then(|name| name.to_str()),
-                file.parent() == Some(&*place),
-            ) else {
+            let (Some(name), true) = (file.file_name(), file.parent() == Some(&*place)) else {
                 continue;
             };
             names.retain(|known| known != name);
@@ -176,7 +196,7 @@ impl Probe for View<'_> {
     fn amount(&self, directory: &Path) -> Result<Reading<Amount>> {
         known!(self.entry(directory)?);
         let place = self.layer.directory(self.base, directory)?;
-        let touched = self.layer.files.keys().any(|path| path.starts_with(&place));
+        let touched = self.layer.touches_below(&place);
         match self.layer.find(&place) {
             Found::Base if !touched => self.base.amount(&place),
             _ => move_data::amount(self, directory),
@@ -291,6 +311,25 @@ impl Probe for View<'_> {
         self.base.admits(op)
     }
 
+    fn check(&self, op: &Op) -> Result<Option<String>> {
+        let Some(path) = op.path() else {
+            return self.base.check(op);
+        };
+        if !self.is_as_it_was(path)? {
+            return Ok(None);
+        }
+        // Its directory may have another owner by then.
+        if let (Op::SetMeta { .. }, Some(above)) = (op, path.parent())
+            && !self.is_as_it_was(above)?
+            && let Reading::Known(Some(directory)) = self.entry(above)?
+            && let Reading::Known(Some(file)) = self.entry(path)?
+            && let FileType::File { .. } = file.file_type
+        {
+            place::check_owner(path, &directory.into(), &file.into(), 1)?;
+        }
+        self.base.check(op)
+    }
+
     fn now(&self) -> jiff::Zoned {
         self.base.now()
     }
@@ -322,7 +361,7 @@ macro_rules! through_view {
 through_view! {
     entry(path: &Path) -> Option<Entry>;
     contents(path: &Path) -> Option<Bytes>;
-    list(path: &Path) -> Vec<String>;
+    list(path: &Path) -> Vec<OsString>;
     amount(directory: &Path) -> Amount;
     user(name: &str) -> Option<User>;
     group(name: &str) -> Option<Group>;

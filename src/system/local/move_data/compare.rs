@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail, ensure};
 use jiff::Timestamp;
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 
-use crate::system::{MARKER, temporary};
+use crate::system::{MARKER, temporary::temporary};
 
 /// What mke2fs makes.
 pub(super) const LOST_FOUND: &str = "lost+found";

@@ -1,0 +1,248 @@
+//! Directories, owners, modes, and what goes: each change relative to a directory that is held, on a file that is held.
+
+use std::{
+    os::fd::{AsFd, OwnedFd},
+    path::Path,
+};
+
+use anyhow::{Context, Result, bail};
+use nix::{
+    errno::Errno,
+    fcntl::{self, OFlag},
+    sys::stat::{self, FileStat, Mode as Bits, SFlag},
+    unistd,
+};
+use rustix::fs::{AtFlags, Statx, StatxAttributes, StatxFlags, statx};
+
+use super::{Numbers, Tree, names, readable, resolve::standing, sync, type_of};
+use crate::{
+    system::{
+        Op, Refused,
+        place::{self, Standing},
+    },
+    value::{Mode, Owner},
+};
+
+/// The mode of a directory that is not finished.
+const NEW: Mode = Mode::of(0o700);
+
+impl Tree {
+    pub(in crate::system::local) fn make_directory(&self, path: &Path, numbers: &Numbers) -> Result<()> {
+        let (parent, directory) = self.mkdir(path, numbers)?;
+        let doing = || format!("making the directory {}", path.display());
+        unistd::fsync(&directory).with_context(doing)?;
+        sync(&parent).with_context(doing)
+    }
+
+    /// The same for what nobody will miss after a power cut.
+    pub(in crate::system) fn make_passing_directory(&self, path: &Path, mode: Mode) -> Result<()> {
+        let numbers = Numbers {
+            mode: Some(mode),
+            ..Numbers::default()
+        };
+        self.mkdir(path, &numbers).map(drop)
+    }
+
+    /// Makes a directory and opens it and its parent.
+    fn mkdir(&self, path: &Path, numbers: &Numbers) -> Result<(OwnedFd, OwnedFd)> {
+        let (parent, name) = self.parent(path)?;
+        let doing = || format!("making the directory {}", path.display());
+        stat::mkdirat(&parent, name, Bits::S_IRWXU).with_context(doing)?;
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let directory = fcntl::openat(&parent, name, flags, Bits::empty()).with_context(doing)?;
+        // Whoever may write to its parent can have put another in its place.
+        let is_ours = stat::fstat(&directory).with_context(doing)?.st_uid == unistd::geteuid().as_raw();
+        if !is_ours || !names(&directory).with_context(doing)?.is_empty() {
+            bail!(
+                "{} was replaced by another while it was made: look at it, and run again",
+                path.display()
+            );
+        }
+        let mode = numbers.mode.unwrap_or(Mode::DIRECTORY);
+        set_numbers(&directory, NEW, mode, numbers.uid, numbers.gid).with_context(doing)?;
+        Ok((parent, directory))
+    }
+
+    /// Makes a directory with this mode, if it is missing, and those above it, as everybody may use them.
+    pub(in crate::system) fn make_directories(&self, path: &Path, mode: Mode) -> Result<()> {
+        let mut missing = Vec::new();
+        for ancestor in path.ancestors() {
+            if self.has_directory(ancestor)? {
+                break;
+            }
+            missing.push(ancestor);
+        }
+        for directory in missing.into_iter().rev() {
+            if self.entry(directory)?.is_some() {
+                bail!(
+                    "{} is in the way, and is no directory: move it away",
+                    directory.display()
+                );
+            }
+            let numbers = Numbers {
+                mode: (directory == path).then_some(mode),
+                ..Numbers::default()
+            };
+            match self.make_directory(directory, &numbers) {
+                Err(error) if error.downcast_ref() == Some(&Errno::EEXIST) => {}
+                result => result?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets ownership and mode of a file or directory.
+    pub(in crate::system::local) fn set_meta(&self, path: &Path, numbers: &Numbers) -> Result<()> {
+        let (parent, name) = self.parent(path)?;
+        let doing = || format!("setting owner and mode of {}", path.display());
+        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
+        let file = fcntl::openat(&parent, name, flags, Bits::empty()).with_context(doing)?;
+        let status = stat::fstat(&file).with_context(doing)?;
+        check_owner(path, &parent, &status)?;
+        // chown(2) takes the setuid bits from a program; who does not speak of the mode wants it kept.
+        let now = Mode::of(status.st_mode);
+        set_numbers(&file, now, numbers.mode.unwrap_or(now), numbers.uid, numbers.gid).with_context(doing)?;
+        unistd::fsync(&file).with_context(doing)
+    }
+
+    /// Removes a file, a link, or an empty directory.
+    pub(in crate::system) fn remove(&self, path: &Path) -> Result<()> {
+        let (parent, name) = self.parent(path)?;
+        let doing = || format!("removing {}", path.display());
+        match unistd::unlinkat(&parent, name, unistd::UnlinkatFlags::NoRemoveDir) {
+            Err(Errno::EISDIR) => {
+                unistd::unlinkat(&parent, name, unistd::UnlinkatFlags::RemoveDir).with_context(doing)?;
+            }
+            result => result.with_context(doing)?,
+        }
+        sync(&parent).with_context(doing)
+    }
+
+    /// Removes a directory and the files in it. Nothing is synced: what comes back after a power cut can be removed again.
+    pub(in crate::system) fn discard_directory(&self, path: &Path) -> Result<()> {
+        let doing = || format!("removing {}", path.display());
+        let (parent, name) = self.parent(path)?;
+        let directory = (self.directory(path)?).with_context(|| format!("there is no directory {}", path.display()))?;
+        for name in names(&directory).with_context(doing)? {
+            unistd::unlinkat(&directory, name.as_os_str(), unistd::UnlinkatFlags::NoRemoveDir).with_context(doing)?;
+        }
+        unistd::unlinkat(&parent, name, unistd::UnlinkatFlags::RemoveDir).with_context(doing)
+    }
+
+    /// Looks whether what stands there lets an operation be carried out. Returns what the operator should know of it.
+    pub(in crate::system::local) fn check(&self, op: &Op) -> Result<Option<String>> {
+        let Some(path) = op.path() else { return Ok(None) };
+        let Some((parent, name)) = self.parent_if_any(path)? else {
+            return Ok(None);
+        };
+        let looking = || format!("looking at {}", path.display());
+        let fields = StatxFlags::BASIC_STATS;
+        let directory = statx(&parent, "", AtFlags::EMPTY_PATH, fields).with_context(looking)?;
+        let found = match statx(&parent, name, AtFlags::SYMLINK_NOFOLLOW, fields) {
+            Err(rustix::io::Errno::NOENT) => None,
+            found => Some(found.with_context(looking)?),
+        };
+        if let Some(attribute) = found.as_ref().and_then(fixed) {
+            return Err(attribute.refuse(path));
+        }
+        let above = path.parent().unwrap_or(path);
+        match fixed(&directory) {
+            _ if matches!(op, Op::SetMeta { .. }) => {}
+            Some(Fixed::AppendOnly) if found.is_none() => {}
+            Some(attribute) => return Err(attribute.refuse(above)),
+            None => {}
+        }
+        let Some(found) = found.filter(|found| u32::from(found.stx_mode) & libc::S_IFMT == libc::S_IFREG) else {
+            return Ok(None);
+        };
+        if matches!(op, Op::SetMeta { .. }) {
+            let (owner, mode) = (Owner::Id(found.stx_uid), Mode::of(found.stx_mode.into()));
+            let holder = Standing {
+                owner: Owner::Id(directory.stx_uid),
+                mode: Mode::of(directory.stx_mode.into()),
+            };
+            place::check_owner(path, &holder, &Standing { owner, mode }, found.stx_nlink.into())?;
+        }
+        Ok((found.stx_nlink > 1).then(|| match op {
+            Op::SetMeta { .. } => format!("{path} has {} names (hard links): it changes under all of them", found.stx_nlink),
+            Op::Remove { .. } => format!("{path} has {} names (hard links): the others stay", found.stx_nlink),
+            _ => format!(
+                "{path} has {} names (hard links): the others keep what it held; `find -xdev -samefile {path}` shows them",
+                found.stx_nlink
+            ),
+        }))
+    }
+}
+
+/// An attribute that keeps root too from changing something (chattr(1)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fixed {
+    Immutable,
+    AppendOnly,
+}
+
+impl Fixed {
+    pub(super) fn refuse(self, path: &Path) -> anyhow::Error {
+        let (what, letter) = match self {
+            Self::Immutable => ("immutable", 'i'),
+            Self::AppendOnly => ("append-only", 'a'),
+        };
+        Refused::because(
+            format!("{} is {what} (chattr +{letter}), and cannot be changed", path.display()),
+            format!("chattr -{letter} {}", path.display()),
+        )
+    }
+}
+
+pub(super) fn fixed(found: &Statx) -> Option<Fixed> {
+    if found.stx_attributes.contains(StatxAttributes::IMMUTABLE) {
+        Some(Fixed::Immutable)
+    } else if found.stx_attributes.contains(StatxAttributes::APPEND) {
+        Some(Fixed::AppendOnly)
+    } else {
+        None
+    }
+}
+
+/// An error for a file that is another's than its directory, and that whoever may write there can have linked or moved to this name.
+pub(super) fn check_owner(path: &Path, directory: &OwnedFd, file: &FileStat) -> Result<()> {
+    match type_of(file) {
+        SFlag::S_IFREG => {}
+        SFlag::S_IFDIR => return Ok(()),
+        _ => bail!("{} is a device, socket or fifo", path.display()),
+    }
+    let holder = stat::fstat(directory).with_context(|| format!("looking at {}", path.display()))?;
+    place::check_owner(path, &standing(&holder), &standing(file), file.st_nlink)
+}
+
+/// Sets owner and mode of what has another mode now, and lets nobody in meanwhile who may not before or after. The mode comes last:
+/// chown(2) drops the setuid bits.
+pub(super) fn set_numbers(
+    file: &impl AsFd,
+    now: Mode,
+    mode: Mode,
+    uid: Option<u32>,
+    gid: Option<u32>,
+) -> nix::Result<()> {
+    let file = file.as_fd();
+    let change = |mode: u32| stat::fchmod(file, Bits::from_bits_truncate(mode));
+    if uid.is_some() || gid.is_some() {
+        let both = now.bits() & mode.bits() & 0o777;
+        if both != now.bits() {
+            change(both)?;
+        }
+        unistd::fchown(file, uid.map(unistd::Uid::from_raw), gid.map(unistd::Gid::from_raw))?;
+    }
+    change(mode.bits())
+}
+
+/// Opens a directory in another to read it.
+pub(super) fn open_below(directory: impl AsFd, path: &Path, flags: fcntl::ResolveFlag) -> nix::Result<OwnedFd> {
+    if path.as_os_str().is_empty() {
+        return readable(directory);
+    }
+    let how = fcntl::OpenHow::new()
+        .flags(OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC)
+        .resolve(fcntl::ResolveFlag::RESOLVE_BENEATH | fcntl::ResolveFlag::RESOLVE_NO_SYMLINKS | flags);
+    fcntl::openat2(directory, path, how)
+}
