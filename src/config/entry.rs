@@ -112,6 +112,9 @@ impl Work<'_> {
         if !made_up.is_empty() {
             self.unread.kind(entry.kind.name);
         }
+        if let Some(timeout) = envelope.timeout {
+            resource.limit(timeout);
+        }
         // Whether it is there at all is not known: of two that exclude each other both would seem to be.
         if is_undecided {
             return None;

@@ -10,7 +10,10 @@ use petgraph::{
 };
 
 use super::{Declaration, Edge};
-use crate::source::{Diagnostic, Diagnostics};
+use crate::{
+    source::{Diagnostic, Diagnostics},
+    system::Fact,
+};
 
 /// Kahn's order; among resources that are free the one that stands first in the files comes first, so that two runs agree.
 pub(super) fn order(declarations: &[Declaration], edges: &DiGraph<(), Edge>) -> Result<Vec<usize>, Diagnostics> {
@@ -23,8 +26,24 @@ pub(super) fn order(declarations: &[Declaration], edges: &DiGraph<(), Edge>) -> 
         .map(Reverse)
         .collect();
     let mut order = Vec::with_capacity(declarations.len());
-    while let Some(Reverse(node)) = free.pop() {
+    // A group that goes may be the primary one of an account that goes, which no role says: it waits for the accounts.
+    let is_user = |fact: &Fact| matches!(fact, Fact::User(_));
+    let is_group = |fact: &Fact| matches!(fact, Fact::Group(_));
+    let mut accounts = declarations.iter().filter(|one| goes(one, is_user)).count();
+    let mut groups = BinaryHeap::new();
+    while let Some(Reverse(node)) = free.pop().or_else(|| groups.pop()) {
+        let waits = accounts > 0 && goes(&declarations[node], is_group) && !goes(&declarations[node], is_user);
+        if waits && !free.is_empty() {
+            groups.push(Reverse(node));
+            continue;
+        }
         order.push(node);
+        if accounts > 0 && goes(&declarations[node], is_user) {
+            accounts -= 1;
+            if accounts == 0 {
+                free.append(&mut groups);
+            }
+        }
         for edge in edges.edges_directed(NodeIndex::new(node), Outgoing) {
             let next = edge.target().index();
             waiting[next] -= 1;
@@ -41,6 +60,11 @@ pub(super) fn order(declarations: &[Declaration], edges: &DiGraph<(), Edge>) -> 
         let drawn = circles.iter().map(|nodes| draw(declarations, edges, nodes));
         Err(Diagnostics(drawn.collect()))
     }
+}
+
+/// Whether a resource removes such a thing.
+fn goes(declaration: &Declaration, is: impl Fn(&Fact) -> bool) -> bool {
+    declaration.skipped.is_none() && declaration.resource.is_absent() && declaration.resource.provides().iter().any(is)
 }
 
 /// Draws one cycle among resources of which each waits for all others.

@@ -298,9 +298,13 @@ impl Provider for Cron {
                 None if schedule.as_str() == "@reboot" => "after the next boot".to_owned(),
                 None => "never".to_owned(),
             };
-            plan.changes.push(Change::new("next run", next));
+            plan.changes.push(Change::passing("next run", next));
         }
         Ok(plan)
+    }
+
+    fn is_absent(&self) -> bool {
+        self.state == Presence::Absent
     }
 
     fn provides(&self) -> Vec<Fact> {
@@ -309,7 +313,10 @@ impl Provider for Cron {
                 let file = self.file().into_iter();
                 file.flat_map(|file| [Fact::Path(file.clone()), Fact::Whole(file)]).collect()
             }
-            Place::Crontab => Vec::new(),
+            Place::Crontab => {
+                let table = crontab::path(&self.user);
+                table.to_str().and_then(|table| table.parse().ok()).map(Fact::Part).into_iter().collect()
+            }
         }
     }
 

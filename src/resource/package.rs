@@ -104,11 +104,12 @@ impl Provider for Package {
         }
     }
 
+    fn is_absent(&self) -> bool {
+        self.state == Presence::Absent
+    }
+
     fn provides(&self) -> Vec<Fact> {
-        match self.state {
-            Presence::Present => vec![Fact::Package(self.name.to_string())],
-            Presence::Absent => Vec::new(),
-        }
+        vec![Fact::Package(self.name.to_string())]
     }
 }
 

@@ -63,6 +63,9 @@ pub struct Change {
     pub before: Shown,
     /// As it will be.
     pub after: Shown,
+    /// It follows from the time of the reading: what was planned is not another plan because of it.
+    #[serde(skip)]
+    pub passing: bool,
 }
 
 /// A value in a change, as people see it.
@@ -114,6 +117,15 @@ impl Change {
             property: property.into(),
             before: before.into().giving_way_to(&after),
             after,
+            passing: false,
+        }
+    }
+
+    /// A property that is shown, and follows from the time.
+    pub fn passing(property: impl Into<String>, after: impl Into<Shown>) -> Self {
+        Self {
+            passing: true,
+            ..Self::new(property, after)
         }
     }
 
@@ -123,6 +135,7 @@ impl Change {
             property: property.into(),
             before: Shown::Absent,
             after: after.into(),
+            passing: false,
         }
     }
 
@@ -132,6 +145,7 @@ impl Change {
             property: property.into(),
             before: before.into(),
             after: Shown::Absent,
+            passing: false,
         }
     }
 }

@@ -124,6 +124,13 @@ impl Service {
     }
 }
 
+/// The package that a unit has its name from, if any: of `a@b.service` that is `a`.
+fn package(name: &UnitName) -> &str {
+    let name = name.as_str();
+    let name = name.rsplit_once('.').map_or(name, |(name, _)| name);
+    name.split_once('@').map_or(name, |(name, _)| name)
+}
+
 /// The name of the file a unit is read from: of an instance `a@b.service` that is `a@.service`.
 fn unit_file(name: &UnitName) -> String {
     let name = name.as_str();
@@ -193,13 +200,21 @@ impl Provider for Service {
         Ok(plan)
     }
 
+    fn is_absent(&self) -> bool {
+        let wants = self.running == Some(true) || self.enabled == Some(true) || self.masked == Some(true);
+        !wants && (self.running == Some(false) || self.enabled == Some(false))
+    }
+
     fn provides(&self) -> Vec<Fact> {
         vec![Fact::Unit(self.name.clone())]
     }
 
     fn requires(&self) -> Vec<Fact> {
         let file = format!("{}/{}", DIRECTORIES[0], unit_file(&self.name));
-        file.parse::<AbsPath>().map(Fact::Path).into_iter().collect()
+        let file = file.parse::<AbsPath>().map(Fact::Path).into_iter();
+        // Many a package brings the unit of its own name. A mask may have to be there before it does.
+        let package = (self.masked != Some(true)).then(|| Fact::Package(package(&self.name).to_owned()));
+        file.chain(package).collect()
     }
 }
 

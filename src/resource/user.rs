@@ -249,6 +249,9 @@ impl Provider for User {
         if self.state == Presence::Absent && &*self.name == "root" {
             return Err(PropertyError::of("state", "no node works without root"));
         }
+        if self.uid == Some(u32::MAX) {
+            return Err(PropertyError::of("uid", "the last number is no account's"));
+        }
         if self.comment.as_ref().is_some_and(|comment| comment.contains([':', '\n'])) {
             return Err(PropertyError::of("comment", "passwd(5) has no place for a colon or a new line"));
         }
@@ -257,6 +260,11 @@ impl Provider for User {
 
     fn read(&self, node: &dyn Probe) -> Result<Reading<State>> {
         let user = known!(node.user(&self.name)?);
+        if let (Some(uid), Presence::Present) = (self.uid, self.state)
+            && let Some(holder) = known!(node.users()?).iter().find(|other| other.uid == Some(uid) && other.name != *self.name)
+        {
+            bail!("uid {uid} is taken by {}: declare another, or give {0} another before", holder.name);
+        }
         let own_group = known!(node.group(&self.name)?);
         let mut state = State {
             user,
@@ -299,9 +307,14 @@ impl Provider for User {
         Ok(plan)
     }
 
+    fn is_absent(&self) -> bool {
+        self.state == Presence::Absent
+    }
+
     fn provides(&self) -> Vec<Fact> {
         let own_group = self.group.is_none().then(|| Fact::Group(self.name.to_string()));
-        [Fact::User(self.name.to_string())].into_iter().chain(own_group).collect()
+        let home = self.create_home().then(|| self.home_of(None).parse().ok()).flatten().map(Fact::Made);
+        [Fact::User(self.name.to_string())].into_iter().chain(own_group).chain(home).collect()
     }
 
     fn requires(&self) -> Vec<Fact> {
@@ -344,6 +357,18 @@ mod tests {
         assert!(converge(&tree.node, "user", declared()).unwrap().is_empty());
         let home = json!({"path": "/home/app", "owner": "app", "group": "app", "mode": "0750"});
         assert!(converge(&tree.node, "directory", home).unwrap().is_empty());
+    }
+
+    /// Whether userdel takes the group along, or leaves it to glrl, is said by login.defs.
+    #[test]
+    fn an_account_goes_with_its_group_whatever_the_tree_says_of_that() {
+        for login_defs in ["", "USERGROUPS_ENAB yes\n", "USERGROUPS_ENAB no\n"] {
+            let tree = offline(&[write("/etc/login.defs", login_defs)]);
+            let plan = converge(&tree.node, "user", json!({"name": "ann", "state": "absent"})).unwrap();
+            assert_eq!(plan.action, Action::Remove);
+            assert!(!tree.text("/etc/passwd").contains("ann:"), "{login_defs}");
+            assert!(!tree.text("/etc/group").contains("ann:x:1042"), "{login_defs}");
+        }
     }
 
     #[test]

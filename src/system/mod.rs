@@ -10,6 +10,7 @@ mod fact;
 pub mod facts;
 mod file;
 mod guard;
+pub mod limit;
 mod local;
 mod lvm;
 mod mounts;
@@ -77,6 +78,14 @@ pub trait Probe: Sync {
     fn user(&self, name: &str) -> Result<Reading<Option<User>>>;
     /// A group of group(5).
     fn group(&self, name: &str) -> Result<Reading<Option<Group>>>;
+    /// All users of passwd(5): whose a number is.
+    fn users(&self) -> Result<Reading<Vec<User>>> {
+        Ok(Reading::Known(Vec::new()))
+    }
+    /// All groups of group(5), likewise.
+    fn groups(&self) -> Result<Reading<Vec<Group>>> {
+        Ok(Reading::Known(Vec::new()))
+    }
     /// A package as dpkg has it; `None` where dpkg does not know it or has only its conffiles.
     fn package(&self, name: &str) -> Result<Reading<Option<Package>>>;
     /// A systemd unit; `None` where no unit file of that name exists.

@@ -1,6 +1,9 @@
 //! The one way to run a program: no shell, a fixed environment, a timeout, the tail of its stderr in the error.
 
+mod heard;
+
 use std::{
+    cell::Cell,
     ffi::OsString,
     io::{self, PipeReader, PipeWriter},
     os::unix::process::CommandExt,
@@ -15,8 +18,9 @@ use nix::{
     unistd::Pid,
 };
 
-use super::survivors;
+use self::heard::Heard;
 pub use super::survivors::end_programs_of;
+use super::{limit, survivors};
 
 /// Where programs are looked up, whatever the caller's own `PATH` is: cron's has no `/usr/sbin`.
 pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -25,6 +29,16 @@ pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:
 #[derive(Debug, thiserror::Error)]
 #[error("the program {0} is not installed")]
 pub struct Missing(pub String);
+
+/// The program did not end in time, and was killed.
+#[derive(Debug, thiserror::Error)]
+#[error("{program} took longer than {} s and was killed", timeout.as_secs_f32())]
+pub struct TookTooLong {
+    /// The program and its arguments.
+    pub program: String,
+    /// How long it had.
+    pub timeout: Duration,
+}
 
 /// A program about to be run.
 #[derive(Debug, Clone)]
@@ -47,7 +61,7 @@ impl Program {
             env: Vec::new(),
             cwd: PathBuf::from("/"),
             stdin: Vec::new(),
-            timeout: Duration::from_mins(2),
+            timeout: limit::or(Duration::from_mins(2)),
             confine: None,
         }
     }
@@ -98,15 +112,21 @@ impl Program {
     /// Runs it and waits. Any exit status is an answer; not being there, dying by a signal and taking too long are errors.
     pub fn output(&self) -> Result<Output> {
         let Some(output) = self.start()?.wait(self.timeout)? else {
-            bail!(
-                "{} took longer than {} s and was killed",
-                self.shown(),
-                self.timeout.as_secs()
-            );
+            return Err(TookTooLong {
+                program: self.shown(),
+                timeout: self.timeout,
+            }
+            .into());
         };
         if output.status.code().is_none() {
             bail!("{} ended with {}", self.shown(), output.status);
         }
+        let said = excerpt(if output.stderr.trim_ascii().is_empty() {
+            &output.stdout
+        } else {
+            &output.stderr
+        });
+        SAID.set((!said.is_empty()).then(|| format!("{} said{said}", self.name)));
         Ok(output)
     }
 
@@ -130,15 +150,22 @@ impl Program {
                 .into_iter()
                 .chain(self.env.iter().map(|(name, value)| (name.as_str(), value.as_str()))),
             )
-            .stderr_capture()
             .unchecked();
         command = match from {
             Some(pipe) => command.stdin_file(pipe),
+            None if self.stdin.is_empty() => command.stdin_null(),
             None => command.stdin_bytes(self.stdin.clone()),
         };
+        let (stderr, said) = Heard::pipe().context("making a pipe")?;
+        command = command.stderr_file(said);
+        let mut stdout = None;
         command = match to {
             Some(pipe) => command.stdout_file(pipe),
-            None => command.stdout_capture(),
+            None => {
+                let (heard, said) = Heard::pipe().context("making a pipe")?;
+                stdout = Some(heard);
+                command.stdout_file(said)
+            }
         };
         let handle = command
             .before_spawn({
@@ -159,6 +186,8 @@ impl Program {
         Ok(Running {
             name: self.name.clone(),
             handle,
+            stdout,
+            stderr,
         })
     }
 
@@ -191,18 +220,36 @@ impl Program {
     }
 }
 
+thread_local! {
+    /// What the last program of this thread said.
+    static SAID: Cell<Option<String>> = const { Cell::new(None) };
+}
+
+/// Takes what the last program that ended in this thread has said, in its own words: it may have said why it did nothing.
+pub fn take_said() -> Option<String> {
+    SAID.take()
+}
+
 /// A program that was started. Dropping it kills it, with all that it started.
 #[derive(Debug)]
 pub struct Running {
     name: String,
     handle: duct::Handle,
+    stdout: Option<Heard>,
+    stderr: Heard,
 }
 
 impl Running {
-    /// Waits so long for its end; `None` while it goes on.
+    /// Waits so long for its end; `None` while it goes on. What it has left in the background does not count: that may go on, and keep
+    /// its output.
     pub fn wait(&self, time: Duration) -> Result<Option<Output>> {
-        let output = self.handle.wait_timeout(time);
-        Ok(output.with_context(|| format!("waiting for {}", self.name))?.cloned())
+        let ended = self.handle.wait_timeout(time);
+        let ended = ended.with_context(|| format!("waiting for {}", self.name))?;
+        Ok(ended.map(|ended| Output {
+            status: ended.status,
+            stdout: self.stdout.as_ref().map(Heard::all).unwrap_or_default(),
+            stderr: self.stderr.all(),
+        }))
     }
 
     /// Sends it a signal, and all that it started.
@@ -338,6 +385,35 @@ mod tests {
             .output()
             .unwrap_err();
         assert!(error.to_string().contains("took longer"), "{error}");
+    }
+
+    /// As a daemon does that keeps the output of who started it.
+    #[test]
+    fn a_programs_end_is_its_end_whatever_it_leaves_in_the_background() {
+        let program = Program::new("sh")
+            .args([
+                "-c",
+                "sleep 60 & echo $!; echo warned >&2; head -c 300000 /dev/zero; exit 3",
+            ])
+            .timeout(Duration::from_secs(20));
+        let output = program.output().unwrap();
+        assert_eq!(output.status.code(), Some(3));
+        assert_eq!(output.stderr, b"warned\n");
+        let (pid, rest) = output
+            .stdout
+            .split_at(output.stdout.iter().position(|&b| b == b'\n').unwrap() + 1);
+        assert_eq!(rest.len(), 300_000, "all that it said itself is there");
+        let pid = Pid::from_raw(String::from_utf8_lossy(pid).trim().parse().unwrap());
+        assert!(nix::sys::signal::kill(pid, None).is_ok(), "it goes on");
+        nix::sys::signal::kill(pid, Signal::SIGKILL).unwrap();
+    }
+
+    #[test]
+    fn of_endless_output_the_ends_are_kept() {
+        let program = Program::new("sh").args(["-c", "echo first; head -c 100000000 /dev/zero; echo last"]);
+        let output = program.output().unwrap().stdout;
+        assert!(output.len() < 80_000_000, "{}", output.len());
+        assert!(output.starts_with(b"first\n") && output.ends_with(b"last\n"));
     }
 
     #[test]

@@ -189,6 +189,16 @@ impl Probe for LocalNode {
         Ok(Reading::Known(accounts.group(name).cloned()))
     }
 
+    fn users(&self) -> Result<Reading<Vec<User>>> {
+        let accounts = self.accounts.get(|| accounts::Accounts::read(&self.tree))?;
+        Ok(Reading::Known(accounts.users().cloned().collect()))
+    }
+
+    fn groups(&self) -> Result<Reading<Vec<Group>>> {
+        let accounts = self.accounts.get(|| accounts::Accounts::read(&self.tree))?;
+        Ok(Reading::Known(accounts.groups().cloned().collect()))
+    }
+
     fn package(&self, name: &str) -> Result<Reading<Option<Package>>> {
         let packages = self.packages.get(|| packages::Packages::read(&self.tree))?;
         Ok(Reading::Known(packages.get(name)))
@@ -349,7 +359,7 @@ impl LocalNode {
             Op::FinishMove { path, start } => move_data::finish(&self.tree, path, start),
             Op::Run(command) => {
                 let accounts = self.accounts.get(|| accounts::Accounts::read(&self.tree))?;
-                let result = run::run(command, self.tree.root(), self.live, &accounts);
+                let result = run::run(command, &self.tree, self.live, &accounts);
                 if result.is_err() {
                     for op in &command.otherwise {
                         // Its own error is not the one to tell.

@@ -12,7 +12,10 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
-    system::{Active, Enablement, Unit, UnitVerb, programs::Program},
+    system::{
+        Active, Enablement, Unit, UnitVerb, limit,
+        programs::{Program, TookTooLong},
+    },
     value::UnitName,
 };
 
@@ -70,7 +73,7 @@ fn booted() -> bool {
 fn systemctl() -> Program {
     Program::new("systemctl")
         .args(["--no-ask-password", "--no-pager"])
-        .timeout(TIMEOUT)
+        .timeout(limit::or(TIMEOUT))
 }
 
 /// The states of these units, in their order.
@@ -151,7 +154,16 @@ pub(super) fn execute(name: &UnitName, verb: UnitVerb) -> Result<()> {
         prepare(name)?;
     }
     let program = systemctl().args([word, "--", name.as_str()]);
-    let output = program.output()?;
+    let output = match program.output() {
+        Err(error) if error.is::<TookTooLong>() => {
+            let waits = format!(
+                "systemd goes on with it (systemctl list-jobs): see what keeps it, or give it a longer `timeout`\n{}",
+                last_words(name)
+            );
+            return Err(anyhow::anyhow!(waits).context(error));
+        }
+        output => output?,
+    };
     if !output.status.success() {
         let error = program.failed(&output);
         return Err(if starts {

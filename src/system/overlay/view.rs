@@ -2,6 +2,7 @@
 //! unknown, not absent.
 
 use std::{
+    collections::HashMap,
     path::Path,
     sync::{Arc, RwLockReadGuard},
 };
@@ -92,6 +93,16 @@ fn planned<T: Clone>(planned: &Planned<T>) -> Reading<T> {
         Planned::Known(value) => Reading::Known(value.clone()),
         Planned::Unknown(after) => Reading::Unknown { after: after.clone() },
     }
+}
+
+/// Those of the base that the plan leaves, and those that it makes. Of one that nobody knows yet there is nothing to say.
+fn merged<T: Clone>(base: Vec<T>, layer: &HashMap<String, Planned<Option<T>>>, name: impl Fn(&T) -> &String) -> Vec<T> {
+    let planned = layer.values().filter_map(|planned| match planned {
+        Planned::Known(one) => one.clone(),
+        Planned::Unknown(_) => None,
+    });
+    let left = base.into_iter().filter(|one| !layer.contains_key(name(one)));
+    left.chain(planned).collect()
 }
 
 impl Probe for View<'_> {
@@ -199,6 +210,18 @@ impl Probe for View<'_> {
             None => self.base.group(name)?,
         };
         Ok(Self::or_installed(answer, self.ancestry.installs.as_ref()))
+    }
+
+    fn users(&self) -> Result<Reading<Vec<User>>> {
+        known!(self.settled());
+        let all = known!(self.base.users()?);
+        Ok(Reading::Known(merged(all, &self.layer.users, |user| &user.name)))
+    }
+
+    fn groups(&self) -> Result<Reading<Vec<Group>>> {
+        known!(self.settled());
+        let all = known!(self.base.groups()?);
+        Ok(Reading::Known(merged(all, &self.layer.groups, |group| &group.name)))
     }
 
     fn package(&self, name: &str) -> Result<Reading<Option<Package>>> {
@@ -326,6 +349,8 @@ through_view! {
     amount(directory: &Path) -> Amount;
     user(name: &str) -> Option<User>;
     group(name: &str) -> Option<Group>;
+    users() -> Vec<User>;
+    groups() -> Vec<Group>;
     package(name: &str) -> Option<Package>;
     unit(name: &UnitName) -> Option<Unit>;
     mounts() -> Arc<Vec<Mount>>;
