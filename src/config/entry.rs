@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    de,
+    budget, de,
     instance::{Instance, Work},
     made_up,
     node::{Data, Node, Pair},
@@ -68,6 +68,15 @@ impl Work<'_> {
         for each in self.elements(entry.value("for_each"), instance) {
             let before = self.mistakes.0.len();
             match self.declaration(&entry, each.as_ref(), instance) {
+                Some(_) if self.declarations.len() >= budget::RESOURCES => {
+                    self.mistakes.push(
+                        Diagnostic::at(
+                            entry.kind_place,
+                            format!("these are more than {} resources", budget::RESOURCES),
+                        )
+                        .hint("declare what is many as one: a directory with `source`, a template"),
+                    );
+                }
                 Some(declaration) => self.declarations.push(declaration),
                 None => self.unread.kind(entry.kind.name),
             }

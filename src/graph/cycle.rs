@@ -1,6 +1,9 @@
 //! An order in which everything comes after what it needs, or the cycle that makes one impossible.
 
-use std::{cmp::Reverse, collections::BinaryHeap};
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, HashSet},
+};
 
 use petgraph::{
     Direction::{Incoming, Outgoing},
@@ -62,6 +65,9 @@ pub(super) fn order(declarations: &[Declaration], edges: &DiGraph<(), Edge>) -> 
     }
 }
 
+/// Of a longer cycle only the ends are drawn.
+const DRAWN: usize = 20;
+
 /// Whether a resource removes such a thing.
 fn goes(declaration: &Declaration, is: impl Fn(&Fact) -> bool) -> bool {
     declaration.skipped.is_none() && declaration.resource.is_absent() && declaration.resource.provides().iter().any(is)
@@ -71,6 +77,7 @@ fn goes(declaration: &Declaration, is: impl Fn(&Fact) -> bool) -> bool {
 fn draw(declarations: &[Declaration], edges: &DiGraph<(), Edge>, among: &[NodeIndex]) -> Diagnostic {
     // Each of them waits for another of them: going backwards long enough closes a circle.
     let start = among.iter().min().copied().unwrap_or_default().index();
+    let inside: HashSet<NodeIndex> = among.iter().copied().collect();
     let mut path: Vec<(usize, &Edge)> = Vec::new();
     let mut node = start;
     let mut seen = vec![usize::MAX; declarations.len()];
@@ -78,7 +85,7 @@ fn draw(declarations: &[Declaration], edges: &DiGraph<(), Edge>, among: &[NodeIn
         seen[node] = path.len();
         let Some(edge) = edges
             .edges_directed(NodeIndex::new(node), Incoming)
-            .find(|edge| among.contains(&edge.source()))
+            .find(|edge| inside.contains(&edge.source()))
         else {
             break;
         };
@@ -87,11 +94,18 @@ fn draw(declarations: &[Declaration], edges: &DiGraph<(), Edge>, among: &[NodeIn
     }
     let circle = &path[seen[node].min(path.len())..];
     let names: Vec<&str> = circle.iter().map(|(node, _)| declarations[*node].id.as_str()).collect();
-    let drawn = format!(
-        "{} needs {}",
-        names.join(" needs "),
-        names.first().copied().unwrap_or_default()
-    );
+    let between = names.len().saturating_sub(DRAWN);
+    let drawn = if between > 1 {
+        let (first, last) = (&names[..DRAWN / 2], &names[names.len() - DRAWN / 2..]);
+        format!(
+            "{} needs … ({between} more) … needs {}",
+            first.join(" needs "),
+            last.join(" needs ")
+        )
+    } else {
+        names.join(" needs ")
+    };
+    let drawn = format!("{drawn} needs {}", names.first().copied().unwrap_or_default());
     let mut places = circle.iter().map(|(node, edge)| match edge {
         Edge::Needs(place) | Edge::Notifies(place) => (*place, *node),
         Edge::Implied => (declarations[*node].place, *node),
@@ -100,7 +114,7 @@ fn draw(declarations: &[Declaration], edges: &DiGraph<(), Edge>, among: &[NodeIn
     let mut diagnostic = Diagnostic::at(place, format!("these resources wait for each other: {drawn}"))
         .label(format!("{} waits here", declarations[first].id))
         .hint("drop one of these edges");
-    for (place, node) in places {
+    for (place, node) in places.take(DRAWN) {
         diagnostic = diagnostic.note(place, format!("{} waits here", declarations[node].id));
     }
     diagnostic
