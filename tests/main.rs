@@ -10,5 +10,7 @@ mod cases;
 mod cli;
 mod devices;
 mod examples;
+mod laws;
 mod node;
+mod packages;
 mod support;

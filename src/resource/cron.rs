@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::{
     Action, Change, Plan, PropertyError, Provider, Role,
-    crontab::{job, marker, with},
+    crontab::{job, marker, parted, with},
     cron_field::Field,
     metadata::Metadata,
     parent,
@@ -145,13 +145,23 @@ impl Cron {
     }
 
     /// Sets or removes the pair of lines in the user's table.
-    fn diff_table(&self, table: Option<&str>, wanted: Option<&str>, plan: &mut Plan) {
+    fn diff_table(&self, table: Option<&str>, wanted: Option<&str>, plan: &mut Plan) -> Result<()> {
+        match parted(table.unwrap_or_default(), &self.name) {
+            Some(job) if Some(job) == wanted => return Ok(()),
+            Some(_) => bail!(
+                "in the table of {} something stands between `{}` and its job: put the job right below that line, or remove the line if the \
+                 job is not glrl's (crontab -e -u {0})",
+                self.user,
+                marker(&self.name)
+            ),
+            None => {}
+        }
         let before = job(table.unwrap_or_default(), &self.name);
         let (action, change) = match (before, wanted) {
             (None, Some(wanted)) => (Action::Create, Change::new("job", wanted)),
             (Some(before), Some(wanted)) if before != wanted => (Action::Update, Change::of("job", before, wanted)),
             (Some(before), None) => (Action::Remove, Change::gone("job", before)),
-            _ => return,
+            _ => return Ok(()),
         };
         plan.action = action;
         plan.changes.push(change);
@@ -159,6 +169,7 @@ impl Cron {
             user: self.user.to_string(),
             table: with(table.unwrap_or_default(), &self.name, wanted).into_bytes().into(),
         });
+        Ok(())
     }
 
     /// Whether a file in `/etc/cron.d` is one that glrl has written.
@@ -290,7 +301,7 @@ impl Provider for Cron {
 
     fn diff(&self, state: &State, _notified: bool) -> Result<Plan> {
         let mut plan = Plan::none();
-        self.diff_table(state.table.as_deref(), self.wanted(Place::Crontab), &mut plan);
+        self.diff_table(state.table.as_deref(), self.wanted(Place::Crontab), &mut plan)?;
         self.diff_file(&state.file, &mut plan)?;
         if let (Some(schedule), Presence::Present, false) = (&self.schedule, self.state, plan.is_empty()) {
             let next = match schedule.next(&state.now) {
@@ -373,6 +384,20 @@ mod tests {
         assert_eq!(converge(&tree.node, "cron", later).unwrap().action, Action::Update);
         converge(&tree.node, "cron", with(job(), json!({"state": "absent"}))).unwrap();
         assert_eq!(tree.text(TABLE), "MAILTO=ann\n0 1 * * * mine\n");
+    }
+
+    #[test]
+    fn what_somebody_puts_between_the_marker_and_the_job_is_told_or_passed_over() {
+        let tree = offline(&cron());
+        converge(&tree.node, "cron", job()).unwrap();
+        let table = tree.text(TABLE).replace("nightly\n", "nightly\n# please do not touch\nMAILTO=ann\n");
+        tree.node.execute(&write(TABLE, &table)).unwrap();
+        assert!(converge(&tree.node, "cron", job()).unwrap().is_empty(), "it is there");
+        for other in [json!({"state": "absent"}), json!({"schedule": "45 2 * * *"})] {
+            let said = error(converge(&tree.node, "cron", with(job(), other)));
+            assert!(said.contains("something stands between `# glrl: nightly` and its job"), "{said}");
+        }
+        assert_eq!(tree.text(TABLE), table);
     }
 
     #[test]

@@ -55,6 +55,8 @@ pub(super) struct State {
     own_group: Option<Group>,
     /// The declared groups, as they are.
     groups: Vec<Group>,
+    /// The number of a group that useradd makes with the account, where that is known: the account's own, if no group has it.
+    gid_to_come: Option<u32>,
     /// What has to be made of its home.
     home: Option<Home>,
 }
@@ -111,11 +113,11 @@ impl User {
                 self.name.to_string(),
                 Some(Group {
                     name: self.name.to_string(),
-                    gid: None,
+                    gid: state.gid_to_come,
                     members: Vec::new(),
                 }),
             ));
-            None
+            state.gid_to_come
         } else {
             argv.extend(["--gid".to_owned(), self.primary().to_string()]);
             state.primary.or(state.own_group.as_ref().and_then(|group| group.gid))
@@ -271,6 +273,7 @@ impl Provider for User {
             primary: None,
             own_group,
             groups: Vec::new(),
+            gid_to_come: None,
             home: None,
         };
         if self.state == Presence::Absent {
@@ -283,6 +286,10 @@ impl Provider for User {
         };
         for name in &self.groups {
             state.groups.push(known!(group(node, name)?));
+        }
+        if let (Some(uid), None, None) = (self.uid, &self.group, &state.own_group) {
+            let is_taken = known!(node.groups()?).iter().any(|group| group.gid == Some(uid));
+            state.gid_to_come = (!is_taken).then_some(uid);
         }
         if self.create_home() {
             state.home = known!(home::read(node, &self.home_of(state.user.as_ref()))?);

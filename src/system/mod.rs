@@ -48,7 +48,7 @@ pub use lvm::{Layout, LogicalVolume, Lvm, PhysicalVolume, VolumeGroup};
 pub use mounts::{Mount, Usage};
 pub use move_data::{Amount, MARKER, MoveData};
 pub use op::{Command, Op, UnitVerb};
-pub use packages::Package;
+pub use packages::{Foretold, Package};
 pub use place::place;
 pub use reading::Reading;
 pub(crate) use reading::known;
@@ -88,6 +88,14 @@ pub trait Probe: Sync {
     }
     /// A package as dpkg has it; `None` where dpkg does not know it or has only its conffiles.
     fn package(&self, name: &str) -> Result<Reading<Option<Package>>>;
+    /// Whether dpkg has nothing but the conffiles of a package.
+    fn leftover(&self, _name: &str) -> Result<Reading<bool>> {
+        Ok(Reading::Known(false))
+    }
+    /// What apt would do to install these packages (`name`, `name=version`) and to remove those, as its lists are.
+    fn transaction(&self, _install: &[String], _remove: &[String]) -> Result<Foretold> {
+        Ok(Foretold::Unknown)
+    }
     /// A systemd unit; `None` where no unit file of that name exists.
     fn unit(&self, name: &UnitName) -> Result<Reading<Option<Unit>>>;
     /// What is mounted (`proc_pid_mountinfo(5)`), in the kernel's order.

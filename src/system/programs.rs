@@ -32,12 +32,14 @@ pub struct Missing(pub String);
 
 /// The program did not end in time, and was killed.
 #[derive(Debug, thiserror::Error)]
-#[error("{program} took longer than {} s and was killed", timeout.as_secs_f32())]
+#[error("{program} took longer than {} s and {then}", timeout.as_secs_f32())]
 pub struct TookTooLong {
     /// The program and its arguments.
     pub program: String,
     /// How long it had.
     pub timeout: Duration,
+    /// What became of it.
+    then: &'static str,
 }
 
 /// A program about to be run.
@@ -50,6 +52,7 @@ pub struct Program {
     stdin: Vec<u8>,
     timeout: Duration,
     confine: Option<fn() -> io::Result<()>>,
+    survives: bool,
 }
 
 impl Program {
@@ -63,6 +66,7 @@ impl Program {
             stdin: Vec::new(),
             timeout: limit::or(Duration::from_mins(2)),
             confine: None,
+            survives: false,
         }
     }
 
@@ -109,12 +113,25 @@ impl Program {
         self
     }
 
+    /// Lets it come to its own end, whatever ends this process, its terminal or its time: it has a session of its own, and says what it
+    /// says to memory, where no pipe breaks. The next run waits for it.
+    #[must_use]
+    pub(super) fn survives(mut self) -> Self {
+        self.survives = true;
+        self
+    }
+
     /// Runs it and waits. Any exit status is an answer; not being there, dying by a signal and taking too long are errors.
     pub fn output(&self) -> Result<Output> {
         let Some(output) = self.start()?.wait(self.timeout)? else {
             return Err(TookTooLong {
                 program: self.shown(),
                 timeout: self.timeout,
+                then: if self.survives {
+                    "goes on: the next run waits for it"
+                } else {
+                    "was killed"
+                },
             }
             .into());
         };
@@ -156,22 +173,30 @@ impl Program {
             None if self.stdin.is_empty() => command.stdin_null(),
             None => command.stdin_bytes(self.stdin.clone()),
         };
-        let (stderr, said) = Heard::pipe().context("making a pipe")?;
+        let hear = || if self.survives { Heard::memory() } else { Heard::pipe() };
+        let (stderr, said) = hear().context("making a pipe")?;
         command = command.stderr_file(said);
         let mut stdout = None;
         command = match to {
             Some(pipe) => command.stdout_file(pipe),
             None => {
-                let (heard, said) = Heard::pipe().context("making a pipe")?;
+                let (heard, said) = hear().context("making a pipe")?;
                 stdout = Some(heard);
                 command.stdout_file(said)
             }
         };
         let handle = command
             .before_spawn({
-                let confine = self.confine;
+                let (confine, survives) = (self.confine, self.survives);
                 move |command| {
-                    command.process_group(0);
+                    if survives {
+                        #[expect(unsafe_code, reason = "setsid(2) is a system call only")]
+                        unsafe {
+                            command.pre_exec(|| nix::unistd::setsid().map(drop).map_err(io::Error::from));
+                        }
+                    } else {
+                        command.process_group(0);
+                    }
                     if let Some(confine) = confine {
                         #[expect(unsafe_code, reason = "`confined` demands that it makes system calls only")]
                         unsafe {
@@ -188,6 +213,7 @@ impl Program {
             handle,
             stdout,
             stderr,
+            survives: self.survives,
         })
     }
 
@@ -237,6 +263,7 @@ pub struct Running {
     handle: duct::Handle,
     stdout: Option<Heard>,
     stderr: Heard,
+    survives: bool,
 }
 
 impl Running {
@@ -274,7 +301,9 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.kill();
+        if !self.survives {
+            self.kill();
+        }
     }
 }
 
@@ -385,6 +414,28 @@ mod tests {
             .output()
             .unwrap_err();
         assert!(error.to_string().contains("took longer"), "{error}");
+    }
+
+    #[test]
+    fn one_that_survives_comes_to_its_own_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let script = "sleep 0.5; echo said; echo said >&2; ps -o sid= $$ > sid; mv sid done; exit 7";
+        let program = || {
+            let program = Program::new("sh").args(["-c", script]).cwd(directory.path()).survives();
+            program.timeout(Duration::from_millis(20))
+        };
+        let error = program().output().unwrap_err();
+        assert!(error.to_string().contains("goes on"), "{error}");
+        let until = std::time::Instant::now() + Duration::from_secs(20);
+        while !directory.path().join("done").exists() {
+            assert!(std::time::Instant::now() < until, "it was ended");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let output = program().timeout(Duration::from_secs(20)).output().unwrap();
+        assert_eq!(
+            (output.status.code(), &*output.stdout, &*output.stderr),
+            (Some(7), &b"said\n"[..], &b"said\n"[..])
+        );
     }
 
     /// As a daemon does that keeps the output of who started it.

@@ -30,8 +30,8 @@ use anyhow::{Context, Result, bail};
 pub use self::mounts::mounts_of_process;
 
 use super::{
-    Amount, BlockDevice, Bytes, Entry, Export, Group, Guard, Lvm, Meta, Mount, Op, Package, Probe, Reading, Swap,
-    System, Unit, Usage, User, crontab, programs::Program,
+    Amount, BlockDevice, Bytes, Entry, Export, Foretold, Group, Guard, Lvm, Meta, Mount, Op, Package, Probe, Reading,
+    Swap, System, Unit, Usage, User, crontab, programs::Program,
 };
 use crate::value::{DevicePath, Owner, UnitName};
 
@@ -43,6 +43,8 @@ pub struct LocalNode {
     live: bool,
     accounts: Cache<accounts::Accounts>,
     packages: Cache<packages::Packages>,
+    /// What apt has said of transactions; forgotten with the packages.
+    foretold: Mutex<HashMap<(Vec<String>, Vec<String>), Foretold>>,
     units: units::Units,
     mounts: Cache<Vec<Mount>>,
     blocks: Mutex<HashMap<DevicePath, Option<BlockDevice>>>,
@@ -93,6 +95,7 @@ impl LocalNode {
             live,
             accounts: Cache::new(),
             packages: Cache::new(),
+            foretold: Mutex::default(),
             units: units::Units::default(),
             mounts: Cache::new(),
             blocks: Mutex::default(),
@@ -124,6 +127,7 @@ impl LocalNode {
                     self.units.forget();
                 }
                 if path.starts_with("/etc") {
+                    self.foretold.lock().unwrap_or_else(PoisonError::into_inner).clear();
                     self.accounts.forget();
                 }
             }
@@ -135,6 +139,7 @@ impl LocalNode {
             Op::Install { .. } | Op::Uninstall { .. } | Op::Run(_) | Op::MoveData(_) | Op::FinishMove { .. } => {
                 self.accounts.forget();
                 self.packages.forget();
+                self.foretold.lock().unwrap_or_else(PoisonError::into_inner).clear();
                 self.units.forget();
                 self.forget_storage();
             }
@@ -202,6 +207,25 @@ impl Probe for LocalNode {
     fn package(&self, name: &str) -> Result<Reading<Option<Package>>> {
         let packages = self.packages.get(|| packages::Packages::read(&self.tree))?;
         Ok(Reading::Known(packages.get(name)))
+    }
+
+    fn leftover(&self, name: &str) -> Result<Reading<bool>> {
+        let packages = self.packages.get(|| packages::Packages::read(&self.tree))?;
+        Ok(Reading::Known(packages.is_leftover(name)))
+    }
+
+    fn transaction(&self, install: &[String], remove: &[String]) -> Result<Foretold> {
+        if !self.live {
+            return Ok(Foretold::Unknown);
+        }
+        let mut kept = self.foretold.lock().unwrap_or_else(PoisonError::into_inner);
+        let asked = (install.to_vec(), remove.to_vec());
+        if let Some(foretold) = kept.get(&asked) {
+            return Ok(foretold.clone());
+        }
+        let foretold = apt::foretell(&self.tree, install, remove)?;
+        kept.insert(asked, foretold.clone());
+        Ok(foretold)
     }
 
     fn unit(&self, name: &UnitName) -> Result<Reading<Option<Unit>>> {
@@ -344,7 +368,7 @@ impl LocalNode {
             Op::Remove { path } => self.tree.remove(path),
             Op::Unit { name, verb } => units::execute(name, *verb),
             Op::Install { packages } => apt::install(&self.tree, packages),
-            Op::Uninstall { packages } => apt::remove(&self.tree, packages),
+            Op::Uninstall { packages, purge } => apt::remove(&self.tree, packages, *purge),
             Op::Crontab { user, table } if self.live => Program::new("crontab")
                 .args(["-u", user, "-"])
                 .stdin(table.to_vec())

@@ -83,7 +83,7 @@ fn show(names: &[UnitName]) -> Result<Vec<Option<Unit>>> {
         "systemd does not run this machine: its units cannot be managed"
     );
     let output = systemctl()
-        .args(["show", "--property=LoadState,ActiveState,UnitFileState", "--"])
+        .args(["show", "--property=LoadState,ActiveState,UnitFileState,Type,RemainAfterExit", "--"])
         .args(names.iter().map(UnitName::as_str))
         .stdout()?;
     let units = parse(&String::from_utf8_lossy(&output))?;
@@ -114,7 +114,8 @@ fn field<'b>(block: &'b str, name: &str) -> Option<&'b str> {
 fn unit(block: &str) -> Result<Option<Unit>> {
     let field = |name: &str| field(block, name).with_context(|| format!("systemctl show says nothing of {name}"));
     let load = field("LoadState")?;
-    if load == "not-found" {
+    let is_gone = load == "not-found";
+    if is_gone && matches!(field("ActiveState")?, "inactive" | "failed") {
         return Ok(None);
     }
     let active = match field("ActiveState")? {
@@ -126,6 +127,7 @@ fn unit(block: &str) -> Result<Option<Unit>> {
         other => bail!("systemctl show says ActiveState={other}, which glrl does not know"),
     };
     let enablement = match field("UnitFileState")? {
+        _ if is_gone => Enablement::Gone,
         "enabled" => Enablement::Enabled,
         // Until the next boot only, or from a place that nothing points to at boot.
         "disabled" | "enabled-runtime" | "linked" | "linked-runtime" => Enablement::Disabled,
@@ -133,7 +135,13 @@ fn unit(block: &str) -> Result<Option<Unit>> {
         "masked" | "masked-runtime" => Enablement::Masked,
         _ => Enablement::Fixed,
     };
-    Ok(Some(Unit { active, enablement }))
+    // What is no service has no type.
+    let is = |name, value| self::field(block, name) == Some(value);
+    Ok(Some(Unit {
+        active,
+        enablement,
+        ends: is("Type", "oneshot") && !is("RemainAfterExit", "yes"),
+    }))
 }
 
 /// Does something to a unit and waits for its result.
@@ -261,11 +269,35 @@ UnitFileState=masked
 LoadState=loaded
 ActiveState=failed
 UnitFileState=static
+
+LoadState=not-found
+ActiveState=active
+UnitFileState=
+Type=simple
+RemainAfterExit=no
+
+Type=oneshot
+RemainAfterExit=no
+LoadState=loaded
+ActiveState=inactive
+UnitFileState=disabled
+
+Type=oneshot
+RemainAfterExit=yes
+LoadState=loaded
+ActiveState=active
+UnitFileState=enabled
 ";
 
     #[test]
     fn states_are_read_in_order() {
-        let unit = |active, enablement| Some(Unit { active, enablement });
+        let unit = |active, enablement| {
+            Some(Unit {
+                active,
+                enablement,
+                ends: false,
+            })
+        };
         assert_eq!(
             parse(SHOWN).unwrap(),
             [
@@ -273,6 +305,13 @@ UnitFileState=static
                 None,
                 unit(Active::Inactive, Enablement::Masked),
                 unit(Active::Failed, Enablement::Fixed),
+                unit(Active::Active, Enablement::Gone),
+                Some(Unit {
+                    active: Active::Inactive,
+                    enablement: Enablement::Disabled,
+                    ends: true,
+                }),
+                unit(Active::Active, Enablement::Enabled),
             ]
         );
         assert!(parse("LoadState=loaded\nActiveState=confused\nUnitFileState=\n").is_err());

@@ -3,7 +3,7 @@
 
 use std::{
     collections::HashMap,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, RwLockReadGuard},
 };
 
@@ -12,8 +12,8 @@ use anyhow::Result;
 use super::{Layer, Overlay, Planned, files::Found};
 use crate::{
     system::{
-        Amount, BlockDevice, Bytes, Entry, Export, Group, Guard, Lvm, Mount, Op, Package, Probe, Reading, Swap, Unit,
-        Usage, User, known, move_data, programs::Missing,
+        Amount, BlockDevice, Bytes, Entry, Export, Foretold, Group, Guard, Lvm, Mount, Op, Package, Probe, Reading,
+        Swap, Unit, Usage, User, known, move_data, programs::Missing,
     },
     value::{DevicePath, Id, UnitName},
 };
@@ -234,6 +234,31 @@ impl Probe for View<'_> {
         Ok(Self::or_installed(answer, self.ancestry.installs.as_ref()))
     }
 
+    fn leftover(&self, name: &str) -> Result<Reading<bool>> {
+        known!(self.settled());
+        if self.layer.packages.contains_key(name) { Ok(Reading::Known(false)) } else { self.base.leftover(name) }
+    }
+
+    /// Together with what is planned before it. Where apt's own files are planned, it does not know them yet.
+    fn transaction(&self, install: &[String], remove: &[String]) -> Result<Foretold> {
+        let is_apts = |path: &PathBuf| path.starts_with("/etc/apt") || path.starts_with("/usr/share/keyrings");
+        if self.ancestry.anything.is_some() || self.layer.files.keys().any(is_apts) {
+            return Ok(Foretold::Unknown);
+        }
+        let (mut all, mut gone) = (install.to_vec(), remove.to_vec());
+        for (name, package) in &self.layer.packages {
+            let is_asked = |asked: &String| asked.split('=').next() == Some(name);
+            match package {
+                _ if install.iter().any(is_asked) || remove.iter().any(is_asked) => {}
+                Planned::Known(Some(package)) if package.version.is_empty() => all.push(name.clone()),
+                Planned::Known(Some(package)) => all.push(format!("{name}={}", package.version)),
+                Planned::Known(None) => gone.push(name.clone()),
+                Planned::Unknown(_) => {}
+            }
+        }
+        self.base.transaction(&all, &gone)
+    }
+
     fn unit(&self, name: &UnitName) -> Result<Reading<Option<Unit>>> {
         known!(self.settled());
         let answer = match self.layer.units.get(name) {
@@ -335,6 +360,10 @@ macro_rules! through_view {
                 self.base.must_answer(path)
             }
 
+            fn transaction(&self, install: &[String], remove: &[String]) -> Result<Foretold> {
+                self.view(&Ancestry::default()).transaction(install, remove)
+            }
+
             fn now(&self) -> jiff::Zoned {
                 self.base.now()
             }
@@ -352,6 +381,7 @@ through_view! {
     users() -> Vec<User>;
     groups() -> Vec<Group>;
     package(name: &str) -> Option<Package>;
+    leftover(name: &str) -> bool;
     unit(name: &UnitName) -> Option<Unit>;
     mounts() -> Arc<Vec<Mount>>;
     is_mount_point(path: &Path) -> bool;

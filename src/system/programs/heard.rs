@@ -2,8 +2,12 @@
 //! as long as it likes.
 
 use std::{
-    io::{self, ErrorKind, PipeReader, PipeWriter, Read},
-    os::fd::AsFd,
+    fs::File,
+    io::{self, ErrorKind, PipeReader, Read},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::fs::FileExt,
+    },
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -16,6 +20,7 @@ use std::{
 use nix::{
     fcntl::{FcntlArg, OFlag, fcntl},
     poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::memfd::{MFdFlags, memfd_create},
 };
 
 /// Of more than this the middle is forgotten.
@@ -26,16 +31,21 @@ const PAUSE_MS: u16 = 50;
 /// The reader has nothing to wait for but its turn.
 const UNTIL_READ: Duration = Duration::from_secs(30);
 
-/// The reading end of a pipe that a program writes to, read by a thread of its own.
+/// What a program writes to.
 #[derive(Debug)]
-pub(super) struct Heard {
-    shared: Arc<Shared>,
-    /// Says when all is read; gone once it has.
-    read: Mutex<Option<Receiver<()>>>,
+pub(super) enum Heard {
+    /// A pipe, read by a thread of its own.
+    Pipe {
+        shared: Arc<Shared>,
+        /// Says when all is read; gone once it has.
+        read: Mutex<Option<Receiver<()>>>,
+    },
+    /// A file in memory, which is there for the program when nobody else is.
+    Memory(File),
 }
 
 #[derive(Debug, Default)]
-struct Shared {
+pub(super) struct Shared {
     text: Mutex<Vec<u8>>,
     /// Whether the program has ended: what is not in the pipe by now it has not said.
     ended: AtomicBool,
@@ -43,7 +53,7 @@ struct Shared {
 
 impl Heard {
     /// A pipe, and the end for the program.
-    pub(super) fn pipe() -> io::Result<(Self, PipeWriter)> {
+    pub(super) fn pipe() -> io::Result<(Self, OwnedFd)> {
         let (reader, writer) = io::pipe()?;
         fcntl(reader.as_fd(), FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
         let shared = Arc::new(Shared::default());
@@ -53,17 +63,38 @@ impl Heard {
             move || shared.listen(reader, &all)
         })?;
         let read = Mutex::new(Some(read));
-        Ok((Self { shared, read }, writer))
+        Ok((Self::Pipe { shared, read }, writer.into()))
+    }
+
+    /// A file in memory, for both ends.
+    pub(super) fn memory() -> io::Result<(Self, OwnedFd)> {
+        let file = File::from(memfd_create("glrl: output", MFdFlags::MFD_CLOEXEC)?);
+        let said = file.try_clone()?;
+        Ok((Self::Memory(file), said.into()))
     }
 
     /// All that the program has said, once it has ended.
     pub(super) fn all(&self) -> Vec<u8> {
-        self.shared.ended.store(true, Ordering::Release);
-        if let Some(read) = self.read.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        let (shared, read) = match self {
+            Self::Pipe { shared, read } => (shared, read),
+            Self::Memory(file) => return from_the_start(file),
+        };
+        shared.ended.store(true, Ordering::Release);
+        if let Some(read) = read.lock().unwrap_or_else(PoisonError::into_inner).take() {
             // The pipe's end ends the reader, and its sender with it.
             let _ = read.recv_timeout(UNTIL_READ);
         }
-        self.shared.text.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        shared.text.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// A file's contents, whose place is the writer's.
+fn from_the_start(file: &File) -> Vec<u8> {
+    let length = file.metadata().map_or(0, |about| about.len()).min(LONGEST as u64);
+    let mut text = vec![0; usize::try_from(length).unwrap_or(LONGEST)];
+    match file.read_exact_at(&mut text, 0) {
+        Ok(()) => text,
+        Err(_) => Vec::new(),
     }
 }
 
