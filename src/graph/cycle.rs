@@ -29,22 +29,23 @@ pub(super) fn order(declarations: &[Declaration], edges: &DiGraph<(), Edge>) -> 
         .map(Reverse)
         .collect();
     let mut order = Vec::with_capacity(declarations.len());
-    // A group that goes may be the primary one of an account that goes, which no role says: it waits for the accounts.
-    let is_user = |fact: &Fact| matches!(fact, Fact::User(_));
-    let is_group = |fact: &Fact| matches!(fact, Fact::Group(_));
-    let mut accounts = declarations.iter().filter(|one| goes(one, is_user)).count();
-    let mut groups = BinaryHeap::new();
-    while let Some(Reverse(node)) = free.pop().or_else(|| groups.pop()) {
-        let waits = accounts > 0 && goes(&declarations[node], is_group) && !goes(&declarations[node], is_user);
-        if waits && !free.is_empty() {
-            groups.push(Reverse(node));
+    // What no role says: a group that goes may be the primary one of an account that goes, an account that comes may take its number,
+    // and the group that useradd makes with one may take a number that a declared group is to have.
+    let is_first = |one: &Declaration| goes(one, is_user) || comes(one, is_group) && !comes(one, is_user);
+    let waits = |one: &Declaration| goes(one, is_group) && !goes(one, is_user) || comes(one, is_user);
+    let mut first = declarations.iter().filter(|one| is_first(one)).count();
+    let mut later = BinaryHeap::new();
+    while let Some(Reverse(node)) = free.pop().or_else(|| later.pop()) {
+        let one = &declarations[node];
+        if first > 0 && !free.is_empty() && waits(one) {
+            later.push(Reverse(node));
             continue;
         }
         order.push(node);
-        if accounts > 0 && goes(&declarations[node], is_user) {
-            accounts -= 1;
-            if accounts == 0 {
-                free.append(&mut groups);
+        if first > 0 && is_first(one) {
+            first -= 1;
+            if first == 0 {
+                free.append(&mut later);
             }
         }
         for edge in edges.edges_directed(NodeIndex::new(node), Outgoing) {
@@ -68,9 +69,22 @@ pub(super) fn order(declarations: &[Declaration], edges: &DiGraph<(), Edge>) -> 
 /// Of a longer cycle only the ends are drawn.
 const DRAWN: usize = 20;
 
+fn is_user(fact: &Fact) -> bool {
+    matches!(fact, Fact::User(_))
+}
+
+fn is_group(fact: &Fact) -> bool {
+    matches!(fact, Fact::Group(_))
+}
+
 /// Whether a resource removes such a thing.
-fn goes(declaration: &Declaration, is: impl Fn(&Fact) -> bool) -> bool {
-    declaration.skipped.is_none() && declaration.resource.is_absent() && declaration.resource.provides().iter().any(is)
+fn goes(one: &Declaration, is: fn(&Fact) -> bool) -> bool {
+    one.skipped.is_none() && one.resource.is_absent() && one.resource.provides().iter().any(is)
+}
+
+/// Whether a resource makes such a thing, or keeps it.
+fn comes(one: &Declaration, is: fn(&Fact) -> bool) -> bool {
+    one.skipped.is_none() && !one.resource.is_absent() && one.resource.provides().iter().any(is)
 }
 
 /// Draws one cycle among resources of which each waits for all others.

@@ -115,7 +115,10 @@ mod tests {
     fn a_job_that_is_parted_from_its_marker_is_found() {
         for (table, found) in [
             ("# glrl: a\n# a note\n0 1 * * * /bin/a\n", Some("0 1 * * * /bin/a")),
-            ("# glrl: a\nMAILTO=x\n\n@daily /bin/a\n# glrl: b\n@daily b\n", Some("@daily /bin/a")),
+            (
+                "# glrl: a\nMAILTO=x\n\n@daily /bin/a\n# glrl: b\n@daily b\n",
+                Some("@daily /bin/a"),
+            ),
             ("# glrl: a\n0 1 * * * /bin/a\n# a note\n@daily b\n", None),
             ("# glrl: a\n# glrl: b\n@daily b\n", None),
             ("# glrl: a\n# a note\n", None),

@@ -52,7 +52,10 @@ impl Signature {
     /// The links that udev makes for it: by its UUID, by its label.
     pub fn names(&self) -> Vec<DevicePath> {
         let by = |by, value: &Option<String>| DevicePath::by(by, value.as_deref()?).ok();
-        [by("uuid", &self.uuid), by("label", &self.label)].into_iter().flatten().collect()
+        [by("uuid", &self.uuid), by("label", &self.label)]
+            .into_iter()
+            .flatten()
+            .collect()
     }
 }
 

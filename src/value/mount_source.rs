@@ -115,7 +115,16 @@ mod tests {
             Ok(MountSource::Network("[fe80::1]:/".to_owned()))
         );
         assert_eq!("tmpfs".parse(), Ok(MountSource::Named("tmpfs".to_owned())));
-        for wrong in ["", "/srv/data", "LABEL=", "UUID=", "UUID=\"x\"", ":/x", "a b:/x", "/dev/../etc"] {
+        for wrong in [
+            "",
+            "/srv/data",
+            "LABEL=",
+            "UUID=",
+            "UUID=\"x\"",
+            ":/x",
+            "a b:/x",
+            "/dev/../etc",
+        ] {
             assert!(wrong.parse::<MountSource>().is_err(), "{wrong}");
         }
     }

@@ -1,7 +1,8 @@
 //! Roles at random, of all kinds that work in a tree, and trees for them.
 
-use std::{fs, os::unix::fs::symlink, path::Path};
+use std::{collections::HashSet, fs, os::unix::fs::symlink, path::Path};
 
+use glrl::value::Id;
 use serde_json::{Map, Value, json};
 
 /// Numbers that look random, and are the same for the same seed (splitmix64).
@@ -164,13 +165,18 @@ impl Role {
 
     fn template(&mut self, dice: &mut Dice) {
         let path = self.path(dice);
-        let properties = self.owned(dice, json!({"path": path, "source": "t.hbs", "vars": {"n": dice.below(9)}}));
+        let number = dice.below(9);
+        let properties = self.owned(dice, json!({"path": path, "source": "t.hbs", "vars": {"n": number}}));
         self.add(dice, "template", format!("template:{path}"), properties);
     }
 
     fn cron(&mut self, dice: &mut Dice) {
         let name = self.name();
-        let user = if self.users.is_empty() || dice.percent(50) { "root".to_owned() } else { dice.one_of(&self.users).clone() };
+        let user = if self.users.is_empty() || dice.percent(50) {
+            "root".to_owned()
+        } else {
+            dice.one_of(&self.users).clone()
+        };
         let place = *dice.one_of(&["crontab", "cron.d"]);
         let properties = if dice.percent(20) {
             json!({"name": name, "user": user, "in": place, "state": "absent"})
@@ -208,7 +214,12 @@ impl Role {
             // Its group is often its own.
             let gone = *dice.one_of(&["tim", "ann"]);
             if !self.ids.iter().any(|id| *id == format!("user:{gone}")) {
-                self.add(dice, "user", format!("user:{gone}"), json!({"name": gone, "state": "absent"}));
+                self.add(
+                    dice,
+                    "user",
+                    format!("user:{gone}"),
+                    json!({"name": gone, "state": "absent"}),
+                );
             }
             return;
         }
@@ -233,7 +244,10 @@ impl Role {
     fn several(&mut self, dice: &mut Dice) {
         let path = self.path(dice);
         let mut resource = Map::new();
-        resource.insert("file".to_owned(), json!({"path": format!("{path}-${{each.value}}"), "content": "${each.key}\n"}));
+        resource.insert(
+            "file".to_owned(),
+            json!({"path": format!("{path}-${{each.value}}"), "content": "${each.key}\n"}),
+        );
         resource.insert("for_each".to_owned(), json!(["a", "b", "c"]));
         self.resources.push(Value::Object(resource));
     }
@@ -255,7 +269,15 @@ impl Role {
 /// A tree in which some of what roles are about is there, in some way.
 #[expect(clippy::disallowed_methods, reason = "it makes what is tested")]
 pub(super) fn populate(dice: &mut Dice, root: &Path) {
-    let directories = ["etc/cron.d", "etc/skel", "srv", "opt", "home", "var/spool/cron/crontabs", "var/mail"];
+    let directories = [
+        "etc/cron.d",
+        "etc/skel",
+        "srv",
+        "opt",
+        "home",
+        "var/spool/cron/crontabs",
+        "var/mail",
+    ];
     for directory in directories {
         fs::create_dir_all(root.join(directory)).expect("a directory");
     }
@@ -264,15 +286,23 @@ pub(super) fn populate(dice: &mut Dice, root: &Path) {
         "etc/passwd",
         "root:x:0:0:root:/root:/bin/bash\nann:x:1042:1042::/home/ann:/bin/sh\ntim:x:1043:1043::/home/tim:/bin/sh\n",
     );
-    write("etc/group", "root:x:0:\nann:x:1042:\ntim:x:1043:\nstaff:x:50:ann\ncrontab:x:101:\n");
+    write(
+        "etc/group",
+        "root:x:0:\nann:x:1042:\ntim:x:1043:\nstaff:x:50:ann\ncrontab:x:101:\n",
+    );
     write("etc/shadow", "root:*:1::::::\nann:!:1::::::\ntim:!:1::::::\n");
     write("etc/gshadow", "root:*::\nann:!::\ntim:!::\nstaff:!::ann\ncrontab:!::\n");
     if dice.percent(50) {
-        write("etc/login.defs", "USERGROUPS_ENAB yes\nUID_MIN 1000\nUID_MAX 60000\nGID_MIN 1000\nGID_MAX 60000\n");
+        write(
+            "etc/login.defs",
+            "USERGROUPS_ENAB yes\nUID_MIN 1000\nUID_MAX 60000\nGID_MIN 1000\nGID_MAX 60000\n",
+        );
     }
     symlink("/nowhere", root.join("srv/link")).expect("a link");
     for number in 1..80 {
-        let path = root.join(dice.one_of(&["srv", "etc", "opt"])).join(format!("n{number}"));
+        let path = root
+            .join(dice.one_of(&["srv", "etc", "opt"]))
+            .join(format!("n{number}"));
         match dice.below(8) {
             0 => fs::write(&path, dice.one_of(&CONTENTS)).expect("a file"),
             1 => fs::create_dir(&path).expect("a directory"),
@@ -296,4 +326,14 @@ pub(super) fn beside(directory: &Path) {
     fs::write(directory.join("templates/t.hbs"), "n = {{n}}\n").expect("a file");
     fs::write(directory.join("files/site/index.html"), "<p>\n").expect("a file");
     fs::write(directory.join("files/site/css/a.css"), "p {}\n").expect("a file");
+}
+
+/// The files of a role that a program may refuse.
+pub(super) fn validated(role: &str) -> HashSet<Id> {
+    let role: Value = serde_json::from_str(role).expect("it is JSON");
+    let resources = role["resources"].as_array().expect("a list").iter();
+    let files = resources.filter_map(|resource| resource.get("file").filter(|file| file.get("validate").is_some()));
+    files
+        .map(|file| Id::new("file", file["path"].as_str().expect("a path")))
+        .collect()
 }

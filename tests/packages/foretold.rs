@@ -123,7 +123,9 @@ fn a_purge_takes_the_conffiles_too_also_those_that_are_left() {
                     dpkg-deb --root-owner-group -Znone -b /root/c $R/conf_1.0_all.deb >/dev/null; index; have conf;";
     for before in ["", "apt-get remove -y -qq conf >/dev/null 2>&1;"] {
         expect(
-            &format!("{conffile} {before} role <<< '  - package: {{name: conf, state: purged}}'; plan; converge; plan; ls /etc/conf.test; is conf"),
+            &format!(
+                "{conffile} {before} role <<< '  - package: {{name: conf, state: purged}}'; plan; converge; plan; ls /etc/conf.test; is conf"
+            ),
             &[0, 0, 0],
             &["1 to change", "0 to change", "No such file", "none"],
         );

@@ -89,7 +89,10 @@ pub(super) fn remove(tree: &Tree, packages: &[String], purge: bool) -> Result<()
     }
     let error = shown(verb, packages).failed(&output);
     let now = Packages::read(tree)?;
-    if packages.iter().all(|package| now.get(package).is_none() && !(purge && now.is_leftover(package))) {
+    if packages
+        .iter()
+        .all(|package| now.get(package).is_none() && !(purge && now.is_leftover(package)))
+    {
         tracing::warn!("{} is removed all the same: {error:#}", packages.join(" "));
         return Ok(());
     }

@@ -83,7 +83,11 @@ fn show(names: &[UnitName]) -> Result<Vec<Option<Unit>>> {
         "systemd does not run this machine: its units cannot be managed"
     );
     let output = systemctl()
-        .args(["show", "--property=LoadState,ActiveState,UnitFileState,Type,RemainAfterExit", "--"])
+        .args([
+            "show",
+            "--property=LoadState,ActiveState,UnitFileState,Type,RemainAfterExit",
+            "--",
+        ])
         .args(names.iter().map(UnitName::as_str))
         .stdout()?;
     let units = parse(&String::from_utf8_lossy(&output))?;

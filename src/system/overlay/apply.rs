@@ -51,7 +51,9 @@ impl Layer {
 impl Layer {
     /// The planned device whose filesystem gives it this name: udev makes the link once there is one.
     fn named_by_what_is_on_it(&self, device: &DevicePath) -> Option<&BlockDevice> {
-        let is_by = ["uuid", "label"].iter().any(|by| device.starts_with(format!("/dev/disk/by-{by}")));
+        let is_by = ["uuid", "label"]
+            .iter()
+            .any(|by| device.starts_with(format!("/dev/disk/by-{by}")));
         let blocks = self.blocks.values().filter_map(|block| match block {
             Planned::Known(block) => Some(block),
             Planned::Unknown(_) => None,

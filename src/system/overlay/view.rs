@@ -236,7 +236,11 @@ impl Probe for View<'_> {
 
     fn leftover(&self, name: &str) -> Result<Reading<bool>> {
         known!(self.settled());
-        if self.layer.packages.contains_key(name) { Ok(Reading::Known(false)) } else { self.base.leftover(name) }
+        if self.layer.packages.contains_key(name) {
+            Ok(Reading::Known(false))
+        } else {
+            self.base.leftover(name)
+        }
     }
 
     /// Together with what is planned before it. Where apt's own files are planned, it does not know them yet.
