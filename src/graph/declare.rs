@@ -96,8 +96,21 @@ pub(super) fn declare(declarations: &[Declaration], wrong: &mut Diagnostics) -> 
             .hint("write that part into the whole, or have the file declare its owner and mode only"),
         );
     }
+    undone(declarations, &paths, &absent, made, wrong);
+    accounts_in_use(declarations, &accounts, wrong);
+    index
+}
+
+/// What one resource makes where another wants nothing to be, or above it.
+fn undone(
+    declarations: &[Declaration],
+    paths: &HashMap<Box<Path>, usize>,
+    absent: &HashMap<AbsPath, usize>,
+    made: Vec<(AbsPath, usize)>,
+    wrong: &mut Diagnostics,
+) {
     for (path, here) in made {
-        let Some((gone, &remover)) = removed(&absent, &path).filter(|(_, remover)| **remover != here) else {
+        let Some((gone, &remover)) = removed(absent, &path).filter(|(_, remover)| **remover != here) else {
             continue;
         };
         // Two owners of one path are told already.
@@ -123,21 +136,19 @@ pub(super) fn declare(declarations: &[Declaration], wrong: &mut Diagnostics) -> 
             .hint("drop one of them"),
         );
     }
-    accounts_in_use(declarations, &accounts, wrong);
-    index
 }
 
 /// The path itself, or one above it, where a resource wants nothing to be.
 fn removed<'a>(absent: &'a HashMap<AbsPath, usize>, path: &AbsPath) -> Option<(&'a AbsPath, &'a usize)> {
-    let above = path
+    let mut above = path
         .ancestors()
         .filter_map(|above| above.to_str()?.parse::<AbsPath>().ok());
-    above.filter_map(|above| absent.get_key_value(&above)).next()
+    above.find_map(|above| absent.get_key_value(&above))
 }
 
 /// What needs an account that another resource removes, and does not bring it itself.
-fn accounts_in_use(declarations: &[Declaration], removed: &HashMap<Fact, usize>, wrong: &mut Diagnostics) {
-    if removed.is_empty() {
+fn accounts_in_use(declarations: &[Declaration], gone: &HashMap<Fact, usize>, wrong: &mut Diagnostics) {
+    if gone.is_empty() {
         return;
     }
     for one in declarations
@@ -146,7 +157,7 @@ fn accounts_in_use(declarations: &[Declaration], removed: &HashMap<Fact, usize>,
     {
         let own = one.resource.provides();
         for fact in one.resource.requires() {
-            let Some(remover) = removed.get(&fact).filter(|_| !own.contains(&fact)) else {
+            let Some(remover) = gone.get(&fact).filter(|_| !own.contains(&fact)) else {
                 continue;
             };
             let remover = &declarations[*remover];

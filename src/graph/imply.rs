@@ -26,16 +26,13 @@ pub(super) fn imply(
         let own = declaration.resource.provides();
         let mut sources = Vec::new();
         for fact in declaration.resource.requires() {
-            match &fact {
-                Fact::Path(path) => {
-                    let (found, at) = provided.standing(path);
-                    let binds = at.is_some_and(|at| own.iter().any(|own| stands_below(own, &at)));
-                    sources.extend(found.into_iter().map(|source| (source, binds)));
-                }
-                _ => {
-                    let binds = !matches!(fact, Fact::Package(_) | Fact::Unit(_)) && !own.contains(&fact);
-                    sources.extend(provided.of_fact(&fact).map(|source| (source, binds)));
-                }
+            if let Fact::Path(path) = &fact {
+                let (found, at) = provided.standing(path);
+                let binds = at.is_some_and(|at| own.iter().any(|own| stands_below(own, &at)));
+                sources.extend(found.into_iter().map(|source| (source, binds)));
+            } else {
+                let binds = !matches!(fact, Fact::Package(_) | Fact::Unit(_)) && !own.contains(&fact);
+                sources.extend(provided.of_fact(&fact).map(|source| (source, binds)));
             }
         }
         // A directory on which something is mounted is the mounted one, unless it is the mount's own; and what a program makes

@@ -177,13 +177,12 @@ impl Program {
         let (stderr, said) = hear().context("making a pipe")?;
         command = command.stderr_file(said);
         let mut stdout = None;
-        command = match to {
-            Some(pipe) => command.stdout_file(pipe),
-            None => {
-                let (heard, said) = hear().context("making a pipe")?;
-                stdout = Some(heard);
-                command.stdout_file(said)
-            }
+        command = if let Some(pipe) = to {
+            command.stdout_file(pipe)
+        } else {
+            let (heard, said) = hear().context("making a pipe")?;
+            stdout = Some(heard);
+            command.stdout_file(said)
         };
         let handle = command
             .before_spawn({

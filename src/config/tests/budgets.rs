@@ -53,7 +53,7 @@ fn loops_in_loops_are_counted() {
 
 #[test]
 fn values_that_grow_by_themselves_are_refused() {
-    let times = |what: &str, between: &str| vec![what; 10].join(between);
+    let times = |what: &str, between: &str| [what; 10].join(between);
     refused(
         &doubled(12, "xxxxxxxxxx", |before| format!("\"${{{}}}\"", times(before, "+"))),
         "gives more than 4MiB",

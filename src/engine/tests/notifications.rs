@@ -143,7 +143,7 @@ fn a_run_that_is_killed_anywhere_tells_of_what_happened_once() {
             }
             // Where the listener's own file was written, and nothing noted that it was, it is told once more: at least once.
             let heard = told(&lab);
-            let expected = if changed || which == "the same" { 1 } else { 0 };
+            let expected = usize::from(changed || which == "the same");
             let again = usize::from(kill == 5);
             assert!(
                 (expected..=expected + again).contains(&heard),

@@ -44,7 +44,7 @@ pub struct LocalNode {
     accounts: Cache<accounts::Accounts>,
     packages: Cache<packages::Packages>,
     /// What apt has said of transactions; forgotten with the packages.
-    foretold: Mutex<HashMap<(Vec<String>, Vec<String>), Foretold>>,
+    foretold: Mutex<HashMap<Transaction, Foretold>>,
     units: units::Units,
     mounts: Cache<Vec<Mount>>,
     blocks: Mutex<HashMap<DevicePath, Option<BlockDevice>>>,
@@ -52,6 +52,9 @@ pub struct LocalNode {
     exports: Cache<Vec<Export>>,
     remotes: Cache<Vec<remote::Remote>>,
 }
+
+/// What is to be installed, and what removed.
+type Transaction = (Vec<String>, Vec<String>);
 
 /// A batch source: read when first asked for, kept until forgotten.
 #[derive(Debug)]

@@ -88,7 +88,7 @@ fn errors_name_the_whole_path() {
 fn whatever_is_in_the_lock_stops_no_run() {
     let root = tempfile::tempdir().unwrap();
     let state = StateDir::inside(root.path(), Path::new("/glrl")).unwrap();
-    for left in [&b"process \xff\xfe"[..], &[0; 100_000], b"\n\n"] {
+    for left in [b"process \xff\xfe".to_vec(), vec![0; 100_000], b"\n\n".to_vec()] {
         fs::write(root.path().join("glrl/lock"), left).unwrap();
         let held = state.lock(Duration::ZERO, |_| {}).unwrap();
         let name = fs::read(root.path().join("glrl/lock")).unwrap();
