@@ -29,13 +29,9 @@ const ROLES: u64 = 300;
 fn what_is_planned_is_what_is_done_and_then_nothing_is_left() {
     let number = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
     let roles = number("GLRL_ROLES").unwrap_or(ROLES);
-    let seeds = match number("GLRL_SEED") {
-        Some(seed) => vec![seed],
-        None => {
-            let first = u64::from(std::process::id()) << 32;
-            (0..roles).map(|number| first + number).collect()
-        }
-    };
+    let first = number("GLRL_SEED").unwrap_or_else(|| u64::from(std::process::id()) << 32);
+    let roles = if number("GLRL_SEED").is_some() { 1 } else { roles };
+    let seeds: Vec<u64> = (0..roles).map(|number| first + number).collect();
     let mut resources = 0;
     for (number, seed) in seeds.iter().enumerate() {
         match one(*seed, number % 10 == 0) {
@@ -227,7 +223,7 @@ impl Lab {
         for tree in [&killed, &whole] {
             self.glrl(tree, None);
         }
-        let differ = differ(&look(&whole), &look(&killed), |one, other| one.is_like(other));
+        let differ = differ(&look(&whole), &look(&killed), Thing::is_like);
         if differ.is_empty() {
             Ok(())
         } else {
