@@ -11,6 +11,8 @@ mod cases;
 mod cli;
 mod devices;
 mod examples;
+mod laws;
 mod leaks;
 mod node;
+mod packages;
 mod support;

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    de, hidden,
+    budget, de, hidden,
     instance::{Instance, Work},
     library, made_up,
     node::{Data, Node, Pair},
@@ -68,6 +68,15 @@ impl Work<'_> {
         for each in self.elements(entry.value("for_each"), instance) {
             let before = self.mistakes.0.len();
             match self.declaration(&entry, each.as_ref(), instance) {
+                Some(_) if self.declarations.len() >= budget::RESOURCES => {
+                    self.mistakes.push(
+                        Diagnostic::at(
+                            entry.kind_place,
+                            format!("these are more than {} resources", budget::RESOURCES),
+                        )
+                        .hint("declare what is many as one: a directory with `source`, a template"),
+                    );
+                }
                 Some(declaration) => self.declarations.push(declaration),
                 None => self.unread.kind(entry.kind.name),
             }
@@ -118,6 +127,9 @@ impl Work<'_> {
         }
         if !made_up.is_empty() {
             self.unread.kind(entry.kind.name);
+        }
+        if let Some(timeout) = envelope.timeout {
+            resource.limit(timeout);
         }
         // Whether it is there at all is not known: of two that exclude each other both would seem to be.
         if is_undecided {

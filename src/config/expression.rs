@@ -3,20 +3,32 @@
 //! A scalar that is one whole expression keeps the type of its value; inside text the value is rendered; `$${` stands for
 //! `${`. A plain path (`${inputs.size}`) is looked up, all else is CEL; each distinct text is compiled once.
 
-use std::{borrow::Cow, cell::RefCell, collections::HashMap, ops::Range, rc::Rc};
+use std::{
+    borrow::Cow,
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    ops::Range,
+    rc::Rc,
+};
 
 use serde_json::Value;
 
 use super::{
+    budget,
     node::{Data, Node, Pair, Text},
     program::Program,
     scope::{Problem, ROOTS, Scope, member_of},
 };
-use crate::source::{Diagnostic, Diagnostics, Place, Sources};
+use crate::{
+    source::{Diagnostic, Diagnostics, Place, Sources},
+    value::Size,
+};
 
 /// Evaluates expressions, and keeps what it has compiled.
 #[derive(Debug, Default)]
 pub(super) struct Expressions {
+    /// Bytes that all of them have given.
+    given: Cell<usize>,
     compiled: RefCell<HashMap<Box<str>, Rc<Attempt>>>,
 }
 
@@ -102,8 +114,27 @@ impl Expressions {
         sources: &Sources,
         mistakes: &mut Diagnostics,
     ) -> Option<Node> {
+        let given = self.given.get();
+        if given > budget::LARGEST_IN_ALL {
+            // Said once.
+            return None;
+        }
         match self.render(text, place, scope) {
-            Ok(node) => Some(node),
+            Ok((node, size)) => {
+                self.given.set(given.saturating_add(size));
+                if self.given.get() <= budget::LARGEST_IN_ALL {
+                    return Some(node);
+                }
+                let limit = Size::bytes(budget::LARGEST_IN_ALL as u64);
+                mistakes.push(
+                    Diagnostic::at(
+                        place,
+                        format!("the expressions up to here give more than {limit} of values"),
+                    )
+                    .hint("put what is large into files beside the role"),
+                );
+                None
+            }
             Err((range, problem)) => {
                 if !(problem.of_values && scope.is_made_up(text)) {
                     mistakes.push(Spot { text, place, sources }.diagnostic(range, &problem));
@@ -113,13 +144,17 @@ impl Expressions {
         }
     }
 
-    /// The scalar's value, or what is wrong in which part of it.
-    fn render(&self, text: &str, place: Place, scope: &Scope<'_>) -> Result<Node, (Range<usize>, Problem)> {
+    /// The scalar's value and its bytes, or what is wrong in which part of it.
+    fn render(&self, text: &str, place: Place, scope: &Scope<'_>) -> Result<(Node, usize), (Range<usize>, Problem)> {
         let parts = split(text).map_err(|(range, message)| (range, Problem::new(message)))?;
         if let [Part::Expression(range)] = parts.as_slice() {
             let value = self.value(&text[range.clone()], scope);
             let value = value.map_err(|problem| (range.clone(), problem))?;
-            return Ok(Node::of_value(place, &value));
+            let size = budget::size(&value);
+            if size > budget::LARGEST {
+                return Err((range.clone(), too_large(&text[range.clone()])));
+            }
+            return Ok((Node::of_value(place, &value), size));
         }
         let mut rendered = String::with_capacity(text.len());
         for part in parts {
@@ -129,11 +164,15 @@ impl Expressions {
                     let expression = &text[range.clone()];
                     self.value(expression, scope)
                         .and_then(|value| render(&value, expression, &mut rendered))
-                        .map_err(|problem| (range, problem))?;
+                        .map_err(|problem| (range.clone(), problem))?;
+                    if rendered.len() > budget::LARGEST {
+                        return Err((range, too_large("the text up to here")));
+                    }
                 }
             }
         }
-        Ok(Node::new(place, Data::Text(rendered.as_str().into())))
+        let size = rendered.len();
+        Ok((Node::new(place, Data::Text(rendered.as_str().into())), size))
     }
 
     fn value(&self, expression: &str, scope: &Scope<'_>) -> Result<Value, Problem> {
@@ -182,6 +221,13 @@ impl Expressions {
         self.compiled.borrow_mut().insert(text.into(), Rc::clone(&compiled));
         compiled
     }
+}
+
+/// Of a value that is beyond all reason.
+fn too_large(what: &str) -> Problem {
+    let limit = Size::bytes(budget::LARGEST as u64);
+    Problem::of_values(format!("{} gives more than {limit}", what.trim()))
+        .hint("put what is large into a file beside the role")
 }
 
 /// Whether there is anything to evaluate.

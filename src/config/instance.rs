@@ -5,6 +5,7 @@ use std::{borrow::Cow, collections::HashSet, rc::Rc, sync::Arc};
 use serde_json::{Value, json};
 
 use super::{
+    budget,
     expression::Expressions,
     include::Roles,
     made_up::{self, MadeUp},
@@ -119,6 +120,15 @@ impl<'w> Work<'w> {
 
     /// Declares what a role and its includes have. `passed`: inputs from the including role.
     pub(super) fn role(&mut self, file: &Rc<RoleFile>, asked: bool, passed: &[Passed], skipped: Option<String>) {
+        if self.done.len() >= budget::RESOURCES {
+            let message = format!(
+                "role {} is included with more than {} inputs",
+                file.name,
+                budget::RESOURCES
+            );
+            self.mistakes.push(Diagnostic::general(message));
+            return;
+        }
         let instance = self.instance(file, asked, passed, skipped);
         let inputs = Value::Object(instance.given.inputs.clone()).to_string();
         let is_new = self

@@ -3,7 +3,9 @@
 //! `load` reads in this order: the roles asked for and all that they include; the layers of values; then, role by role,
 //! inputs, `vars`, includes and resources. It goes on after a mistake, so that all of them are said at once.
 
+mod budget;
 mod bundled;
+mod counted;
 mod de;
 mod entry;
 mod expression;

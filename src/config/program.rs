@@ -13,6 +13,8 @@ use cel::{
 use serde_json::{Map, Number, Value};
 
 use super::{
+    budget, counted,
+    counted::counted,
     scope::{Problem, ROOTS, Scope},
     secrets::Plain,
 };
@@ -44,13 +46,14 @@ static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| {
         let added = env.add_extension(extension);
         debug_assert!(added.is_ok(), "{added:?}");
     }
+    counted::declare(&mut env);
     Arc::new(env)
 });
 
 /// A compiled expression, and what it needs to be given.
 #[derive(Debug)]
 pub(super) struct Program {
-    compiled: cel::Program,
+    compiled: IdedExpr,
     names: Vec<Name>,
     /// Texts and numbers that stand in it.
     literals: Vec<Value>,
@@ -93,7 +96,7 @@ impl Program {
         match names.problem {
             Some(problem) => Err(problem),
             None => Ok(Self {
-                compiled: program,
+                compiled: counted(program.expression().clone()),
                 names: names.found,
                 literals: names.literals,
             }),
@@ -141,7 +144,11 @@ impl Program {
             }
             context.add_variable_from_value(root, to_cel(&Value::Object(map)));
         }
-        let result = self.compiled.execute(&context);
+        let (result, is_spent) = budget::with(|| Cel::resolve(&self.compiled, &context));
+        if is_spent {
+            return Err(Problem::of_values(format!("this takes too much: {}", budget::Spent))
+                .hint("take smaller lists and texts, or make fewer of them"));
+        }
         let Some(plain) = secret else {
             return from_cel(&result.map_err(explain)?);
         };

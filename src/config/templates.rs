@@ -13,6 +13,7 @@ use handlebars::{
 };
 use serde_json::Value;
 
+use super::budget;
 use crate::{source::suggest, system::facts};
 
 handlebars_helper!(join: |list: array, separator: str| {
@@ -22,6 +23,8 @@ handlebars_helper!(json: |value: Json| serde_json::to_string_pretty(value).unwra
 
 /// What `{{PATH}}` becomes before it is rendered: Handlebars itself writes `[object]` for a map. No template can call it by this name.
 const SHOW: &str = "show a value";
+/// What each round of a block ends with; likewise.
+const STEP: &str = "count a step";
 const IS_A_LIST: &str = " is a list, which text cannot hold";
 const IS_A_MAP: &str = " is a map, which text cannot hold";
 /// Helpers that stand alone are called, whatever there is of that name.
@@ -48,21 +51,60 @@ fn show(
     }
 }
 
-/// Has all `{{PATH}}` of a template written by `show`.
-fn show_values(template: &mut Template) {
-    for element in &mut template.elements {
+/// Each round of a block pays for itself.
+fn step(
+    _: &Helper<'_>,
+    _: &Handlebars<'_>,
+    _: &Context,
+    _: &mut RenderContext<'_, '_>,
+    _: &mut dyn Output,
+) -> HelperResult {
+    budget::pay(1).map_err(|spent| RenderErrorReason::Other(format!("this takes too much: {spent}")).into())
+}
+
+/// A template's text as it grows, within bounds.
+struct Bounded(Vec<u8>);
+
+impl std::io::Write for Bounded {
+    fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
+        if self.0.len() + text.len() > budget::RENDERED || budget::pay(budget::of_bytes(text.len())).is_err() {
+            return Err(std::io::ErrorKind::FileTooLarge.into());
+        }
+        self.0.extend_from_slice(text);
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Has all `{{PATH}}` of a template written by `show`, and the rounds of its blocks counted.
+fn rewrite(template: &mut Template, counter: &Template) {
+    for (element, mapping) in template.elements.iter_mut().zip(&template.mapping) {
         match element {
             TemplateElement::Expression(tag) | TemplateElement::HtmlExpression(tag) => show_value(tag),
             TemplateElement::HelperBlock(block) => {
-                block
-                    .template
-                    .iter_mut()
-                    .chain(&mut block.inverse)
-                    .for_each(show_values);
+                for inside in block.template.iter_mut().chain(&mut block.inverse) {
+                    rewrite(inside, counter);
+                    inside.elements.extend_from_slice(&counter.elements);
+                    // What is said of it, is said of the block.
+                    inside.mapping.push(mapping.clone());
+                }
             }
             _ => {}
         }
     }
+}
+
+/// A template of one tag, which calls `step`.
+fn counter() -> Result<Template, TemplateSyntax> {
+    let mut counter = Template::compile("{{step}}")?;
+    if let Some(TemplateElement::Expression(tag) | TemplateElement::HtmlExpression(tag)) = counter.elements.first_mut()
+    {
+        tag.name = Parameter::Name(STEP.to_owned());
+    }
+    Ok(counter)
 }
 
 fn show_value(tag: &mut HelperTemplate) {
@@ -101,6 +143,7 @@ impl Default for Templates {
         registry.register_helper("join", Box::new(join));
         registry.register_helper("json", Box::new(json));
         registry.register_helper(SHOW, Box::new(show));
+        registry.register_helper(STEP, Box::new(step));
         Self(RefCell::new(registry))
     }
 }
@@ -116,6 +159,10 @@ impl Templates {
             hint,
         };
         if !self.0.borrow().has_template(name) {
+            if let Some(offset) = too_deep(text) {
+                let message = format!("more than {} blocks lie in each other here", budget::BLOCKS);
+                return Err(error(Some(line_column(text, offset)), message, None));
+            }
             let mut template = Template::compile(text).map_err(|wrong| match unclosed(text) {
                 Some((offset, block)) => error(
                     Some(line_column(text, offset)),
@@ -124,7 +171,8 @@ impl Templates {
                 ),
                 None => error(wrong.pos(), syntax(&wrong, text), None),
             })?;
-            show_values(&mut template);
+            let counter = counter().map_err(|wrong| error(None, syntax(&wrong, text), None))?;
+            rewrite(&mut template, &counter);
             template.name = Some(name.to_owned());
             self.0.borrow_mut().register_template(name, template);
         }
@@ -137,30 +185,45 @@ impl Templates {
         }
         let mut with_values = values.clone();
         drop_nulls(&mut with_values);
-        self.0.borrow().render(name, &with_values).map_err(|wrong| {
-            let at = wrong.line_no.zip(wrong.column_no);
-            match wrong.reason() {
-                RenderErrorReason::MissingVariable(path) => {
-                    let path = path.as_deref().unwrap_or("this variable");
-                    error(at, format!("{path} has no value"), nearest(path, values))
-                }
-                RenderErrorReason::ParamNotFoundForIndex(helper, index) => {
-                    error(at, format!("value {} of '{helper}' is not there", index + 1), None)
-                }
-                RenderErrorReason::Other(message) => {
-                    let hint = message.strip_suffix(IS_A_LIST).map(|path| {
-                        format!("join it: {{{{join {path} \",\"}}}}, or take each: {{{{#each {path}}}}}…{{{{/each}}}}")
-                    });
-                    error(at, message.clone(), hint)
-                }
-                RenderErrorReason::HelperNotFound(helper) => error(at, format!("there is no helper '{helper}'"), None),
-                RenderErrorReason::PartialNotFound(partial) => error(
-                    at,
-                    format!("'{partial}' cannot be included: templates stand alone"),
-                    None,
-                ),
-                reason => error(at, format!("this cannot be rendered: {reason}"), None),
+        let mut rendered = Bounded(Vec::new());
+        let templates = self.0.borrow();
+        let (result, is_spent) = budget::with(|| templates.render_to_write(name, &with_values, &mut rendered));
+        let wrong = match result {
+            Ok(()) => return Ok(String::from_utf8_lossy(&rendered.0).into_owned()),
+            Err(wrong) => wrong,
+        };
+        let at = wrong.line_no.zip(wrong.column_no);
+        if is_spent
+            || rendered.0.len() >= budget::RENDERED / 2 && matches!(wrong.reason(), RenderErrorReason::IOError(_))
+        {
+            let message = format!("this takes too much: {}", budget::Spent);
+            return Err(error(
+                at,
+                message,
+                Some("take shorter lists, or make fewer rounds".to_owned()),
+            ));
+        }
+        Err(match wrong.reason() {
+            RenderErrorReason::MissingVariable(path) => {
+                let path = path.as_deref().unwrap_or("this variable");
+                error(at, format!("{path} has no value"), nearest(path, values))
             }
+            RenderErrorReason::ParamNotFoundForIndex(helper, index) => {
+                error(at, format!("value {} of '{helper}' is not there", index + 1), None)
+            }
+            RenderErrorReason::Other(message) => {
+                let hint = message.strip_suffix(IS_A_LIST).map(|path| {
+                    format!("join it: {{{{join {path} \",\"}}}}, or take each: {{{{#each {path}}}}}…{{{{/each}}}}")
+                });
+                error(at, message.clone(), hint)
+            }
+            RenderErrorReason::HelperNotFound(helper) => error(at, format!("there is no helper '{helper}'"), None),
+            RenderErrorReason::PartialNotFound(partial) => error(
+                at,
+                format!("'{partial}' cannot be included: templates stand alone"),
+                None,
+            ),
+            reason => error(at, format!("this cannot be rendered: {reason}"), None),
         })
     }
 }
@@ -170,6 +233,23 @@ fn line_column(text: &str, offset: usize) -> (usize, usize) {
     let before = &text[..offset];
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
     (before.matches('\n').count() + 1, column)
+}
+
+/// Where blocks lie too deep in each other: the parser goes through them again at each level.
+fn too_deep(text: &str) -> Option<usize> {
+    let mut depth = 0_usize;
+    for (start, tag) in tags(text) {
+        let tag = tag.trim_start_matches(['~', '{']);
+        if tag.starts_with('#') {
+            depth += 1;
+        } else if tag.starts_with('/') {
+            depth = depth.saturating_sub(1);
+        }
+        if depth > budget::BLOCKS {
+            return Some(start - 2);
+        }
+    }
+    None
 }
 
 /// The outermost block that is never closed: where its tag stands, and its helper.

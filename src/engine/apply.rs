@@ -8,8 +8,8 @@ use super::{Run, Stopped, ledger::Ledger};
 use crate::{
     graph::Declaration,
     report::event::Event,
-    resource::Plan,
-    system::{Op, Reading, System},
+    resource::{Change, Plan, Shown},
+    system::{Op, Reading, System, limit, programs},
 };
 
 /// What a resource needs now, on the node as it is.
@@ -73,28 +73,38 @@ fn attempt(
     touched: &mut bool,
 ) -> Result<()> {
     let mut moved = false;
+    programs::take_said();
     for op in &plan.ops {
         // Between a move and the mount that ends it a service is stopped.
         if !moved && (run.stop)() {
             return Err(Stopped.into());
         }
-        match (op, declaration.timeout) {
-            (Op::Run(command), Some(timeout)) => {
-                let mut command = command.clone();
-                command.timeout = timeout;
-                node.execute(&Op::Run(command))?;
-            }
-            _ => node.execute(op)?,
-        }
+        limit::within(declaration.timeout, || node.execute(op))?;
         *touched = true;
         moved |= matches!(op, Op::MoveData(_));
     }
+    let said = programs::take_said();
     let left = plan_now(node, held, declaration, false).context("looking whether it is as declared now")?;
     if !left.is_empty() {
-        let what: Vec<String> = left.changes.iter().map(|change| change.property.clone()).collect();
-        bail!("it was applied and is still not as declared ({})", what.join(", "));
+        let what: Vec<String> = left.changes.iter().map(difference).collect();
+        let said = said.map_or_else(String::new, |said| format!("\n{said}"));
+        bail!(
+            "it was applied and is still not as declared ({}){said}",
+            what.join(", ")
+        );
     }
     Ok(())
+}
+
+/// What is still different, in words: the whole where it is short.
+fn difference(change: &Change) -> String {
+    let property = &change.property;
+    match (&change.before, &change.after) {
+        (Shown::Value(before), Shown::Value(after)) => format!("{property} is {before}, not {after}"),
+        (Shown::Absent, Shown::Value(after)) => format!("{property}: {after}"),
+        (Shown::Value(before), Shown::Absent) => format!("{property}: {before} is still there"),
+        _ => property.clone(),
+    }
 }
 
 /// Whole milliseconds since then.

@@ -9,6 +9,7 @@ use super::{
     foresee::{Foreseen, Foresight, afterwards, failure, foresee, stopped},
     journal::Journal,
     ledger::{self, Ledger},
+    owed::Work,
     schedule::Schedule,
     temporaries::Temporaries,
 };
@@ -17,6 +18,7 @@ use crate::{
     report::event::{Event, Outcome, Summary},
     resource::Plan,
     system::{Bytes, Op, System, state::StateDir},
+    value::Id,
 };
 
 /// Makes the node as declared. The caller holds the run lock.
@@ -160,12 +162,7 @@ impl TurnOf<'_, '_> {
         Ok(Outcome::Unchanged)
     }
 
-    fn take(
-        &mut self,
-        declaration: &Declaration,
-        foreseen: &Foreseen,
-        targets: Vec<&crate::value::Id>,
-    ) -> Result<Outcome> {
+    fn take(&mut self, declaration: &Declaration, foreseen: &Foreseen, targets: Vec<&Id>) -> Result<Outcome> {
         let id = &declaration.id;
         let notified = self.earlier.owed.is_owed(id);
         if declaration.protect == Some(false) {
@@ -174,6 +171,9 @@ impl TurnOf<'_, '_> {
         }
         let mut plan = apply::plan_now(self.node, self.held, declaration, notified)?;
         self.warnings.append(&mut plan.warnings);
+        if !plan.is_empty() && self.earlier.owed.owes(id) {
+            self.earlier.owed.reconsider(self.state, id, Work::of(&plan))?;
+        }
         if let Some(message) = drift(foreseen, &plan) {
             (self.sink)(Event::Drift {
                 id: id.clone(),
@@ -182,7 +182,7 @@ impl TurnOf<'_, '_> {
         }
         if plan.is_empty() {
             self.record(declaration)?;
-            self.earlier.owed.settle(self.state, id)?;
+            self.told(id);
             return Ok(Outcome::Unchanged);
         }
         (self.sink)(Event::Applying {
@@ -190,18 +190,45 @@ impl TurnOf<'_, '_> {
             action: plan.action,
         });
         self.record(declaration)?;
-        self.earlier.owed.owe(self.state, id, targets.into_iter())?;
+        let news = if targets.is_empty() {
+            Vec::new()
+        } else {
+            self.earlier.owed.owe(self.state, id, &targets, Work::of(&plan))?
+        };
         self.temporaries.expect(plan.ops.iter());
         let execution = apply::execute(self.run, self.node, self.held, declaration, &plan, notified, self.sink);
         self.touched = execution.touched;
+        if execution.result.is_err() && !news.is_empty() && self.is_as_before(declaration, &plan, notified) {
+            self.earlier.owed.take_back(self.state, id, &news)?;
+        }
         execution.result?;
         // What was made has its UUID now.
         self.record(declaration)?;
-        self.earlier.owed.settle(self.state, id)?;
+        self.told(id);
         Ok(Outcome::Changed {
             action: plan.action,
             changes: plan.changes,
         })
+    }
+
+    /// Whether a plan that failed has left all as it was: nothing was carried out, and all of it is still to be done.
+    fn is_as_before(&self, declaration: &Declaration, plan: &Plan, notified: bool) -> bool {
+        let properties = |plan: &Plan| {
+            plan.changes
+                .iter()
+                .map(|change| change.property.clone())
+                .collect::<Vec<_>>()
+        };
+        let same = |now: Plan| now.ops == plan.ops && properties(&now) == properties(plan);
+        !self.touched && apply::plan_now(self.node, self.held, declaration, notified).is_ok_and(same)
+    }
+
+    /// Notes that a resource has been told. What was done stays done where that cannot be written: it is told once more.
+    fn told(&mut self, id: &Id) {
+        if let Err(error) = self.earlier.owed.settle(self.state, id) {
+            self.warnings
+                .push(format!("it is notified once more by the next run: {error:#}"));
+        }
     }
 }
 
@@ -225,7 +252,14 @@ fn drift(foreseen: &Foreseen, now: &Plan) -> Option<String> {
     if now.is_empty() && planned.ops.iter().all(is_program) {
         return None;
     }
-    if planned.changes == now.changes && planned.ops.iter().map(step).eq(now.ops.iter().map(step)) {
+    let lasting = |plan: &Plan| {
+        plan.changes
+            .iter()
+            .filter(|change| !change.passing)
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    if lasting(planned) == lasting(now) && planned.ops.iter().map(step).eq(now.ops.iter().map(step)) {
         return None;
     }
     let words = |plan: &Plan| {

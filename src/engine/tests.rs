@@ -1,6 +1,7 @@
 //! Planning and converging on a tree of files, with resources that are as small as the point they make.
 
 mod ledger;
+mod notifications;
 
 use std::{path::Path, time::Duration};
 
@@ -471,6 +472,55 @@ fn what_failed_after_an_operation_has_changed_something() {
     .unwrap();
     let (summary, _) = lab.converge(&graph);
     assert_eq!((summary.failed, summary.changed, summary.partly), (2, 0, 1));
+}
+
+#[test]
+fn a_timeout_is_for_the_program_that_validates_too() {
+    let lab = Lab::new();
+    let mut slow = note("slow", "s", Habit::Plain);
+    slow.resource = Box::new(Validated(slow.id.clone()));
+    slow.timeout = Some(Duration::from_millis(50));
+    let graph = graph::build(vec![slow]).unwrap();
+    let (_, events) = lab.converge(&graph);
+    let Outcome::Failed { error } = outcome(&events, "slow") else {
+        panic!("{events:?}")
+    };
+    assert!(error.contains("took longer than 0.05 s"), "{error}");
+}
+
+/// A file whose validation takes long.
+#[derive(Debug)]
+struct Validated(Id);
+
+impl Resource for Validated {
+    fn id(&self) -> Id {
+        self.0.clone()
+    }
+
+    fn prepare(&mut self, _: &dyn Role) -> Result<()> {
+        Ok(())
+    }
+
+    fn plan(&self, _: &dyn Probe, _: bool) -> Result<Reading<Plan>> {
+        Ok(Reading::Known(Plan::to(Action::Create).op(Op::WriteFile {
+            path: "/validated".parse().unwrap(),
+            contents: b"x".as_slice().into(),
+            meta: Meta::default(),
+            validate: Some(vec!["sleep".to_owned(), "60".to_owned()]),
+        })))
+    }
+
+    fn afterwards(&self, _: &dyn Probe) -> Result<Reading<Vec<String>>> {
+        Ok(Reading::Known(Vec::new()))
+    }
+
+    fn provides(&self) -> Vec<Fact> {
+        Vec::new()
+    }
+
+    fn requires(&self) -> Vec<Fact> {
+        Vec::new()
+    }
 }
 
 #[test]

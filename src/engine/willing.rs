@@ -90,6 +90,7 @@ impl Probe for Willing<'_> {
         Ok(Reading::Known(Some(Unit {
             active: Active::Inactive,
             enablement: Enablement::Disabled,
+            ends: false,
         })))
     }
 

@@ -1,6 +1,9 @@
 //! An order in which everything comes after what it needs, or the cycle that makes one impossible.
 
-use std::{cmp::Reverse, collections::BinaryHeap};
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, HashSet},
+};
 
 use petgraph::{
     Direction::{Incoming, Outgoing},
@@ -10,7 +13,10 @@ use petgraph::{
 };
 
 use super::{Declaration, Edge};
-use crate::source::{Diagnostic, Diagnostics};
+use crate::{
+    source::{Diagnostic, Diagnostics},
+    system::Fact,
+};
 
 /// Kahn's order; among resources that are free the one that stands first in the files comes first, so that two runs agree.
 pub(super) fn order(declarations: &[Declaration], edges: &DiGraph<(), Edge>) -> Result<Vec<usize>, Diagnostics> {
@@ -23,8 +29,25 @@ pub(super) fn order(declarations: &[Declaration], edges: &DiGraph<(), Edge>) -> 
         .map(Reverse)
         .collect();
     let mut order = Vec::with_capacity(declarations.len());
-    while let Some(Reverse(node)) = free.pop() {
+    // What no role says: a group that goes may be the primary one of an account that goes, an account that comes may take its number,
+    // and the group that useradd makes with one may take a number that a declared group is to have.
+    let is_first = |one: &Declaration| goes(one, is_user) || comes(one, is_group) && !comes(one, is_user);
+    let waits = |one: &Declaration| goes(one, is_group) && !goes(one, is_user) || comes(one, is_user);
+    let mut first = declarations.iter().filter(|one| is_first(one)).count();
+    let mut later = BinaryHeap::new();
+    while let Some(Reverse(node)) = free.pop().or_else(|| later.pop()) {
+        let one = &declarations[node];
+        if first > 0 && !free.is_empty() && waits(one) {
+            later.push(Reverse(node));
+            continue;
+        }
         order.push(node);
+        if first > 0 && is_first(one) {
+            first -= 1;
+            if first == 0 {
+                free.append(&mut later);
+            }
+        }
         for edge in edges.edges_directed(NodeIndex::new(node), Outgoing) {
             let next = edge.target().index();
             waiting[next] -= 1;
@@ -43,10 +66,32 @@ pub(super) fn order(declarations: &[Declaration], edges: &DiGraph<(), Edge>) -> 
     }
 }
 
+/// Of a longer cycle only the ends are drawn.
+const DRAWN: usize = 20;
+
+fn is_user(fact: &Fact) -> bool {
+    matches!(fact, Fact::User(_))
+}
+
+fn is_group(fact: &Fact) -> bool {
+    matches!(fact, Fact::Group(_))
+}
+
+/// Whether a resource removes such a thing.
+fn goes(one: &Declaration, is: fn(&Fact) -> bool) -> bool {
+    one.skipped.is_none() && one.resource.is_absent() && one.resource.provides().iter().any(is)
+}
+
+/// Whether a resource makes such a thing, or keeps it.
+fn comes(one: &Declaration, is: fn(&Fact) -> bool) -> bool {
+    one.skipped.is_none() && !one.resource.is_absent() && one.resource.provides().iter().any(is)
+}
+
 /// Draws one cycle among resources of which each waits for all others.
 fn draw(declarations: &[Declaration], edges: &DiGraph<(), Edge>, among: &[NodeIndex]) -> Diagnostic {
     // Each of them waits for another of them: going backwards long enough closes a circle.
     let start = among.iter().min().copied().unwrap_or_default().index();
+    let inside: HashSet<NodeIndex> = among.iter().copied().collect();
     let mut path: Vec<(usize, &Edge)> = Vec::new();
     let mut node = start;
     let mut seen = vec![usize::MAX; declarations.len()];
@@ -54,7 +99,7 @@ fn draw(declarations: &[Declaration], edges: &DiGraph<(), Edge>, among: &[NodeIn
         seen[node] = path.len();
         let Some(edge) = edges
             .edges_directed(NodeIndex::new(node), Incoming)
-            .find(|edge| among.contains(&edge.source()))
+            .find(|edge| inside.contains(&edge.source()))
         else {
             break;
         };
@@ -63,11 +108,18 @@ fn draw(declarations: &[Declaration], edges: &DiGraph<(), Edge>, among: &[NodeIn
     }
     let circle = &path[seen[node].min(path.len())..];
     let names: Vec<&str> = circle.iter().map(|(node, _)| declarations[*node].id.as_str()).collect();
-    let drawn = format!(
-        "{} needs {}",
-        names.join(" needs "),
-        names.first().copied().unwrap_or_default()
-    );
+    let between = names.len().saturating_sub(DRAWN);
+    let drawn = if between > 1 {
+        let (first, last) = (&names[..DRAWN / 2], &names[names.len() - DRAWN / 2..]);
+        format!(
+            "{} needs … ({between} more) … needs {}",
+            first.join(" needs "),
+            last.join(" needs ")
+        )
+    } else {
+        names.join(" needs ")
+    };
+    let drawn = format!("{drawn} needs {}", names.first().copied().unwrap_or_default());
     let mut places = circle.iter().map(|(node, edge)| match edge {
         Edge::Needs(place) | Edge::Notifies(place) => (*place, *node),
         Edge::Implied => (declarations[*node].place, *node),
@@ -76,7 +128,7 @@ fn draw(declarations: &[Declaration], edges: &DiGraph<(), Edge>, among: &[NodeIn
     let mut diagnostic = Diagnostic::at(place, format!("these resources wait for each other: {drawn}"))
         .label(format!("{} waits here", declarations[first].id))
         .hint("drop one of these edges");
-    for (place, node) in places {
+    for (place, node) in places.take(DRAWN) {
         diagnostic = diagnostic.note(place, format!("{} waits here", declarations[node].id));
     }
     diagnostic

@@ -1,5 +1,5 @@
 //! Each resource is declared once, each path is in one hand, what a file holds is said by one resource or in parts, and nothing is
-//! made by one that another removes.
+//! made or needed by one that another removes.
 
 use std::{collections::HashMap, path::Path};
 
@@ -18,6 +18,7 @@ pub(super) fn declare(declarations: &[Declaration], wrong: &mut Diagnostics) -> 
     let mut absent: HashMap<AbsPath, usize> = HashMap::new();
     let mut parts: Vec<(AbsPath, usize)> = Vec::new();
     let mut made: Vec<(AbsPath, usize)> = Vec::new();
+    let mut accounts: HashMap<Fact, usize> = HashMap::new();
     for (here, declaration) in declarations.iter().enumerate() {
         // What names it means the first.
         let first = *index.entry(declaration.id.clone()).or_insert(here);
@@ -34,7 +35,13 @@ pub(super) fn declare(declarations: &[Declaration], wrong: &mut Diagnostics) -> 
         if declaration.skipped.is_some() {
             continue;
         }
+        let is_absent = declaration.resource.is_absent();
         for fact in declaration.resource.provides() {
+            if let Fact::Path(path) | Fact::Made(path) | Fact::Mounted(path) | Fact::Part(path) = &fact
+                && !is_absent
+            {
+                made.push((path.clone(), here));
+            }
             let path = match fact {
                 Fact::Path(path) => path,
                 Fact::Whole(path) => {
@@ -45,12 +52,12 @@ pub(super) fn declare(declarations: &[Declaration], wrong: &mut Diagnostics) -> 
                     parts.push((path, here));
                     continue;
                 }
-                Fact::Absent(path) => {
-                    absent.insert(path, here);
+                Fact::User(_) | Fact::Group(_) if is_absent => {
+                    accounts.insert(fact, here);
                     continue;
                 }
-                Fact::Made(path) => {
-                    made.push((path, here));
+                Fact::Absent(path) => {
+                    absent.insert(path, here);
                     continue;
                 }
                 _ => continue,
@@ -72,6 +79,10 @@ pub(super) fn declare(declarations: &[Declaration], wrong: &mut Diagnostics) -> 
     for (path, here) in parts {
         let Some(&whole) = wholes.get(&path) else { continue };
         let (part, whole) = (&declarations[here], &declarations[whole]);
+        if absent.contains_key(&path) {
+            // Said below, or nothing to say: a part that is not wanted goes with the whole.
+            continue;
+        }
         wrong.push(
             Diagnostic::at(
                 part.place,
@@ -85,14 +96,38 @@ pub(super) fn declare(declarations: &[Declaration], wrong: &mut Diagnostics) -> 
             .hint("write that part into the whole, or have the file declare its owner and mode only"),
         );
     }
+    undone(declarations, &paths, &absent, made, wrong);
+    accounts_in_use(declarations, &accounts, wrong);
+    index
+}
+
+/// What one resource makes where another wants nothing to be, or above it.
+fn undone(
+    declarations: &[Declaration],
+    paths: &HashMap<Box<Path>, usize>,
+    absent: &HashMap<AbsPath, usize>,
+    made: Vec<(AbsPath, usize)>,
+    wrong: &mut Diagnostics,
+) {
     for (path, here) in made {
-        let Some(&absent) = absent.get(&path) else { continue };
-        let (maker, remover) = (&declarations[here], &declarations[absent]);
+        let Some((gone, &remover)) = removed(absent, &path).filter(|(_, remover)| **remover != here) else {
+            continue;
+        };
+        // Two owners of one path are told already.
+        if paths.get(&*path) == Some(&here) && *gone == path {
+            continue;
+        }
+        let (maker, remover) = (&declarations[here], &declarations[remover]);
+        let what = if *gone == path {
+            "it".to_owned()
+        } else {
+            gone.to_string()
+        };
         wrong.push(
             Diagnostic::at(
                 maker.place,
                 format!(
-                    "{} and {} would undo each other: one makes {path}, the other removes it",
+                    "{} and {} would undo each other: one makes {path}, the other removes {what}",
                     maker.id, remover.id
                 ),
             )
@@ -101,5 +136,44 @@ pub(super) fn declare(declarations: &[Declaration], wrong: &mut Diagnostics) -> 
             .hint("drop one of them"),
         );
     }
-    index
+}
+
+/// The path itself, or one above it, where a resource wants nothing to be.
+fn removed<'a>(absent: &'a HashMap<AbsPath, usize>, path: &AbsPath) -> Option<(&'a AbsPath, &'a usize)> {
+    let mut above = path
+        .ancestors()
+        .filter_map(|above| above.to_str()?.parse::<AbsPath>().ok());
+    above.find_map(|above| absent.get_key_value(&above))
+}
+
+/// What needs an account that another resource removes, and does not bring it itself.
+fn accounts_in_use(declarations: &[Declaration], gone: &HashMap<Fact, usize>, wrong: &mut Diagnostics) {
+    if gone.is_empty() {
+        return;
+    }
+    for one in declarations
+        .iter()
+        .filter(|one| one.skipped.is_none() && !one.resource.is_absent())
+    {
+        let own = one.resource.provides();
+        for fact in one.resource.requires() {
+            let Some(remover) = gone.get(&fact).filter(|_| !own.contains(&fact)) else {
+                continue;
+            };
+            let remover = &declarations[*remover];
+            let (Fact::User(name) | Fact::Group(name)) = &fact else {
+                continue;
+            };
+            let kind = if matches!(fact, Fact::User(_)) { "user" } else { "group" };
+            wrong.push(
+                Diagnostic::at(
+                    one.place,
+                    format!("{} needs the {kind} {name}, which {} removes", one.id, remover.id),
+                )
+                .label("needed here")
+                .note(remover.place, "removed here")
+                .hint("drop one of them, or name another account"),
+            );
+        }
+    }
 }

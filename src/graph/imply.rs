@@ -7,41 +7,112 @@ use petgraph::{
     graph::{DiGraph, NodeIndex},
 };
 
-use super::{Declaration, Edge};
-use crate::{system::Fact, value::AbsPath};
+use super::{Declaration, Edge, cycle};
+use crate::{source::Diagnostics, system::Fact, value::AbsPath};
 
-/// Adds the implied edges. `explicit` is an order of the explicit ones: an implied edge that goes against it is dropped where
-/// it would be part of a cycle.
-pub(super) fn imply(declarations: &[Declaration], edges: &mut DiGraph<(), Edge>, explicit: &[usize]) {
+/// Adds the implied edges. `explicit` is an order of the explicit ones. What cannot work the other way round is kept against them,
+/// and the cycle is a mistake; any other implied edge that goes against the order is dropped where it would be part of a cycle.
+pub(super) fn imply(
+    declarations: &[Declaration],
+    edges: &mut DiGraph<(), Edge>,
+    explicit: Vec<usize>,
+) -> Result<(), Diagnostics> {
     let provided = Provided::of(declarations);
+    let (mut binding, mut yielding) = (Vec::new(), Vec::new());
     for (here, declaration) in declarations.iter().enumerate() {
         if declaration.skipped.is_some() {
             continue;
         }
+        let own = declaration.resource.provides();
         let mut sources = Vec::new();
         for fact in declaration.resource.requires() {
-            match &fact {
-                Fact::Path(path) => sources.extend(provided.standing(path)),
-                _ => sources.extend(provided.facts.get(&fact).into_iter().flatten()),
+            if let Fact::Path(path) = &fact {
+                let (found, at) = provided.standing(path);
+                let binds = at.is_some_and(|at| own.iter().any(|own| stands_below(own, &at)));
+                sources.extend(found.into_iter().map(|source| (source, binds)));
+            } else {
+                let binds = !matches!(fact, Fact::Package(_) | Fact::Unit(_)) && !own.contains(&fact);
+                sources.extend(provided.of_fact(&fact).map(|source| (source, binds)));
             }
         }
         // A directory on which something is mounted is the mounted one, unless it is the mount's own; and what a program makes
         // is declared after it is made.
-        for fact in declaration.resource.provides() {
-            if let Fact::Path(path) = &fact {
-                sources.extend(provided.mounts.get(&**path).into_iter().flatten());
-                sources.extend(provided.made.get(path).into_iter().flatten());
+        let mut under = Vec::new();
+        for fact in &own {
+            if let Fact::Path(path) = fact {
+                under.extend(provided.mounts.get(&**path).into_iter().flatten().copied());
+                sources.extend(
+                    provided
+                        .made
+                        .get(path)
+                        .into_iter()
+                        .flatten()
+                        .map(|&source| (source, false)),
+                );
             }
         }
+        // A mount point goes after the mount, also where both are to be absent.
+        yielding.extend(
+            under
+                .iter()
+                .filter(|&&source| source != here)
+                .map(|&source| (source, here)),
+        );
         sources.sort_unstable();
         sources.dedup();
-        for source in sources {
-            if source != here {
-                edges.add_edge(NodeIndex::new(source), NodeIndex::new(here), Edge::Implied);
+        for (source, binds) in sources {
+            if source == here || under.contains(&source) {
+                continue;
             }
+            // What goes, goes in the reverse of the order in which it is made.
+            let (goes, source_goes) = (
+                declaration.resource.is_absent(),
+                declarations[source].resource.is_absent(),
+            );
+            let edge = if goes && source_goes {
+                (here, source)
+            } else {
+                (source, here)
+            };
+            let binds = binds && goes == source_goes;
+            if binds { &mut binding } else { &mut yielding }.push(edge);
         }
     }
-    break_cycles(edges, explicit);
+    let order = add(declarations, edges, &binding, explicit)?;
+    for (from, to) in yielding {
+        edges.add_edge(NodeIndex::new(from), NodeIndex::new(to), Edge::Implied);
+    }
+    break_cycles(edges, &order);
+    Ok(())
+}
+
+/// Adds the edges that bind. Returns an order that keeps them, or the cycles that the role closes with its own edges.
+fn add(
+    declarations: &[Declaration],
+    edges: &mut DiGraph<(), Edge>,
+    binding: &[(usize, usize)],
+    explicit: Vec<usize>,
+) -> Result<Vec<usize>, Diagnostics> {
+    if binding.is_empty() {
+        return Ok(explicit);
+    }
+    let mut bound = edges.clone();
+    for &(from, to) in binding {
+        bound.add_edge(NodeIndex::new(from), NodeIndex::new(to), Edge::Implied);
+    }
+    let order = cycle::order(declarations, &bound)?;
+    *edges = bound;
+    Ok(order)
+}
+
+/// Whether what a resource puts in place is below this directory.
+fn stands_below(own: &Fact, directory: &AbsPath) -> bool {
+    match own {
+        Fact::Path(path) | Fact::Part(path) | Fact::Mounted(path) => {
+            path != directory && path.starts_with(&**directory)
+        }
+        _ => false,
+    }
 }
 
 /// Who provides what.
@@ -69,23 +140,28 @@ impl Provided {
         provided
     }
 
-    /// The resources that have to be applied before something can stand at a path: the nearest directory above it, or it
-    /// itself, that is declared, made or mounted.
-    fn standing(&self, path: &AbsPath) -> Vec<usize> {
+    /// The resources that provide anything but a path.
+    fn of_fact(&self, fact: &Fact) -> impl Iterator<Item = usize> {
+        self.facts.get(fact).into_iter().flatten().copied()
+    }
+
+    /// The resources that have to be applied before something can stand at a path, and where they put what it stands in: the nearest
+    /// directory above it, or it itself, that is declared, made or mounted.
+    fn standing(&self, path: &AbsPath) -> (Vec<usize>, Option<AbsPath>) {
         let mut above = Some(path.clone());
         while let Some(here) = above {
             let mut found: Vec<usize> = self.paths.get(&here).into_iter().flatten().copied().collect();
             found.extend(self.made.get(&here).into_iter().flatten());
             found.extend(self.mounts.get(&*here).into_iter().flatten());
             if !found.is_empty() {
-                return found;
+                return (found, Some(here));
             }
             above = here
                 .parent()
                 .and_then(Path::to_str)
                 .and_then(|parent| parent.parse().ok());
         }
-        Vec::new()
+        (Vec::new(), None)
     }
 }
 

@@ -49,8 +49,8 @@ pub struct Graph {
 /// Builds the graph: each pass with its reason.
 pub fn build(mut declarations: Vec<Declaration>) -> Result<Graph, Diagnostics> {
     let (mut edges, explicit) = explicit(&declarations, &|_| false)?;
-    // What follows from what resources provide and require; never against the explicit order.
-    imply::imply(&declarations, &mut edges, &explicit);
+    // What follows from what resources provide and require; against the explicit order only what cannot be otherwise, as a mistake.
+    imply::imply(&declarations, &mut edges, explicit).map_err(Diagnostics::in_order)?;
     let order = cycle::order(&declarations, &edges)?;
     // What one resource declares, another does not purge.
     keep::keep(&mut declarations);

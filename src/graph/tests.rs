@@ -1,5 +1,7 @@
 //! The passes together, on resources that are nothing but what they provide and require.
 
+mod removals;
+
 use std::collections::HashSet;
 
 use anyhow::Result;
@@ -125,11 +127,20 @@ fn a_file_waits_for_the_mount_above_it_and_for_its_directory() {
 }
 
 #[test]
-fn an_implied_edge_yields_to_an_explicit_one() {
+fn an_implied_edge_yields_to_an_explicit_one_if_it_can() {
+    let package = || Fact::Package("p".to_owned());
+    let mut user = thing("cron:x", &[], &[package()]);
+    user.before.push(to("package:p"));
+    let graph = build(vec![thing("package:p", &[package()], &[]), user]).unwrap();
+    assert_eq!(names(&graph), ["x", "p"]);
+
     let mut file = thing("file:x", &[path("/d/x")], &[path("/d")]);
-    file.before.push(to("directory:/d"));
-    let graph = build(vec![thing("directory:/d", &[path("/d")], &[]), file]).unwrap();
-    assert_eq!(names(&graph), ["x", "/d"]);
+    file.notify.push(to("directory:/d"));
+    let wrong = build(vec![thing("directory:/d", &[path("/d")], &[]), file]).unwrap_err();
+    assert_eq!(
+        wrong.0[0].message,
+        "these resources wait for each other: directory:/d needs file:x needs directory:/d"
+    );
 }
 
 #[test]
@@ -314,8 +325,8 @@ proptest! {
             .iter()
             .enumerate()
             .map(|(index, (provides, requires))| {
-                let group = |number: &u8| Fact::VolumeGroup(number.to_string());
-                thing(&format!("k:{index}"), &[group(provides)], &[group(requires)])
+                let package = |number: &u8| Fact::Package(number.to_string());
+                thing(&format!("k:{index}"), &[package(provides)], &[package(requires)])
             })
             .collect();
         // Forward edges only, so that the explicit graph has an order.

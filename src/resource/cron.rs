@@ -8,8 +8,8 @@ use serde::Deserialize;
 
 use super::{
     Action, Change, Plan, PropertyError, Provider, Role, Shown,
+    crontab::{job, marker, parted, prefix, with},
     cron_field::Field,
-    crontab::{job, marker, prefix, with},
     metadata::Metadata,
     parent,
     presence::Presence,
@@ -161,12 +161,25 @@ impl Cron {
     }
 
     /// Sets or removes the job in the user's table.
-    fn diff_table(&self, table: Option<&str>, plan: &mut Plan) {
-        let before = job(table.unwrap_or_default(), &self.name);
+    fn diff_table(&self, table: Option<&str>, plan: &mut Plan) -> Result<()> {
+        let table = table.unwrap_or_default();
+        let before = job(table, &self.name);
         let wanted = self.wanted(Place::Crontab).map(Text::expose);
         let variables: Vec<String> = self.variables.iter().map(Text::expose).collect();
+        if let Some(parted) = parted(table, &self.name) {
+            let is_there = |variable: &String| table.lines().any(|line| line == variable);
+            if wanted.as_deref() == Some(parted) && variables.iter().all(is_there) {
+                return Ok(());
+            }
+            bail!(
+                "in the table of {} something stands between `{}` and its job: put the job right below that line, or remove the line if the \
+                 job is not glrl's (crontab -e -u {0})",
+                self.user,
+                marker(&self.name)
+            );
+        }
         match (&before, &wanted) {
-            (None, None) => return,
+            (None, None) => return Ok(()),
             (None, Some(_)) => {
                 plan.action = Action::Create;
                 plan.changes.push(Change::new("job", &self.text));
@@ -177,7 +190,7 @@ impl Cron {
             }
             (Some(before), Some(wanted)) => {
                 if before.line == wanted && before.variables == variables {
-                    return;
+                    return Ok(());
                 }
                 plan.action = Action::Update;
                 if before.line != wanted {
@@ -201,10 +214,11 @@ impl Cron {
         let block = wanted.map(|line| variables.iter().chain([&line]).cloned().collect::<Vec<_>>().join("\n"));
         plan.ops.push(Op::Crontab {
             user: self.user.to_string(),
-            table: with(table.unwrap_or_default(), &self.name, block.as_deref())
+            table: with(table, &self.name, block.as_deref())
                 .into_bytes()
                 .into(),
         });
+        Ok(())
     }
 
     /// Whether a file in `/etc/cron.d` is one that glrl has written.
@@ -371,7 +385,7 @@ impl Provider for Cron {
 
     fn diff(&self, state: &State, _notified: bool) -> Result<Plan> {
         let mut plan = Plan::none();
-        self.diff_table(state.table.as_deref(), &mut plan);
+        self.diff_table(state.table.as_deref(), &mut plan)?;
         self.diff_file(&state.file, &mut plan)?;
         if let (Some(schedule), Presence::Present, false) = (&self.schedule, self.state, plan.is_empty()) {
             let next = match schedule.next(&state.now) {
@@ -379,7 +393,7 @@ impl Provider for Cron {
                 None if schedule.as_str() == "@reboot" => "after the next boot".to_owned(),
                 None => "never".to_owned(),
             };
-            plan.changes.push(Change::new("next run", next));
+            plan.changes.push(Change::passing("next run", next));
         }
         if self.command.as_ref().is_some_and(Text::is_secret) && self.state == Presence::Present {
             plan = plan.warn(
@@ -389,6 +403,10 @@ impl Provider for Cron {
         Ok(plan)
     }
 
+    fn is_absent(&self) -> bool {
+        self.state == Presence::Absent
+    }
+
     fn provides(&self) -> Vec<Fact> {
         match self.r#in {
             Place::CronD => {
@@ -396,7 +414,10 @@ impl Provider for Cron {
                 file.flat_map(|file| [Fact::Path(file.clone()), Fact::Whole(file)])
                     .collect()
             }
-            Place::Crontab => Vec::new(),
+            Place::Crontab => {
+                let table = crontab::path(&self.user);
+                table.to_str().and_then(|table| table.parse().ok()).map(Fact::Part).into_iter().collect()
+            }
         }
     }
 

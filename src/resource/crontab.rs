@@ -35,6 +35,22 @@ pub(super) struct Job<'t> {
     pub(super) line: &'t str,
 }
 
+/// The job below a marker that others have parted from it, by a comment or a variable; `None` where the marker has its job, or there is
+/// none of which that could be said.
+pub(super) fn parted<'t>(table: &'t str, name: &str) -> Option<&'t str> {
+    let (marker, prefix) = (marker(name), prefix(name));
+    let mut lines = body(table).lines();
+    lines.find(|line| *line == marker)?;
+    let mut below = lines
+        .take_while(|line| !line.starts_with("# glrl: "))
+        .skip_while(|line| line.starts_with(&prefix))
+        .peekable();
+    if below.peek().is_some_and(|line| is_job(line)) {
+        return None;
+    }
+    below.find(|line| is_job(line))
+}
+
 /// The job of this name; `None` where there is none.
 pub(super) fn job<'t>(table: &'t str, name: &str) -> Option<Job<'t>> {
     let (marker, prefix) = (marker(name), prefix(name));
@@ -136,6 +152,23 @@ mod tests {
             with(table, "a", Some("@daily x")),
             "# glrl: a\n@daily x\n# a note of mine\n0 1 * * * mine\n"
         );
+    }
+
+    #[test]
+    fn a_job_that_is_parted_from_its_marker_is_found() {
+        for (table, found) in [
+            ("# glrl: a\n# a note\n0 1 * * * /bin/a\n", Some("0 1 * * * /bin/a")),
+            (
+                "# glrl: a\nMAILTO=x\n\n@daily /bin/a\n# glrl: b\n@daily b\n",
+                Some("@daily /bin/a"),
+            ),
+            ("# glrl: a\n0 1 * * * /bin/a\n# a note\n@daily b\n", None),
+            ("# glrl: a\n# glrl: b\n@daily b\n", None),
+            ("# glrl: a\n# a note\n", None),
+            ("# a note\n@daily b\n", None),
+        ] {
+            assert_eq!(parted(table, "a"), found, "{table}");
+        }
     }
 
     fn lines() -> impl Strategy<Value = String> {

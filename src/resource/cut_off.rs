@@ -46,8 +46,20 @@ pub(super) fn member_must_not_be(name: &dyn Display, member: &PhysicalVolume, gr
     ))
 }
 
+/// A refusal if a physical volume of the group is missing: LVM changes nothing in it, then.
+pub(super) fn must_be_whole(group: &str, lvm: &Lvm) -> Result<()> {
+    if lvm.members(group).all(|member| !member.missing) {
+        return Ok(());
+    }
+    Err(Refused::because(
+        format!("a physical volume of {group} is missing, and LVM changes nothing in such a group"),
+        format!("bring the disk back; or, if what was on it is lost, take it out: vgreduce --removemissing {group}"),
+    ))
+}
+
 /// A refusal if that is so of any physical volume of the group: its free extents may not be there.
 pub(super) fn group_must_not_be(group: &VolumeGroup, lvm: &Lvm) -> Result<()> {
+    must_be_whole(&group.name, lvm)?;
     lvm.members(&group.name)
         .try_for_each(|member| member_must_not_be(&member.device.display(), member, group))
 }

@@ -318,6 +318,10 @@ impl Provider for Directory {
         Ok(plan)
     }
 
+    fn is_absent(&self) -> bool {
+        self.state == Presence::Absent
+    }
+
     fn provides(&self) -> Vec<Fact> {
         let directories = self.all().cloned().map(Fact::Path);
         let absent = (self.state == Presence::Absent).then(|| Fact::Absent(self.path.clone()));

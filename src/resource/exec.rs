@@ -40,6 +40,9 @@ pub(super) struct Exec {
     /// What it makes. It runs if one of these is missing, and a plan knows that they will be there.
     #[serde(default)]
     makes: Makes,
+    /// How long a guard may take.
+    #[serde(skip)]
+    guard_timeout: Option<Duration>,
 }
 
 /// What a program makes.
@@ -59,7 +62,7 @@ struct Makes {
 
 /// How long it may take, unless the resource's own `timeout` says otherwise.
 const TIMEOUT: Duration = Duration::from_hours(1);
-/// How long a guard may take.
+/// How long a guard may take, likewise.
 const GUARD_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Makes {
@@ -133,6 +136,13 @@ impl Exec {
     pub(super) const EXAMPLE: &str =
         "name: make the certificate\ncommand: [/usr/local/bin/make-certificate, --self-signed]\ncreates: /etc/ssl/private/app.pem\n";
 
+    fn passes(&self, node: &dyn Probe, argv: &[String]) -> Result<Reading<bool>> {
+        node.guard(&Guard {
+            argv: argv.to_vec(),
+            timeout: self.guard_timeout.unwrap_or(GUARD_TIMEOUT),
+        })
+    }
+
     fn run(&self) -> Op {
         let mut command = Command::new(self.command.iter().cloned());
         command.env = self.env.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
@@ -145,13 +155,6 @@ impl Exec {
         let creates = self.creates.iter().map(|path| Effect::Unsure(path.to_path_buf()));
         Op::Run(command.makes(creates.chain(self.makes.effects())))
     }
-}
-
-fn passes(node: &dyn Probe, argv: &[String]) -> Result<Reading<bool>> {
-    node.guard(&Guard {
-        argv: argv.to_vec(),
-        timeout: GUARD_TIMEOUT,
-    })
 }
 
 impl Provider for Exec {
@@ -189,6 +192,10 @@ impl Provider for Exec {
         Ok(())
     }
 
+    fn limit(&mut self, timeout: Duration) {
+        self.guard_timeout = Some(timeout);
+    }
+
     fn read(&self, node: &dyn Probe) -> Result<Reading<Option<Because>>> {
         let mut because = Because::Nothing;
         if let Some(path) = &self.creates {
@@ -204,13 +211,13 @@ impl Provider for Exec {
             }
         }
         if let Some(argv) = &self.unless {
-            if known!(passes(node, argv)?) {
+            if known!(self.passes(node, argv)?) {
                 return Ok(Reading::Known(None));
             }
             because = Because::Unless;
         }
         if let Some(argv) = &self.only_if {
-            if !known!(passes(node, argv)?) {
+            if !known!(self.passes(node, argv)?) {
                 return Ok(Reading::Known(None));
             }
             because = Because::OnlyIf;
@@ -277,6 +284,17 @@ mod tests {
     fn something_has_to_say_when_it_runs() {
         for wrong in [json!({}), json!({"creates": "/a", "command": []}), json!({"unless": []}), json!({"creates": "a"})] {
             assert!(resource("exec", exec(wrong.clone())).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_guard_has_the_time_that_the_role_gives_it() {
+        let node = crate::system::LocalNode::live().unwrap();
+        for guard in ["unless", "only_if"] {
+            let mut resource = resource("exec", exec(json!({guard: ["sleep", "60"]}))).unwrap();
+            resource.limit(std::time::Duration::from_millis(50));
+            let error = error(plan(&node, &*resource, false));
+            assert!(error.contains("sleep 60 took longer than 0.05 s"), "{error}");
         }
     }
 

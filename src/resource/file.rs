@@ -96,6 +96,10 @@ impl Provider for File {
         })
     }
 
+    fn is_absent(&self) -> bool {
+        self.state == Presence::Absent
+    }
+
     fn provides(&self) -> Vec<Fact> {
         let mut facts = self.regular().provided();
         if self.state == Presence::Absent {

@@ -95,7 +95,9 @@ impl Provider for Filesystem {
     }
 
     fn provides(&self) -> Vec<Fact> {
-        vec![Fact::Filesystem(self.device.clone())]
+        // A mount may name it by what is on it.
+        let names = self.wanted().names();
+        [self.device.clone()].into_iter().chain(names).map(Fact::Filesystem).collect()
     }
 
     fn requires(&self) -> Vec<Fact> {

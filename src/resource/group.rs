@@ -1,12 +1,12 @@
 //! `group`: a group of group(5), by shadow-utils.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Action, Change, Plan, PropertyError, Provider, Role, presence::Presence};
 use crate::{
-    system::{Command, Effect, Fact, Group as Entry, Op, Probe, Reading},
+    system::{Command, Effect, Fact, Group as Entry, Op, Probe, Reading, known},
     value::AccountName,
 };
 
@@ -41,11 +41,34 @@ impl Provider for Group {
         if self.state == Presence::Absent && &*self.name == "root" {
             return Err(PropertyError::of("state", "no node works without the group root"));
         }
+        if self.gid == Some(u32::MAX) {
+            return Err(PropertyError::of("gid", "the last number is no group's"));
+        }
         Ok(())
     }
 
     fn read(&self, node: &dyn Probe) -> Result<Reading<Option<Entry>>> {
-        node.group(&self.name)
+        let group = known!(node.group(&self.name)?);
+        match (self.state, self.gid, &group) {
+            (Presence::Present, Some(gid), _) => {
+                let others = known!(node.groups()?);
+                if let Some(holder) = others.iter().find(|other| other.gid == Some(gid) && other.name != *self.name) {
+                    bail!("gid {gid} is taken by {}: declare another, or give {0} another before", holder.name);
+                }
+            }
+            (Presence::Absent, _, Some(Entry { gid: Some(gid), .. })) => {
+                let users = known!(node.users()?);
+                if let Some(member) = users.iter().find(|user| user.gid == Some(*gid)) {
+                    bail!(
+                        "{} is the primary group of {}: give that account another `group`, or declare it absent",
+                        self.name,
+                        member.name
+                    );
+                }
+            }
+            _ => {}
+        }
+        Ok(Reading::Known(group))
     }
 
     fn diff(&self, current: &Option<Entry>, _notified: bool) -> Result<Plan> {
@@ -89,6 +112,10 @@ impl Provider for Group {
                 _ => Plan::none(),
             },
         })
+    }
+
+    fn is_absent(&self) -> bool {
+        self.state == Presence::Absent
     }
 
     fn provides(&self) -> Vec<Fact> {

@@ -192,6 +192,10 @@ impl Provider for Line {
         }))
     }
 
+    fn is_absent(&self) -> bool {
+        self.state == Presence::Absent
+    }
+
     fn provides(&self) -> Vec<Fact> {
         vec![Fact::Part(self.path.clone())]
     }

@@ -81,6 +81,10 @@ impl Provider for Link {
         })
     }
 
+    fn is_absent(&self) -> bool {
+        self.state == Presence::Absent
+    }
+
     fn provides(&self) -> Vec<Fact> {
         let absent = (self.state == Presence::Absent).then(|| Fact::Absent(self.path.clone()));
         [Fact::Path(self.path.clone())].into_iter().chain(absent).collect()

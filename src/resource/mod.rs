@@ -19,7 +19,7 @@ mod regular;
 mod snapshots;
 mod wipe;
 
-use std::{fmt, sync::LazyLock};
+use std::{fmt, sync::LazyLock, time::Duration};
 
 use anyhow::Result;
 use schemars::Schema;
@@ -59,6 +59,15 @@ pub trait Provider: fmt::Debug + Send + Sync {
     /// by others.
     fn afterwards(&self, _node: &dyn Probe) -> Result<Reading<Vec<String>>> {
         Ok(Reading::Known(Vec::new()))
+    }
+
+    /// For one that runs programs of the role's while it is planned: how long each of them may take, where the role says so.
+    fn limit(&mut self, _timeout: Duration) {}
+
+    /// Whether it is declared not to be there. What it then provides is what others find gone, and what it requires must not go before
+    /// it.
+    fn is_absent(&self) -> bool {
+        false
     }
 
     /// What others can rely on once it is applied.
@@ -137,10 +146,16 @@ pub trait Resource: fmt::Debug + Send + Sync {
     fn id(&self) -> Id;
     /// See `Provider::prepare`.
     fn prepare(&mut self, role: &dyn Role) -> Result<()>;
+    /// See `Provider::limit`.
+    fn limit(&mut self, _timeout: Duration) {}
     /// `read`, then `diff`; an error where the node cannot carry it out.
     fn plan(&self, node: &dyn Probe, notified: bool) -> Result<Reading<Plan>>;
     /// See `Provider::afterwards`.
     fn afterwards(&self, node: &dyn Probe) -> Result<Reading<Vec<String>>>;
+    /// See `Provider::is_absent`.
+    fn is_absent(&self) -> bool {
+        false
+    }
     /// See `Provider::provides`.
     fn provides(&self) -> Vec<Fact>;
     /// See `Provider::requires`.
@@ -175,6 +190,10 @@ impl<P: Provider> Resource for Of<P> {
         self.provider.prepare(role)
     }
 
+    fn limit(&mut self, timeout: Duration) {
+        self.provider.limit(timeout);
+    }
+
     fn plan(&self, node: &dyn Probe, notified: bool) -> Result<Reading<Plan>> {
         Ok(match self.provider.read(node)? {
             Reading::Known(state) => {
@@ -191,6 +210,10 @@ impl<P: Provider> Resource for Of<P> {
 
     fn afterwards(&self, node: &dyn Probe) -> Result<Reading<Vec<String>>> {
         self.provider.afterwards(node)
+    }
+
+    fn is_absent(&self) -> bool {
+        self.provider.is_absent()
     }
 
     fn provides(&self) -> Vec<Fact> {

@@ -259,11 +259,12 @@ impl Provider for Mount {
         }
     }
 
+    fn is_absent(&self) -> bool {
+        self.state == Presence::Absent
+    }
+
     fn provides(&self) -> Vec<Fact> {
-        match self.state {
-            Presence::Mounted => vec![Fact::Mounted(self.path.clone())],
-            Presence::Absent => Vec::new(),
-        }
+        vec![Fact::Mounted(self.path.clone())]
     }
 
     fn requires(&self) -> Vec<Fact> {

@@ -236,6 +236,10 @@ impl Provider for NfsExport {
         Ok(plan)
     }
 
+    fn is_absent(&self) -> bool {
+        self.clients.is_empty()
+    }
+
     fn provides(&self) -> Vec<Fact> {
         self.file().map(Fact::Path).into_iter().collect()
     }

@@ -4,9 +4,9 @@ use anyhow::{Result, bail};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Change, Plan, PropertyError, Provider, Role, presence::Presence};
+use super::{Action, Change, Plan, PropertyError, Provider, Role};
 use crate::{
-    system::{Command, Effect, Fact, Op, Package as Installed, Probe, Reading},
+    system::{Command, Effect, Fact, Foretold, Op, Package as Installed, Probe, Reading, Refused, known},
     value::{PackageName, PackageVersion},
 };
 
@@ -19,23 +19,50 @@ pub(super) struct Package {
     name: PackageName,
     /// Its version, whole and exact. Without one, any version will do, and the newest that apt knows is installed where none is.
     version: Option<PackageVersion>,
+    /// Whether it may be given an older version than the one that is installed.
+    #[serde(default)]
+    downgrade: bool,
     /// Whether apt keeps it at its version (apt-mark(8)); unchanged where nothing is said.
     hold: Option<bool>,
-    /// Whether it is to be installed. Its conffiles stay when it is removed.
+    /// Whether it is to be installed.
     #[serde(default)]
-    state: Presence,
+    state: Wanted,
+}
+
+/// `state` of a package.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Wanted {
+    /// It is installed.
+    #[default]
+    Present,
+    /// It is not installed. Its conffiles stay when it is removed.
+    Absent,
+    /// It is not installed, and has no conffiles any more. What its scripts remove on a purge goes with them: of some packages that is data.
+    Purged,
 }
 
 impl Package {
     pub(super) const EXAMPLE: &str = "name: nfs-common\n";
 
-    fn install(&self) -> Op {
-        let package = match &self.version {
+    /// As apt-get is told.
+    fn wanted(&self) -> String {
+        match &self.version {
             Some(version) => format!("{}={version}", self.name),
             None => self.name.to_string(),
-        };
+        }
+    }
+
+    fn install(&self) -> Op {
         Op::Install {
-            packages: vec![package],
+            packages: vec![self.wanted()],
+        }
+    }
+
+    fn uninstall(&self) -> Op {
+        Op::Uninstall {
+            packages: vec![self.name.to_string()],
+            purge: self.state == Wanted::Purged,
         }
     }
 
@@ -60,36 +87,65 @@ impl Package {
     }
 }
 
+/// What of the node matters to a package.
+#[derive(Debug, PartialEq)]
+pub(super) struct State {
+    installed: Option<Installed>,
+    /// Whether nothing but its conffiles is there.
+    leftover: bool,
+    /// What apt says of what has to be done.
+    foretold: Foretold,
+}
+
 impl Provider for Package {
-    type State = Option<Installed>;
+    type State = State;
 
     fn name(&self) -> String {
         self.name.to_string()
     }
 
     fn prepare(&mut self, _role: &dyn Role) -> Result<()> {
-        if self.state == Presence::Absent && (self.version.is_some() || self.hold.is_some()) {
+        if self.is_absent() && (self.version.is_some() || self.hold.is_some()) {
             return Err(PropertyError::of("state", "an absent package has no version and no hold"));
+        }
+        if self.downgrade && self.version.is_none() {
+            return Err(PropertyError::of("downgrade", "say to which `version`"));
         }
         Ok(())
     }
 
-    fn read(&self, node: &dyn Probe) -> Result<Reading<Option<Installed>>> {
-        node.package(&self.name)
+    fn read(&self, node: &dyn Probe) -> Result<Reading<State>> {
+        let installed = known!(node.package(&self.name)?);
+        let is_wanted = |package: &Installed| {
+            package.configured && self.version.as_ref().is_none_or(|version| **version == package.version)
+        };
+        let leftover = self.state == Wanted::Purged && known!(node.leftover(&self.name)?);
+        let foretold = match self.state {
+            Wanted::Absent | Wanted::Purged if installed.is_some() => node.transaction(&[], &[self.name.to_string()])?,
+            Wanted::Present if !installed.as_ref().is_some_and(is_wanted) => node.transaction(&[self.wanted()], &[])?,
+            _ => Foretold::Possible,
+        };
+        Ok(Reading::Known(State {
+            installed,
+            leftover,
+            foretold,
+        }))
     }
 
-    fn diff(&self, current: &Option<Installed>, _notified: bool) -> Result<Plan> {
+    fn diff(&self, current: &State, _notified: bool) -> Result<Plan> {
         let wanted = self.version.as_deref();
-        match (self.state, current) {
-            (Presence::Absent, None) => Ok(Plan::none()),
-            (Presence::Absent, Some(package)) if package.hold => Err(self.held(&package.version)),
-            (Presence::Absent, Some(package)) => {
-                let packages = vec![self.name.to_string()];
-                Ok(Plan::to(Action::Remove)
-                    .change(Change::gone("version", &package.version))
-                    .op(Op::Uninstall { packages }))
-            }
-            (Presence::Present, None) => {
+        let doing = if self.is_absent() { "removing" } else { "installing" };
+        current.foretold.clone().check(doing, &[self.name.to_string()])?;
+        match (self.state, &current.installed) {
+            (Wanted::Purged, None) if current.leftover => Ok(Plan::to(Action::Remove)
+                .change(Change::gone("conffiles", "left"))
+                .op(self.uninstall())),
+            (Wanted::Absent | Wanted::Purged, None) => Ok(Plan::none()),
+            (Wanted::Absent | Wanted::Purged, Some(package)) if package.hold => Err(self.held(&package.version)),
+            (Wanted::Absent | Wanted::Purged, Some(package)) => Ok(Plan::to(Action::Remove)
+                .change(Change::gone("version", &package.version))
+                .op(self.uninstall())),
+            (Wanted::Present, None) => {
                 let mut plan = Plan::to(Action::Create)
                     .change(Change::new("version", wanted.unwrap_or("newest")))
                     .op(self.install());
@@ -100,28 +156,38 @@ impl Provider for Package {
                 }
                 Ok(plan)
             }
-            (Presence::Present, Some(package)) => self.update(package),
+            (Wanted::Present, Some(package)) => self.update(package),
         }
     }
 
+    fn is_absent(&self) -> bool {
+        self.state != Wanted::Present
+    }
+
     fn provides(&self) -> Vec<Fact> {
-        match self.state {
-            Presence::Present => vec![Fact::Package(self.name.to_string())],
-            Presence::Absent => Vec::new(),
-        }
+        vec![Fact::Package(self.name.to_string())]
     }
 }
 
 impl Package {
     fn update(&self, package: &Installed) -> Result<Plan> {
-        let version = self.version.as_deref().filter(|version| *version != package.version);
-        let after = version.unwrap_or(&package.version);
+        let version = self.version.as_ref().filter(|version| ***version != package.version);
+        let after = version.map_or(&*package.version, |version| &**version);
         let mut plan = Plan::to(Action::Update);
         let mut hold = package.hold;
         if !package.configured {
             plan = plan.change(Change::of("configured", false, true));
         }
         if let Some(version) = version {
+            if package.version.parse().is_ok_and(|now: PackageVersion| version.is_older_than(&now)) {
+                if !self.downgrade {
+                    return Err(Refused::because(
+                        format!("{} {} would be downgraded to {version}", self.name, package.version),
+                        "few packages read what a newer one has written: say `downgrade: true` if this one does",
+                    ));
+                }
+                plan = plan.warn(format!("{version} is older than {}: this is a downgrade", package.version));
+            }
             plan = plan.change(Change::of("version", &package.version, version));
             if package.hold {
                 if self.hold.is_none() {
@@ -179,6 +245,8 @@ mod tests {
             (json!({"hold": true}), Action::Update, 1),
             (json!({"hold": true, "version": "1:2.40-1"}), Action::Update, 3),
             (json!({"hold": false}), Action::Update, 1),
+            (json!({"state": "purged"}), Action::Remove, 1),
+            (json!({}), Action::Create, 1),
             (json!({"state": "absent"}), Action::Remove, 1),
         ] {
             let plan = converge(&node, "package", git(declared.clone())).unwrap();

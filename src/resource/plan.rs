@@ -66,6 +66,9 @@ pub struct Change {
     pub before: Shown,
     /// As it will be.
     pub after: Shown,
+    /// It follows from the time of the reading: what was planned is not another plan because of it.
+    #[serde(skip)]
+    pub passing: bool,
 }
 
 /// A value in a change, as people see it: secrets are gone from the first.
@@ -117,6 +120,15 @@ impl Change {
             property: property.into(),
             before: before.into().giving_way_to(&after),
             after,
+            passing: false,
+        }
+    }
+
+    /// A property that is shown, and follows from the time.
+    pub fn passing(property: impl Into<String>, after: impl Into<Shown>) -> Self {
+        Self {
+            passing: true,
+            ..Self::new(property, after)
         }
     }
 
@@ -126,6 +138,7 @@ impl Change {
             property: property.into(),
             before: Shown::Absent,
             after: after.into(),
+            passing: false,
         }
     }
 
@@ -135,6 +148,7 @@ impl Change {
             property: property.into(),
             before: before.into(),
             after: Shown::Absent,
+            passing: false,
         }
     }
 }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::{Action, Change, Plan, PropertyError, Provider, Role};
 use crate::{
-    system::{Active, Enablement, Fact, Op, Probe, Reading, Unit, UnitVerb, known},
+    system::{Active, Enablement, Fact, FileType, Op, Probe, Reading, Unit, UnitVerb, known},
     value::{AbsPath, UnitName},
 };
 
@@ -64,7 +64,10 @@ impl Service {
             }
             let contents = known!(node.contents(&path)?);
             let text = String::from_utf8_lossy(contents.as_deref().unwrap_or_default());
+            let says = |wanted: &str| text.lines().any(|line| line.trim() == wanted);
+            let remains = ["yes", "true", "on", "1"].iter().any(|yes| says(&format!("RemainAfterExit={yes}")));
             return Ok(Reading::Known(Some(Unit {
+                ends: says("Type=oneshot") && !remains,
                 active: Active::Inactive,
                 enablement: if text.lines().any(|line| line.trim() == "[Install]") {
                     Enablement::Disabled
@@ -74,6 +77,13 @@ impl Service {
             })));
         }
         Ok(Reading::Known(None))
+    }
+
+    /// What stands where `systemctl mask` makes a link to /dev/null.
+    fn in_the_way(&self, node: &dyn Probe) -> Result<Reading<Option<AbsPath>>> {
+        let path: AbsPath = format!("{}/{}", DIRECTORIES[0], self.name.as_str()).parse().map_err(anyhow::Error::msg)?;
+        let is_mask = |file_type: &FileType| matches!(file_type, FileType::Link { target } if target == Path::new("/dev/null"));
+        Ok(node.entry(&path)?.map(|entry| entry.filter(|entry| !is_mask(&entry.file_type)).map(|_| path)))
     }
 
     /// What is wanted of a unit that there is none of.
@@ -103,6 +113,18 @@ impl Service {
         } else if masked && (self.enabled == Some(true) || self.running == Some(true)) {
             bail!("{} is masked: say `masked: false` to have it run", self.name);
         }
+        if unit.enablement == Enablement::Gone {
+            if self.enabled == Some(true) {
+                bail!("{} has no unit file any more: need the package that brings it, or declare its unit file", self.name);
+            }
+            plan.warnings.push(format!(
+                "{} runs without a unit file, which was removed; what has enabled it may be left: ls -l {}/*.wants/{}",
+                self.name,
+                DIRECTORIES[0],
+                self.name.as_str()
+            ));
+            return Ok(());
+        }
         let Some(wanted) = self.enabled else { return Ok(()) };
         let (before, verb) = match (unit.enablement, wanted) {
             // What lies below a mask cannot be seen, and both are harmless where they are true already.
@@ -124,6 +146,13 @@ impl Service {
     }
 }
 
+/// The package that a unit has its name from, if any: of `a@b.service` that is `a`.
+fn package(name: &UnitName) -> &str {
+    let name = name.as_str();
+    let name = name.rsplit_once('.').map_or(name, |(name, _)| name);
+    name.split_once('@').map_or(name, |(name, _)| name)
+}
+
 /// The name of the file a unit is read from: of an instance `a@b.service` that is `a@.service`.
 fn unit_file(name: &UnitName) -> String {
     let name = name.as_str();
@@ -133,8 +162,16 @@ fn unit_file(name: &UnitName) -> String {
     }
 }
 
+/// What of the node matters to a unit.
+#[derive(Debug, PartialEq)]
+pub(super) struct State {
+    unit: Option<Unit>,
+    /// What stands where a mask would be.
+    in_the_way: Option<AbsPath>,
+}
+
 impl Provider for Service {
-    type State = Option<Unit>;
+    type State = State;
 
     fn name(&self) -> String {
         self.name.to_string()
@@ -147,23 +184,36 @@ impl Provider for Service {
         Ok(())
     }
 
-    fn read(&self, node: &dyn Probe) -> Result<Reading<Option<Unit>>> {
-        match node.unit(&self.name)? {
-            Reading::Known(Some(unit)) => Ok(Reading::Known(Some(unit))),
-            Reading::Known(None) => self.of_unit_file(node),
+    fn read(&self, node: &dyn Probe) -> Result<Reading<State>> {
+        let unit = known!(match node.unit(&self.name)? {
+            Reading::Known(Some(unit)) => Reading::Known(Some(unit)),
+            Reading::Known(None) => self.of_unit_file(node)?,
             // A unit file that is planned says it, whatever packages are installed before.
-            Reading::Unknown { after } => Ok(match self.of_unit_file(node)? {
+            Reading::Unknown { after } => match self.of_unit_file(node)? {
                 Reading::Known(Some(unit)) => Reading::Known(Some(unit)),
                 _ => Reading::Unknown { after },
-            }),
-        }
+            },
+        });
+        let in_the_way = if self.masked == Some(true) { known!(self.in_the_way(node)?) } else { None };
+        Ok(Reading::Known(State { unit, in_the_way }))
     }
 
-    fn diff(&self, current: &Option<Unit>, notified: bool) -> Result<Plan> {
-        let Some(unit) = current else { return self.absent() };
+    fn diff(&self, current: &State, notified: bool) -> Result<Plan> {
+        let is_masked = matches!(&current.unit, Some(Unit { enablement: Enablement::Masked, .. }));
+        if let (Some(file), false) = (&current.in_the_way, is_masked) {
+            bail!("{} cannot be masked while there is {file}, where the mask would be: declare that file absent", self.name);
+        }
+        let Some(unit) = &current.unit else { return self.absent() };
         let mut plan = Plan::to(Action::Update);
         self.enablement(unit, &mut plan)?;
         let runs = unit.active == Active::Active;
+        if self.running == Some(true) && unit.ends && !runs {
+            bail!(
+                "{} does not go on running: it is a oneshot that ends when its work is done; declare `enabled` only, or give it \
+                 RemainAfterExit=yes",
+                self.name
+            );
+        }
         match self.running {
             Some(true) if !runs => {
                 plan.changes.push(Change::of("running", shown(unit.active), true));
@@ -174,7 +224,7 @@ impl Provider for Service {
                 plan.ops.push(self.op(UnitVerb::Stop));
             }
             // One that does not run reads its configuration when it starts.
-            _ if notified && runs => {
+            _ if notified && runs && unit.enablement != Enablement::Gone => {
                 let (action, word, verb) = match self.on_notify {
                     OnNotify::Restart => (Action::Restart, "restarted", UnitVerb::Restart),
                     OnNotify::Reload => (Action::Reload, "reloaded", UnitVerb::Reload),
@@ -193,13 +243,21 @@ impl Provider for Service {
         Ok(plan)
     }
 
+    fn is_absent(&self) -> bool {
+        let wants = self.running == Some(true) || self.enabled == Some(true) || self.masked == Some(true);
+        !wants && (self.running == Some(false) || self.enabled == Some(false))
+    }
+
     fn provides(&self) -> Vec<Fact> {
         vec![Fact::Unit(self.name.clone())]
     }
 
     fn requires(&self) -> Vec<Fact> {
         let file = format!("{}/{}", DIRECTORIES[0], unit_file(&self.name));
-        file.parse::<AbsPath>().map(Fact::Path).into_iter().collect()
+        let file = file.parse::<AbsPath>().map(Fact::Path).into_iter();
+        // Many a package brings the unit of its own name. A mask may have to be there before it does.
+        let package = (self.masked != Some(true)).then(|| Fact::Package(package(&self.name).to_owned()));
+        file.chain(package).collect()
     }
 }
 
@@ -221,7 +279,11 @@ mod tests {
     use crate::system::{Active, Command, Effect, Enablement, Op, System, Unit, UnitVerb, overlay::Overlay};
 
     fn node(active: Active, enablement: Enablement) -> Overlay<'static> {
-        let unit = Unit { active, enablement };
+        let unit = Unit {
+            active,
+            enablement,
+            ends: false,
+        };
         imagined(&[Op::Run(
             Command::new(["true"]).makes([Effect::Unit("db".parse().unwrap(), Some(unit))]),
         )])
@@ -259,6 +321,38 @@ mod tests {
             let plan = converge(&node(active, enablement), "service", service(declared.clone())).unwrap();
             assert_eq!(verbs(&plan.ops), expected, "{declared}");
         }
+    }
+
+    #[test]
+    fn what_systemd_would_refuse_fails_in_the_plan() {
+        let directories = ["/etc/systemd", "/etc/systemd/system"].map(make_directory);
+        let with_file = |text: &str| {
+            let node = imagined(&directories);
+            node.execute(&write("/etc/systemd/system/db.service", text)).unwrap();
+            node
+        };
+        let oneshot = "[Service]\nType=oneshot\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\n";
+        for (text, declared, expected) in [
+            (oneshot, json!({"running": true}), Some("does not go on running")),
+            (oneshot, json!({"enabled": true}), None),
+            (&*format!("{oneshot}[Service]\nRemainAfterExit=yes\n"), json!({"running": true}), None),
+            ("[Service]\n", json!({"masked": true}), Some("where the mask would be")),
+            ("[Service]\n", json!({"running": false}), None),
+        ] {
+            let answer = converge(&with_file(text), "service", service(declared.clone()));
+            match expected {
+                Some(expected) => assert!(error(answer).contains(expected), "{declared}"),
+                None => drop(answer.unwrap()),
+            }
+        }
+    }
+
+    #[test]
+    fn one_whose_unit_file_is_gone_is_stopped_and_never_started() {
+        let gone = || node(Active::Active, Enablement::Gone);
+        let plan = converge(&gone(), "service", service(json!({"running": false, "enabled": false}))).unwrap();
+        assert_eq!((verbs(&plan.ops), plan.warnings.len()), (vec![UnitVerb::Stop], 1));
+        assert!(error(converge(&gone(), "service", service(json!({"enabled": true})))).contains("has no unit file any more"));
     }
 
     #[test]

@@ -197,6 +197,10 @@ impl Provider for Swap {
         Ok(plan)
     }
 
+    fn is_absent(&self) -> bool {
+        self.state == Presence::Absent
+    }
+
     fn provides(&self) -> Vec<Fact> {
         match (self.state, self.device()) {
             (Presence::Absent, _) => Vec::new(),
@@ -208,6 +212,7 @@ impl Provider for Swap {
     fn requires(&self) -> Vec<Fact> {
         match self.device() {
             Some(device) => vec![Fact::Device(device)],
+            None if self.is_absent() => vec![Fact::Path(self.path.clone())],
             None => parent::required(&self.path).into_iter().collect(),
         }
     }

@@ -55,6 +55,8 @@ pub(super) struct State {
     own_group: Option<Group>,
     /// The declared groups, as they are.
     groups: Vec<Group>,
+    /// The number of a group that useradd makes with the account, where that is known: the account's own, if no group has it.
+    gid_to_come: Option<u32>,
     /// What has to be made of its home.
     home: Option<Home>,
 }
@@ -111,11 +113,11 @@ impl User {
                 self.name.to_string(),
                 Some(Group {
                     name: self.name.to_string(),
-                    gid: None,
+                    gid: state.gid_to_come,
                     members: Vec::new(),
                 }),
             ));
-            None
+            state.gid_to_come
         } else {
             argv.extend(["--gid".to_owned(), self.primary().to_string()]);
             state.primary.or(state.own_group.as_ref().and_then(|group| group.gid))
@@ -249,6 +251,9 @@ impl Provider for User {
         if self.state == Presence::Absent && &*self.name == "root" {
             return Err(PropertyError::of("state", "no node works without root"));
         }
+        if self.uid == Some(u32::MAX) {
+            return Err(PropertyError::of("uid", "the last number is no account's"));
+        }
         if self.comment.as_ref().is_some_and(|comment| comment.contains([':', '\n'])) {
             return Err(PropertyError::of("comment", "passwd(5) has no place for a colon or a new line"));
         }
@@ -257,12 +262,18 @@ impl Provider for User {
 
     fn read(&self, node: &dyn Probe) -> Result<Reading<State>> {
         let user = known!(node.user(&self.name)?);
+        if let (Some(uid), Presence::Present) = (self.uid, self.state)
+            && let Some(holder) = known!(node.users()?).iter().find(|other| other.uid == Some(uid) && other.name != *self.name)
+        {
+            bail!("uid {uid} is taken by {}: declare another, or give {0} another before", holder.name);
+        }
         let own_group = known!(node.group(&self.name)?);
         let mut state = State {
             user,
             primary: None,
             own_group,
             groups: Vec::new(),
+            gid_to_come: None,
             home: None,
         };
         if self.state == Presence::Absent {
@@ -275,6 +286,10 @@ impl Provider for User {
         };
         for name in &self.groups {
             state.groups.push(known!(group(node, name)?));
+        }
+        if let (Some(uid), None, None) = (self.uid, &self.group, &state.own_group) {
+            let is_taken = known!(node.groups()?).iter().any(|group| group.gid == Some(uid));
+            state.gid_to_come = (!is_taken).then_some(uid);
         }
         if self.create_home() {
             state.home = known!(home::read(node, &self.home_of(state.user.as_ref()))?);
@@ -299,9 +314,14 @@ impl Provider for User {
         Ok(plan)
     }
 
+    fn is_absent(&self) -> bool {
+        self.state == Presence::Absent
+    }
+
     fn provides(&self) -> Vec<Fact> {
         let own_group = self.group.is_none().then(|| Fact::Group(self.name.to_string()));
-        [Fact::User(self.name.to_string())].into_iter().chain(own_group).collect()
+        let home = self.create_home().then(|| self.home_of(None).parse().ok()).flatten().map(Fact::Made);
+        [Fact::User(self.name.to_string())].into_iter().chain(own_group).chain(home).collect()
     }
 
     fn requires(&self) -> Vec<Fact> {
@@ -344,6 +364,18 @@ mod tests {
         assert!(converge(&tree.node, "user", declared()).unwrap().is_empty());
         let home = json!({"path": "/home/app", "owner": "app", "group": "app", "mode": "0750"});
         assert!(converge(&tree.node, "directory", home).unwrap().is_empty());
+    }
+
+    /// Whether userdel takes the group along, or leaves it to glrl, is said by login.defs.
+    #[test]
+    fn an_account_goes_with_its_group_whatever_the_tree_says_of_that() {
+        for login_defs in ["", "USERGROUPS_ENAB yes\n", "USERGROUPS_ENAB no\n"] {
+            let tree = offline(&[write("/etc/login.defs", login_defs)]);
+            let plan = converge(&tree.node, "user", json!({"name": "ann", "state": "absent"})).unwrap();
+            assert_eq!(plan.action, Action::Remove);
+            assert!(!tree.text("/etc/passwd").contains("ann:"), "{login_defs}");
+            assert!(!tree.text("/etc/group").contains("ann:x:1042"), "{login_defs}");
+        }
     }
 
     #[test]

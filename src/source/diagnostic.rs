@@ -84,6 +84,9 @@ impl Diagnostic {
     }
 }
 
+/// Of more mistakes the first are shown: whoever mends them sees the others then.
+const SHOWN: usize = 200;
+
 /// All mistakes that were found, in the order of the files.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Diagnostics(pub Vec<Diagnostic>);
@@ -105,6 +108,11 @@ impl Diagnostics {
         let mut all = self.0;
         all.sort_by(|a, b| (a.place, &a.message).cmp(&(b.place, &b.message)));
         all.dedup();
+        if all.len() > SHOWN {
+            let more = all.len() - SHOWN;
+            all.truncate(SHOWN);
+            all.push(Diagnostic::general(format!("there are {more} more: these come first")));
+        }
         Self(all)
     }
 

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::value::DevicePath;
+
 /// A block device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BlockDevice {
@@ -44,6 +46,17 @@ pub struct Signature {
     pub partitions: usize,
     /// How much of its device a filesystem spans; `None` if it cannot be read from it, or if it spans all of it.
     pub geometry: Option<Geometry>,
+}
+
+impl Signature {
+    /// The links that udev makes for it: by its UUID, by its label.
+    pub fn names(&self) -> Vec<DevicePath> {
+        let by = |by, value: &Option<String>| DevicePath::by(by, value.as_deref()?).ok();
+        [by("uuid", &self.uuid), by("label", &self.label)]
+            .into_iter()
+            .flatten()
+            .collect()
+    }
 }
 
 /// How much of its device a filesystem spans, and in what steps it can grow.

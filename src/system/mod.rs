@@ -10,6 +10,7 @@ mod fact;
 pub mod facts;
 mod file;
 mod guard;
+pub mod limit;
 mod local;
 mod lvm;
 mod mounts;
@@ -54,7 +55,7 @@ pub use lvm::{Layout, LogicalVolume, Lvm, PhysicalVolume, VolumeGroup};
 pub use mounts::{Mount, Usage};
 pub use move_data::{Amount, MARKER, MoveData};
 pub use op::{Command, Op, UnitVerb};
-pub use packages::Package;
+pub use packages::{Foretold, Package};
 pub use place::place;
 pub use reading::Reading;
 pub(crate) use reading::known;
@@ -92,8 +93,24 @@ pub trait Probe: Sync {
     fn user(&self, name: &str) -> Result<Reading<Option<User>>>;
     /// A group of group(5).
     fn group(&self, name: &str) -> Result<Reading<Option<Group>>>;
+    /// All users of passwd(5): whose a number is.
+    fn users(&self) -> Result<Reading<Vec<User>>> {
+        Ok(Reading::Known(Vec::new()))
+    }
+    /// All groups of group(5), likewise.
+    fn groups(&self) -> Result<Reading<Vec<Group>>> {
+        Ok(Reading::Known(Vec::new()))
+    }
     /// A package as dpkg has it; `None` where dpkg does not know it or has only its conffiles.
     fn package(&self, name: &str) -> Result<Reading<Option<Package>>>;
+    /// Whether dpkg has nothing but the conffiles of a package.
+    fn leftover(&self, _name: &str) -> Result<Reading<bool>> {
+        Ok(Reading::Known(false))
+    }
+    /// What apt would do to install these packages (`name`, `name=version`) and to remove those, as its lists are.
+    fn transaction(&self, _install: &[String], _remove: &[String]) -> Result<Foretold> {
+        Ok(Foretold::Unknown)
+    }
     /// A systemd unit; `None` where no unit file of that name exists.
     fn unit(&self, name: &UnitName) -> Result<Reading<Option<Unit>>>;
     /// What is mounted (`proc_pid_mountinfo(5)`), in the kernel's order.

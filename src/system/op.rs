@@ -65,10 +65,12 @@ pub enum Op {
         /// `name` or `name=version`.
         packages: Vec<String>,
     },
-    /// `apt-get remove` of these packages.
+    /// `apt-get remove` of these packages, or `apt-get purge`.
     Uninstall {
         /// Names.
         packages: Vec<String>,
+        /// Whether their conffiles go, too.
+        purge: bool,
     },
     /// Installs a user's table of cron jobs: `crontab -u USER -` (crontab(1)).
     Crontab {

@@ -1,6 +1,9 @@
 //! The one way to run a program: no shell, a fixed environment, a timeout, the tail of its stderr in the error.
 
+mod heard;
+
 use std::{
+    cell::Cell,
     ffi::OsString,
     io::{self, PipeReader, PipeWriter},
     os::unix::process::CommandExt,
@@ -15,8 +18,9 @@ use nix::{
     unistd::Pid,
 };
 
+use self::heard::Heard;
 pub use super::survivors::end_programs_of;
-use super::{own_pids, survivors};
+use super::{limit, own_pids, survivors};
 use crate::value::secret::redact_pieces;
 
 /// Where programs are looked up, whatever the caller's own `PATH` is: cron's has no `/usr/sbin`.
@@ -26,6 +30,18 @@ pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:
 #[derive(Debug, thiserror::Error)]
 #[error("the program {0} is not installed")]
 pub struct Missing(pub String);
+
+/// The program did not end in time, and was killed.
+#[derive(Debug, thiserror::Error)]
+#[error("{program} took longer than {} s and {then}", timeout.as_secs_f32())]
+pub struct TookTooLong {
+    /// The program and its arguments.
+    pub program: String,
+    /// How long it had.
+    pub timeout: Duration,
+    /// What became of it.
+    then: &'static str,
+}
 
 /// A program about to be run.
 #[derive(Debug, Clone)]
@@ -37,6 +53,7 @@ pub struct Program {
     stdin: Vec<u8>,
     timeout: Duration,
     confine: Option<fn() -> io::Result<()>>,
+    survives: bool,
 }
 
 impl Program {
@@ -48,8 +65,9 @@ impl Program {
             env: Vec::new(),
             cwd: PathBuf::from("/"),
             stdin: Vec::new(),
-            timeout: Duration::from_mins(2),
+            timeout: limit::or(Duration::from_mins(2)),
             confine: None,
+            survives: false,
         }
     }
 
@@ -102,18 +120,33 @@ impl Program {
         self.confined(own_pids::enter)
     }
 
+    /// Lets it come to its own end, whatever ends this process, its terminal or its time: it has a session of its own, and says what it
+    /// says to memory, where no pipe breaks. The next run waits for it.
+    #[must_use]
+    pub(super) fn survives(mut self) -> Self {
+        self.survives = true;
+        self
+    }
+
     /// Runs it and waits. Any exit status is an answer; not being there, dying by a signal and taking too long are errors.
     pub fn output(&self) -> Result<Output> {
         let Some(output) = self.start()?.wait(self.timeout)? else {
-            bail!(
-                "{} took longer than {} s and was killed",
-                self.shown(),
-                self.timeout.as_secs()
-            );
+            return Err(TookTooLong {
+                program: self.shown(),
+                timeout: self.timeout,
+                then: if self.survives {
+                    "goes on: the next run waits for it"
+                } else {
+                    "was killed"
+                },
+            }
+            .into());
         };
         if output.status.code().is_none() {
             bail!("{} ended with {}", self.shown(), output.status);
         }
+        let said = excerpt(&words(&output));
+        SAID.set((!said.is_empty()).then(|| format!("{} said{said}", self.name)));
         Ok(output)
     }
 
@@ -137,21 +170,35 @@ impl Program {
                 .into_iter()
                 .chain(self.env.iter().map(|(name, value)| (name.as_str(), value.as_str()))),
             )
-            .stderr_capture()
             .unchecked();
         command = match from {
             Some(pipe) => command.stdin_file(pipe),
+            None if self.stdin.is_empty() => command.stdin_null(),
             None => command.stdin_bytes(self.stdin.clone()),
         };
-        command = match to {
-            Some(pipe) => command.stdout_file(pipe),
-            None => command.stdout_capture(),
+        let hear = || if self.survives { Heard::memory() } else { Heard::pipe() };
+        let (stderr, said) = hear().context("making a pipe")?;
+        command = command.stderr_file(said);
+        let mut stdout = None;
+        command = if let Some(pipe) = to {
+            command.stdout_file(pipe)
+        } else {
+            let (heard, said) = hear().context("making a pipe")?;
+            stdout = Some(heard);
+            command.stdout_file(said)
         };
         let handle = command
             .before_spawn({
-                let confine = self.confine;
+                let (confine, survives) = (self.confine, self.survives);
                 move |command| {
-                    command.process_group(0);
+                    if survives {
+                        #[expect(unsafe_code, reason = "setsid(2) is a system call only")]
+                        unsafe {
+                            command.pre_exec(|| nix::unistd::setsid().map(drop).map_err(io::Error::from));
+                        }
+                    } else {
+                        command.process_group(0);
+                    }
                     if let Some(confine) = confine {
                         #[expect(unsafe_code, reason = "`confined` demands that it makes system calls only")]
                         unsafe {
@@ -166,6 +213,9 @@ impl Program {
         Ok(Running {
             name: self.name.clone(),
             handle,
+            stdout,
+            stderr,
+            survives: self.survives,
         })
     }
 
@@ -180,18 +230,7 @@ impl Program {
 
     /// The error that says which program failed, with what status, and the last lines it wrote.
     pub fn failed(&self, output: &Output) -> anyhow::Error {
-        // Whole, and only then cut: half a secret is known to nobody.
-        let said = if output.stderr.trim_ascii().is_empty() {
-            &output.stdout
-        } else {
-            &output.stderr
-        };
-        anyhow!(
-            "{} failed ({}){}",
-            self.shown(),
-            output.status,
-            excerpt(&redact_pieces(said))
-        )
+        anyhow!("{} failed ({}){}", self.shown(), output.status, excerpt(&words(output)))
     }
 
     fn shown(&self) -> String {
@@ -204,18 +243,37 @@ impl Program {
     }
 }
 
+thread_local! {
+    /// What the last program of this thread said.
+    static SAID: Cell<Option<String>> = const { Cell::new(None) };
+}
+
+/// Takes what the last program that ended in this thread has said, in its own words: it may have said why it did nothing.
+pub fn take_said() -> Option<String> {
+    SAID.take()
+}
+
 /// A program that was started. Dropping it kills it, with all that it started.
 #[derive(Debug)]
 pub struct Running {
     name: String,
     handle: duct::Handle,
+    stdout: Option<Heard>,
+    stderr: Heard,
+    survives: bool,
 }
 
 impl Running {
-    /// Waits so long for its end; `None` while it goes on.
+    /// Waits so long for its end; `None` while it goes on. What it has left in the background does not count: that may go on, and keep
+    /// its output.
     pub fn wait(&self, time: Duration) -> Result<Option<Output>> {
-        let output = self.handle.wait_timeout(time);
-        Ok(output.with_context(|| format!("waiting for {}", self.name))?.cloned())
+        let ended = self.handle.wait_timeout(time);
+        let ended = ended.with_context(|| format!("waiting for {}", self.name))?;
+        Ok(ended.map(|ended| Output {
+            status: ended.status,
+            stdout: self.stdout.as_ref().map(Heard::all).unwrap_or_default(),
+            stderr: self.stderr.all(),
+        }))
     }
 
     /// Sends it a signal, and all that it started.
@@ -240,7 +298,9 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.kill();
+        if !self.survives {
+            self.kill();
+        }
     }
 }
 
@@ -261,6 +321,15 @@ pub fn find(name: &str) -> Result<PathBuf> {
         .map(|directory| Path::new(directory).join(name))
         .find(|path| there(path))
         .ok_or_else(|| Missing(name.to_owned()).into())
+}
+
+/// What a program said, its secrets hidden: whole, and only then cut, as half a secret is known to nobody.
+fn words(output: &Output) -> String {
+    redact_pieces(if output.stderr.trim_ascii().is_empty() {
+        &output.stdout
+    } else {
+        &output.stderr
+    })
 }
 
 /// The first and the last lines of what a program said, as the end of a message: some say first what is wrong, and then at length how
@@ -380,6 +449,57 @@ mod tests {
             .output()
             .unwrap_err();
         assert!(error.to_string().contains("took longer"), "{error}");
+    }
+
+    #[test]
+    fn one_that_survives_comes_to_its_own_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let script = "sleep 0.5; echo said; echo said >&2; ps -o sid= $$ > sid; mv sid done; exit 7";
+        let program = || {
+            let program = Program::new("sh").args(["-c", script]).cwd(directory.path()).survives();
+            program.timeout(Duration::from_millis(20))
+        };
+        let error = program().output().unwrap_err();
+        assert!(error.to_string().contains("goes on"), "{error}");
+        let until = std::time::Instant::now() + Duration::from_secs(20);
+        while !directory.path().join("done").exists() {
+            assert!(std::time::Instant::now() < until, "it was ended");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let output = program().timeout(Duration::from_secs(20)).output().unwrap();
+        assert_eq!(
+            (output.status.code(), &*output.stdout, &*output.stderr),
+            (Some(7), &b"said\n"[..], &b"said\n"[..])
+        );
+    }
+
+    /// As a daemon does that keeps the output of who started it.
+    #[test]
+    fn a_programs_end_is_its_end_whatever_it_leaves_in_the_background() {
+        let program = Program::new("sh")
+            .args([
+                "-c",
+                "sleep 60 & echo $!; echo warned >&2; head -c 300000 /dev/zero; exit 3",
+            ])
+            .timeout(Duration::from_secs(20));
+        let output = program.output().unwrap();
+        assert_eq!(output.status.code(), Some(3));
+        assert_eq!(output.stderr, b"warned\n");
+        let (pid, rest) = output
+            .stdout
+            .split_at(output.stdout.iter().position(|&b| b == b'\n').unwrap() + 1);
+        assert_eq!(rest.len(), 300_000, "all that it said itself is there");
+        let pid = Pid::from_raw(String::from_utf8_lossy(pid).trim().parse().unwrap());
+        assert!(nix::sys::signal::kill(pid, None).is_ok(), "it goes on");
+        nix::sys::signal::kill(pid, Signal::SIGKILL).unwrap();
+    }
+
+    #[test]
+    fn of_endless_output_the_ends_are_kept() {
+        let program = Program::new("sh").args(["-c", "echo first; head -c 100000000 /dev/zero; echo last"]);
+        let output = program.output().unwrap().stdout;
+        assert!(output.len() < 80_000_000, "{}", output.len());
+        assert!(output.starts_with(b"first\n") && output.ends_with(b"last\n"));
     }
 
     #[test]

@@ -34,6 +34,9 @@ pub const OF_TREE: &str = "/.glrl";
 /// The record of a run, in a directory of its own.
 const EVENTS: &str = "events.ndjson";
 
+/// More than any run writes into its lock.
+const LONGEST_OWNER: u64 = 4 << 10;
+
 /// Nobody but root may look into it.
 const PRIVATE: Mode = Mode::of(0o700);
 
@@ -56,11 +59,12 @@ impl Drop for RunLock {
     }
 }
 
+/// What the lock's owner wrote about itself. It is for a message: whatever else is in the file stops no run.
 fn owner_in(file: &mut File) -> io::Result<String> {
-    let mut owner = String::new();
+    let mut owner = Vec::new();
     file.rewind()?;
-    file.read_to_string(&mut owner)?;
-    Ok(owner)
+    Read::take(file, LONGEST_OWNER).read_to_end(&mut owner)?;
+    Ok(String::from_utf8_lossy(&owner).into_owned())
 }
 
 impl StateDir {

@@ -30,18 +30,27 @@ fn of_process(pid: u32) -> String {
 
 /// A program that has become a daemon does not end: it is not waited for any longer than this.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// What apt and dpkg have begun ends, and takes its time.
+const PATIENCE_WITH_PACKAGES: Duration = Duration::from_mins(30);
+const OF_PACKAGES: [&str; 2] = ["apt-get ", "dpkg "];
 
 /// Waits for the programs of a run that was killed.
 pub(super) fn wait_for(run: &str) {
-    let deadline = Instant::now() + PATIENCE;
+    let began = Instant::now();
     let mut told = false;
     loop {
         let left = of(run);
         if left.is_empty() {
             return;
         }
+        let of_packages = |name: &String| OF_PACKAGES.iter().any(|begins| name.starts_with(begins));
+        let patience = if left.iter().any(of_packages) {
+            PATIENCE_WITH_PACKAGES
+        } else {
+            PATIENCE
+        };
         let left = left.join(", ");
-        if Instant::now() >= deadline {
+        if began.elapsed() >= patience {
             tracing::warn!("{left} of a run that was killed is not waited for any longer");
             return;
         }

@@ -7,6 +7,8 @@ pub struct Unit {
     pub active: Active,
     /// The `UnitFileState`.
     pub enablement: Enablement,
+    /// Whether it has done its work once it has run, and runs no longer: `Type=oneshot` without `RemainAfterExit`.
+    pub ends: bool,
 }
 
 /// `ActiveState` of a unit.
@@ -31,6 +33,8 @@ pub enum Enablement {
     Disabled,
     /// Cannot be started by anything.
     Masked,
+    /// Its unit file was removed while it ran: it can be stopped, and never started again.
+    Gone,
     /// `static`, `indirect`, `generated`, `alias`, `transient`: enabling means nothing for it.
     Fixed,
 }

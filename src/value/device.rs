@@ -19,6 +19,24 @@ impl DevicePath {
         )
     }
 
+    /// The link that udev makes for what is on a device, or for a partition: `/dev/disk/by-label/my\x20data`. `by`: uuid, label, partuuid,
+    /// partlabel.
+    pub fn by(by: &str, value: &str) -> Result<Self, String> {
+        let mut name = String::new();
+        for char in value.chars() {
+            // As udev writes what it does not take into a name (libblkid's blkid_encode_string).
+            if char.is_alphanumeric() || "#+-.:=@_".contains(char) {
+                name.push(char);
+            } else {
+                let mut bytes = [0; 4];
+                for byte in char.encode_utf8(&mut bytes).bytes() {
+                    name += &format!("\\x{byte:02x}");
+                }
+            }
+        }
+        format!("/dev/disk/by-{by}/{name}").parse()
+    }
+
     /// The path as text.
     pub fn as_str(&self) -> &str {
         self.0.as_str()

@@ -7,7 +7,7 @@ use super::{DevicePath, string_value};
 /// What a mount mounts, as fstab(5) has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MountSource {
-    /// A block device by its path, or by the UUID of its filesystem (`UUID=…`).
+    /// A block device by its path, or by what names its filesystem or partition (`UUID=…`, `LABEL=…`, `PARTUUID=…`, `PARTLABEL=…`).
     Device {
         /// As it is written.
         text: String,
@@ -35,18 +35,20 @@ impl FromStr for MountSource {
     fn from_str(text: &str) -> Result<Self, String> {
         if text.is_empty() || text.contains(char::is_control) {
             return Err(format!(
-                "'{text}' cannot be mounted: write a device, UUID=…, or host:/path"
+                "'{text}' cannot be mounted: write a device, UUID=…, LABEL=…, or host:/path"
             ));
         }
-        if let Some(uuid) = text.strip_prefix("UUID=") {
-            let device = format!("/dev/disk/by-uuid/{uuid}").parse()?;
+        for by in ["UUID", "LABEL", "PARTUUID", "PARTLABEL"] {
+            let Some(value) = text.strip_prefix(by).and_then(|rest| rest.strip_prefix('=')) else {
+                continue;
+            };
+            if value.is_empty() || value.contains(['"', '\'', ' ', '\t']) && by == "UUID" {
+                return Err(format!("'{text}' names no device: write {by}=…, without quotes"));
+            }
             return Ok(Self::Device {
                 text: text.to_owned(),
-                device,
+                device: DevicePath::by(&by.to_lowercase(), value)?,
             });
-        }
-        if text.starts_with("LABEL=") || text.starts_with("PARTUUID=") || text.starts_with("PARTLABEL=") {
-            return Err(format!("'{text}' is not taken: write the device's path or UUID=…"));
         }
         if text.starts_with("/dev/") {
             return Ok(Self::Device {
@@ -77,7 +79,7 @@ impl fmt::Display for MountSource {
 
 string_value!(
     MountSource,
-    "What is mounted: a device's path, UUID=…, or host:/path.",
+    "What is mounted: a device's path, UUID=…, LABEL=…, PARTUUID=…, PARTLABEL=…, or host:/path.",
     "^.+$",
     ["/dev/mysql/data", "backup:/backup"]
 );
@@ -93,6 +95,17 @@ mod tests {
             panic!()
         };
         assert_eq!(device.as_str(), "/dev/disk/by-uuid/0a1b");
+        for (text, path) in [
+            ("LABEL=my data", "/dev/disk/by-label/my\\x20data"),
+            ("LABEL=a/b", "/dev/disk/by-label/a\\x2fb"),
+            ("PARTUUID=0a1b-02", "/dev/disk/by-partuuid/0a1b-02"),
+            ("PARTLABEL=data", "/dev/disk/by-partlabel/data"),
+        ] {
+            let Ok(MountSource::Device { device, .. }) = text.parse() else {
+                panic!("{text}")
+            };
+            assert_eq!(device.as_str(), path);
+        }
         assert_eq!(
             "backup:/srv/".parse(),
             Ok(MountSource::Network("backup:/srv".to_owned()))
@@ -102,7 +115,16 @@ mod tests {
             Ok(MountSource::Network("[fe80::1]:/".to_owned()))
         );
         assert_eq!("tmpfs".parse(), Ok(MountSource::Named("tmpfs".to_owned())));
-        for wrong in ["", "/srv/data", "LABEL=x", ":/x", "a b:/x", "/dev/../etc"] {
+        for wrong in [
+            "",
+            "/srv/data",
+            "LABEL=",
+            "UUID=",
+            "UUID=\"x\"",
+            ":/x",
+            "a b:/x",
+            "/dev/../etc",
+        ] {
             assert!(wrong.parse::<MountSource>().is_err(), "{wrong}");
         }
     }

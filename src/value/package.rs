@@ -1,6 +1,6 @@
 //! Names and versions of packages.
 
-use std::{fmt, ops::Deref, str::FromStr};
+use std::{cmp::Ordering, fmt, ops::Deref, str::FromStr};
 
 use super::string_value;
 
@@ -47,6 +47,56 @@ impl FromStr for PackageVersion {
     }
 }
 
+impl PackageVersion {
+    /// Whether dpkg takes it for the earlier of two (deb-version(7)): epochs as numbers, then what is before the last minus, then what
+    /// is after it.
+    pub fn is_older_than(&self, other: &Self) -> bool {
+        fn parts(text: &str) -> (u64, &str, &str) {
+            let (epoch, rest) = text.split_once(':').unwrap_or(("0", text));
+            let (upstream, revision) = rest.rsplit_once('-').unwrap_or((rest, ""));
+            (epoch.parse().unwrap_or(0), upstream, revision)
+        }
+        let (mine, theirs) = (parts(&self.0), parts(&other.0));
+        let order = mine.0.cmp(&theirs.0);
+        let order = order
+            .then_with(|| compare(mine.1, theirs.1))
+            .then_with(|| compare(mine.2, theirs.2));
+        order == Ordering::Less
+    }
+}
+
+/// Compares what is no number by letters, a tilde before all, even before the end, and numbers as numbers, in turns.
+fn compare(mut left: &str, mut right: &str) -> Ordering {
+    let weight = |byte: Option<u8>| match byte {
+        Some(b'~') => -1,
+        None => 0,
+        Some(byte) if byte.is_ascii_digit() => 0,
+        Some(byte) if byte.is_ascii_alphabetic() => i32::from(byte),
+        Some(byte) => i32::from(byte) + 256,
+    };
+    let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
+    while !left.is_empty() || !right.is_empty() {
+        let word = |text: &str| text.bytes().take_while(|byte| !byte.is_ascii_digit()).count();
+        let (l, r) = (word(left), word(right));
+        for at in 0..l.max(r) {
+            let byte = |text: &str, length| text.as_bytes().get(at).copied().filter(|_| at < length);
+            let order = weight(byte(left, l)).cmp(&weight(byte(right, r)));
+            if order != Ordering::Equal {
+                return order;
+            }
+        }
+        (left, right) = (&left[l..], &right[r..]);
+        let (l, r) = (digits(left), digits(right));
+        let (a, b) = (left[..l].trim_start_matches('0'), right[..r].trim_start_matches('0'));
+        let order = a.len().cmp(&b.len()).then_with(|| a.cmp(b));
+        if order != Ordering::Equal {
+            return order;
+        }
+        (left, right) = (&left[l..], &right[r..]);
+    }
+    Ordering::Equal
+}
+
 macro_rules! text {
     ($type:ty) => {
         impl Deref for $type {
@@ -83,6 +133,38 @@ string_value!(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// As `dpkg --compare-versions` says.
+    #[test]
+    fn versions_are_ordered_as_dpkg_orders_them() {
+        for (older, newer) in [
+            ("2.0-1", "1:1.5-1"),
+            ("1.0~rc1", "1.0"),
+            ("1.0", "1.0-1"),
+            ("1.0-1", "1.0-1+b1"),
+            ("1.9", "1.10"),
+            ("1.0a", "1.0+"),
+            ("1.0~~", "1.0~"),
+            ("1.0~~a", "1.0~"),
+            ("1", "1a"),
+            ("0.9", "1"),
+            ("12.2.0-14", "12.2.0-14+deb12u1"),
+            ("1:10.11.6-0+deb12u1", "1:10.11.19-0+deb12u1"),
+            ("1.2-3-4", "1.2-3-5"),
+            ("1.0a", "1.0b"),
+        ] {
+            let (older, newer): (PackageVersion, PackageVersion) = (older.parse().unwrap(), newer.parse().unwrap());
+            assert!(
+                older.is_older_than(&newer) && !newer.is_older_than(&older),
+                "{older} {newer}"
+            );
+            assert!(!older.is_older_than(&older));
+        }
+        for (one, same) in [("1.0", "0:1.0"), ("1.00", "1.0"), ("1.0-0", "1.0-00"), ("1.0", "1.0-0")] {
+            let (one, same): (PackageVersion, PackageVersion) = (one.parse().unwrap(), same.parse().unwrap());
+            assert!(!one.is_older_than(&same) && !same.is_older_than(&one), "{one} {same}");
+        }
+    }
 
     #[test]
     fn names_and_versions_are_debians() {

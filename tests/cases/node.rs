@@ -75,6 +75,8 @@ macro_rules! probe_by {
             fn list(&$self, path: &Path) -> Result<Reading<Vec<std::ffi::OsString>>> { $inner.list(path) }
             fn user(&$self, name: &str) -> Result<Reading<Option<User>>> { $inner.user(name) }
             fn group(&$self, name: &str) -> Result<Reading<Option<Group>>> { $inner.group(name) }
+            fn users(&$self) -> Result<Reading<Vec<User>>> { $inner.users() }
+            fn groups(&$self) -> Result<Reading<Vec<Group>>> { $inner.groups() }
             fn package(&$self, name: &str) -> Result<Reading<Option<Package>>> { $inner.package(name) }
             fn unit(&$self, name: &UnitName) -> Result<Reading<Option<Unit>>> { $inner.unit(name) }
             fn mounts(&$self) -> Result<Reading<Arc<Vec<Mount>>>> { $inner.mounts() }

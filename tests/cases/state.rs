@@ -355,7 +355,11 @@ impl UnitState {
             (false, true) => Enablement::Enabled,
             (false, false) => Enablement::Disabled,
         };
-        Unit { active, enablement }
+        Unit {
+            active,
+            enablement,
+            ends: false,
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The role language as a whole: roles in, declarations or messages out.
 
 mod beside;
+mod budgets;
 mod expressions;
 mod laws;
 mod layers;

@@ -17,6 +17,8 @@ use crate::source::{Diagnostic, Diagnostics, FileId, Place};
 
 /// Nodes that aliases may add to a file.
 const ALIASED_NODES: usize = 100_000;
+/// Bytes of text that aliases may add to a file.
+const ALIASED_BYTES: usize = 16 << 20;
 /// How deep lists and maps may lie in each other, aliases included; the parser's own limit is the same.
 const DEPTH: usize = 255;
 
@@ -32,6 +34,7 @@ pub(super) fn parse(file: FileId, text: &Arc<str>) -> Result<Node, Diagnostics> 
         root: None,
         anchors: HashMap::new(),
         aliased: 0,
+        aliased_bytes: 0,
         mistakes: Diagnostics::default(),
     };
     for next in Parser::new_from_str_with_options(text, options) {
@@ -66,6 +69,7 @@ struct Builder<'t> {
     /// Complete anchored nodes, and how deep they are.
     anchors: HashMap<usize, (Node, usize)>,
     aliased: usize,
+    aliased_bytes: usize,
     mistakes: Diagnostics,
 }
 
@@ -217,10 +221,13 @@ impl Builder<'_> {
             return Flow::Stop;
         };
         self.aliased = self.aliased.saturating_add(count(node));
-        if self.aliased > ALIASED_NODES || self.stack.len() + depth > DEPTH {
+        self.aliased_bytes = self.aliased_bytes.saturating_add(bytes(node));
+        if self.aliased > ALIASED_NODES || self.aliased_bytes > ALIASED_BYTES || self.stack.len() + depth > DEPTH {
             self.mistakes.push(
-                Diagnostic::at(place, "the aliases of this file make too much of it")
-                    .hint(format!("they may add {ALIASED_NODES} values, {DEPTH} deep")),
+                Diagnostic::at(place, "the aliases of this file make too much of it").hint(format!(
+                    "they may add {ALIASED_NODES} values and {} MiB, {DEPTH} deep",
+                    ALIASED_BYTES >> 20
+                )),
             );
             return Flow::Stop;
         }
@@ -298,6 +305,15 @@ fn count(node: &Node) -> usize {
         Data::Sequence(items) => 1 + items.iter().map(count).sum::<usize>(),
         Data::Mapping(pairs) => 1 + pairs.iter().map(|pair| count(&pair.value)).sum::<usize>(),
         _ => 1,
+    }
+}
+
+fn bytes(node: &Node) -> usize {
+    match &node.data {
+        Data::Plain(text) | Data::Text(text) => text.len(),
+        Data::Sequence(items) => items.iter().map(bytes).sum(),
+        Data::Mapping(pairs) => pairs.iter().map(|pair| pair.key.len() + bytes(&pair.value)).sum(),
+        _ => 0,
     }
 }
 

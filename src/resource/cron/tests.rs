@@ -55,6 +55,28 @@ fn a_job_stands_in_its_users_table_among_others() {
 }
 
 #[test]
+fn what_somebody_puts_between_the_marker_and_the_job_is_told_or_passed_over() {
+    let tree = offline(&cron());
+    converge(&tree.node, "cron", job()).unwrap();
+    let table = tree
+        .text(TABLE)
+        .replace("nightly\n", "nightly\n# please do not touch\nMAILTO=ann\n");
+    tree.node.execute(&write(TABLE, &table)).unwrap();
+    assert!(
+        converge(&tree.node, "cron", job()).unwrap().is_empty(),
+        "it is there"
+    );
+    for other in [json!({"state": "absent"}), json!({"schedule": "45 2 * * *"})] {
+        let said = error(converge(&tree.node, "cron", with(job(), other)));
+        assert!(
+            said.contains("something stands between `# glrl: nightly` and its job"),
+            "{said}"
+        );
+    }
+    assert_eq!(tree.text(TABLE), table);
+}
+
+#[test]
 fn a_job_moves_between_the_table_and_a_file_of_its_own() {
     let tree = offline(&cron());
     converge(&tree.node, "cron", job()).unwrap();

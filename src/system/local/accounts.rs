@@ -76,6 +76,14 @@ impl Accounts {
         self.users.get(name)
     }
 
+    pub(super) fn users(&self) -> impl Iterator<Item = &User> {
+        self.users.values()
+    }
+
+    pub(super) fn groups(&self) -> impl Iterator<Item = &Group> {
+        self.groups.values()
+    }
+
     pub(super) fn group(&self, name: &str) -> Option<&Group> {
         self.groups.get(name)
     }

@@ -1,7 +1,9 @@
 //! apt-get (apt-get(8)): one transaction, no questions, nothing but what was asked for.
 
 use std::{
-    path::Path,
+    collections::HashSet,
+    ffi::OsString,
+    path::{Path, PathBuf},
     process::Output,
     sync::atomic::{AtomicBool, Ordering},
     thread,
@@ -11,8 +13,8 @@ use std::{
 use anyhow::{Context, Result, bail};
 use nix::sys::stat;
 
-use super::{mounts, packages::Packages, tree::Tree};
-use crate::system::{Refused, clock, programs::Program};
+use super::{guard, mounts, packages::Packages, tree::Tree};
+use crate::system::{Entry, FileType, Foretold, Refused, clock, limit, programs::Program};
 
 const LISTS: &str = "/var/lib/apt/lists";
 /// Older lists are fetched again before anything is installed from them.
@@ -27,14 +29,20 @@ static FETCHED: AtomicBool = AtomicBool::new(false);
 
 /// Installs in one transaction. Names are `name`, `name:architecture` or either with `=version`.
 pub(super) fn install(tree: &Tree, packages: &[String]) -> Result<()> {
-    finish(tree)?;
-    if !FETCHED.load(Ordering::Relaxed) && !lists_are_fresh(tree)? {
+    let mut repaired = finish(tree)?;
+    if sources_are_newer(tree)? || !FETCHED.load(Ordering::Relaxed) && !lists_are_fresh(tree)? {
         fetch()?;
+        repaired = true;
+    }
+    if repaired {
+        // It could not be asked when this was planned, or would have said something else.
+        foretell(tree, packages, &[])?.check("installing", packages)?;
     }
     let attempt = || apt("install").args(packages).output();
     let mut output = attempt()?;
     if !output.status.success() && !FETCHED.load(Ordering::Relaxed) && lists_are_stale(&output) {
         fetch()?;
+        foretell(tree, packages, &[])?.check("installing", packages)?;
         output = attempt()?;
     }
     if output.status.success() {
@@ -42,34 +50,204 @@ pub(super) fn install(tree: &Tree, packages: &[String]) -> Result<()> {
         return mounts::sync();
     }
     let removed = removed(&output);
-    if removed.is_empty() {
-        return Err(shown("install", packages).failed(&output));
+    if !removed.is_empty() {
+        return Err(Refused::because(
+            format!("installing {} would remove {removed}", packages.join(" ")),
+            TO_REMOVE,
+        ));
     }
-    Err(Refused::because(
-        format!("installing {} would remove {removed}", packages.join(" ")),
-        "declare what may go as `package: {name: …, state: absent}`, before this one",
-    ))
+    let error = shown("install", packages).failed(&output);
+    let now = Packages::read(tree)?;
+    if packages.iter().all(|package| now.is_whole(package)) {
+        // apt-get fails for any other package, too, that it cannot configure.
+        tracing::warn!("{} is installed all the same: {error:#}", packages.join(" "));
+        return mounts::sync();
+    }
+    Err(error)
 }
 
-/// Removes these packages and changes no other; their conffiles stay. apt may want others gone as well, or have others take the
+const TO_REMOVE: &str = "declare what may go as `package: {name: …, state: absent}`, before this one";
+
+/// Removes these packages, or purges them, and changes no other. apt may want others gone as well, or have others take the
 /// place of what goes.
-pub(super) fn remove(tree: &Tree, packages: &[String]) -> Result<()> {
+pub(super) fn remove(tree: &Tree, packages: &[String], purge: bool) -> Result<()> {
     finish(tree)?;
-    let simulation = apt("remove").args(["--simulate"]).args(packages).output()?;
+    let verb = if purge { "purge" } else { "remove" };
+    let simulation = apt(verb).args(["--simulate"]).args(packages).output()?;
     if !simulation.status.success() {
-        return Err(shown("remove", packages).failed(&simulation));
+        return Err(shown(verb, packages).failed(&simulation));
     }
-    if let Some((what, hint)) = side_effects(&String::from_utf8_lossy(&simulation.stdout), packages) {
+    let simulated = String::from_utf8_lossy(&simulation.stdout).replace("\nPurg ", "\nRemv ");
+    if let Some((what, hint)) = side_effects(&simulated, packages) {
         return Err(Refused::because(
             format!("removing {} would also {what}", packages.join(" ")),
             hint,
         ));
     }
-    let output = apt("remove").args(packages).output()?;
+    let output = apt(verb).args(packages).output()?;
     if output.status.success() {
         return Ok(());
     }
-    Err(shown("remove", packages).failed(&output))
+    let error = shown(verb, packages).failed(&output);
+    let now = Packages::read(tree)?;
+    if packages
+        .iter()
+        .all(|package| now.get(package).is_none() && !(purge && now.is_leftover(package)))
+    {
+        tracing::warn!("{} is removed all the same: {error:#}", packages.join(" "));
+        return Ok(());
+    }
+    Err(error)
+}
+
+/// What a transaction would do, by apt's lists as they are. Nothing is written, not even apt's own cache.
+pub(super) fn foretell(tree: &Tree, install: &[String], remove: &[String]) -> Result<Foretold> {
+    if !lists_are_fresh(tree)? || sources_are_newer(tree)? || Packages::read(tree)?.interrupted() {
+        return Ok(Foretold::Unknown);
+    }
+    let program = apt(if install.is_empty() {
+        "remove"
+    } else {
+        "simulated install"
+    })
+    .args(["--simulate"])
+    .args(install)
+    .args(remove.iter().map(|name| {
+        if install.is_empty() {
+            name.clone()
+        } else {
+            format!("{name}-")
+        }
+    }));
+    let output = match program.confined(guard::confine).output() {
+        Ok(output) => output,
+        Err(error) => {
+            tracing::debug!("apt is not asked: {error:#}");
+            return Ok(Foretold::Unknown);
+        }
+    };
+    let (said, errors) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    if !output.status.success() {
+        return Ok(impossible(&said, &errors).map_or(Foretold::Unknown, |why| Foretold::Impossible { why }));
+    }
+    // apt takes the only package that provides a name for the name.
+    let (touched, known) = (touched(&said), Packages::read(tree)?);
+    for name in install.iter().filter_map(|name| name.split('=').next()) {
+        if !touched.contains(&bare(name)) && known.get(name).is_none() {
+            let why = only_provided(name, &providers(name));
+            return Ok(Foretold::Impossible { why });
+        }
+    }
+    let asked = [install, remove].concat();
+    let (removed, installed) = (simulated(&said, "Remv ", &asked), simulated(&said, "Inst ", &asked));
+    Ok(if install.is_empty() {
+        side_effects(&said, remove).map_or(Foretold::Possible, |(what, hint)| Foretold::More { what, hint })
+    } else if removed.is_empty() {
+        tracing::debug!("apt would install {} too", installed.join(", "));
+        Foretold::Possible
+    } else {
+        let what = format!("remove {}", removed.join(", "));
+        Foretold::More { what, hint: TO_REMOVE }
+    })
+}
+
+fn only_provided(name: &str, providers: &[String]) -> String {
+    let among = if providers.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", providers.join(", "))
+    };
+    format!("there is no package {name}, only others that provide it: name one of them{among}")
+}
+
+/// The packages that provide a name.
+fn providers(name: &str) -> Vec<String> {
+    let shown = Program::new("apt-cache")
+        .args(["showpkg", name])
+        .confined(guard::confine)
+        .stdout();
+    let shown = shown.unwrap_or_default();
+    let text = String::from_utf8_lossy(&shown);
+    let provides = text
+        .lines()
+        .skip_while(|line| !line.starts_with("Reverse Provides"))
+        .skip(1);
+    let mut names: Vec<String> = provides
+        .filter_map(|line| line.split_whitespace().next())
+        .map(str::to_owned)
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// The packages that a simulation installs or configures, by their names alone.
+fn touched(simulation: &str) -> HashSet<&str> {
+    let lines = simulation
+        .lines()
+        .filter_map(|line| line.strip_prefix("Inst ").or_else(|| line.strip_prefix("Conf ")));
+    lines
+        .filter_map(|line| line.split_whitespace().next())
+        .map(bare)
+        .collect()
+}
+
+/// A name without its architecture.
+fn bare(name: &str) -> &str {
+    name.split(':').next().unwrap_or(name)
+}
+
+/// Why apt cannot do it, where newer lists would not change that; nothing where something has to be repaired first.
+fn impossible(said: &str, errors: &str) -> Option<String> {
+    if let Some(name) = errors
+        .lines()
+        .find_map(|line| line.strip_prefix("E: Unable to locate package "))
+    {
+        return Some(match name.split_once(':') {
+            Some((_, architecture)) => format!(
+                "apt knows no package {name}: see the name, or add the architecture (dpkg --add-architecture {architecture})"
+            ),
+            None => {
+                format!("apt knows no package {name}: see the name, or declare the repository that has it, before it")
+            }
+        });
+    }
+    if let Some(line) = errors
+        .lines()
+        .find(|line| line.contains("has no installation candidate"))
+    {
+        let name = line.split('\'').nth(1).unwrap_or_default();
+        let providers: Vec<String> = said
+            .lines()
+            .skip_while(|line| !line.contains("is a virtual package provided by:"))
+            .skip(1)
+            .take_while(|line| line.starts_with(' '))
+            .filter_map(|line| line.split_whitespace().next())
+            .map(str::to_owned)
+            .collect();
+        return Some(if providers.is_empty() {
+            format!("apt knows {name}, and no repository has it")
+        } else {
+            only_provided(name, &providers)
+        });
+    }
+    if let Some(line) = errors.lines().find(|line| line.contains("was not found")) {
+        return Some(line.trim_start_matches("E: ").to_owned() + ": see `apt-cache policy` for those that there are");
+    }
+    if errors.contains("fix-broken") {
+        return None;
+    }
+    let unmet: Vec<&str> = said
+        .lines()
+        .skip_while(|line| !line.contains("have unmet dependencies"))
+        .skip(1)
+        .take_while(|line| line.starts_with(' '))
+        .map(str::trim)
+        .collect();
+    (!unmet.is_empty()).then(|| format!("its dependencies cannot be met: {}", unmet.join("; ")))
 }
 
 /// `apt-get VERB PACKAGES`, as errors call it: a dozen options would hide what failed.
@@ -79,6 +257,9 @@ fn shown(verb: &str, packages: &[String]) -> Program {
 
 /// `apt-get VERB` as glrl wants it.
 fn apt(verb: &str) -> Program {
+    let (verb, simulated) = verb
+        .strip_prefix("simulated ")
+        .map_or((verb, false), |verb| (verb, true));
     noninteractive(Program::new("apt-get"))
         .args([
             "-y",
@@ -95,9 +276,14 @@ fn apt(verb: &str) -> Program {
         ])
         .args([format!("-oDPkg::Lock::Timeout={}", LOCK.as_secs())])
         // A removal that nobody declared is refused.
-        .args(if verb == "install" { &["--no-remove"][..] } else { &[] })
+        .args(if verb == "install" && !simulated {
+            &["--no-remove"][..]
+        } else {
+            &[]
+        })
         .args([verb])
-        .timeout(TIMEOUT)
+        .timeout(limit::or(TIMEOUT))
+        .survives()
 }
 
 /// No questions, whoever would ask them, and no restarts of other services: a restart is the plan's to decide.
@@ -110,19 +296,40 @@ fn noninteractive(program: Program) -> Program {
         .env("NEEDRESTART_MODE", "l")
 }
 
-/// Finishes what a dpkg that was killed has begun; apt-get refuses to work before.
-fn finish(tree: &Tree) -> Result<()> {
-    if !Packages::read(tree)?.interrupted() {
-        return Ok(());
+/// Finishes what a dpkg that was killed has begun; apt-get refuses to work before. Returns whether there was anything.
+fn finish(tree: &Tree) -> Result<bool> {
+    let packages = Packages::read(tree)?;
+    if !packages.interrupted() {
+        return Ok(false);
     }
     tracing::info!("an earlier dpkg was interrupted: running dpkg --configure -a");
     let program = noninteractive(Program::new("dpkg"))
         .args(["--force-confdef", "--force-confold", "--configure", "-a"])
-        .timeout(TIMEOUT);
+        .timeout(limit::or(TIMEOUT))
+        .survives();
     // What it cannot configure may lack a dependency that apt-get is about to install: apt-get has the last word.
     let output = patiently(&program, "dpkg frontend lock")?;
     if !output.status.success() {
         tracing::warn!("{:#}", program.failed(&output));
+    }
+    unpack_again(&packages.to_reinstall())?;
+    Ok(true)
+}
+
+/// Has apt unpack again what dpkg was killed over; until then both refuse to do anything else.
+fn unpack_again(packages: &[String]) -> Result<()> {
+    if packages.is_empty() {
+        return Ok(());
+    }
+    tracing::info!("dpkg was killed over {}: installing again", packages.join(", "));
+    let attempt = || apt("install").args(["--reinstall"]).args(packages).output();
+    let mut output = attempt()?;
+    if !output.status.success() && !FETCHED.load(Ordering::Relaxed) {
+        fetch()?;
+        output = attempt()?;
+    }
+    if !output.status.success() {
+        tracing::warn!("{:#}", shown("install --reinstall", packages).failed(&output));
     }
     Ok(())
 }
@@ -136,7 +343,8 @@ fn fetch() -> Result<()> {
         return Err(program.failed(&output)).context("fetching the package lists");
     }
     FETCHED.store(true, Ordering::Relaxed);
-    Ok(())
+    // apt renames what it has not synced: after a power cut a list would be there, and empty.
+    mounts::sync()
 }
 
 /// Runs a program again while it says that another holds the lock: `DPkg::Lock::Timeout` covers neither the lock of the lists
@@ -156,20 +364,55 @@ fn patiently(program: &Program, held: &str) -> Result<Output> {
     }
 }
 
-/// Whether there are lists, and none is older than a day.
+/// Whether there are lists, none is empty, and none is older than a day.
 fn lists_are_fresh(tree: &Tree) -> Result<bool> {
     let names = tree.list(Path::new(LISTS))?;
-    if !names.iter().any(|name| name.to_string_lossy().contains("_Packages")) {
+    let mut lists = names
+        .iter()
+        .filter(|name| name.to_string_lossy().contains("_Packages"))
+        .peekable();
+    let is_empty = |name: &OsString| {
+        let list = tree.entry(&Path::new(LISTS).join(name));
+        matches!(
+            list,
+            Ok(Some(Entry {
+                file_type: FileType::File { size: 0 },
+                ..
+            }))
+        )
+    };
+    if lists.peek().is_none() || lists.any(is_empty) {
         return Ok(false);
     }
-    // The directory of what is being fetched is written to by each update, also when nothing is new.
-    let fetched = [LISTS.to_owned(), format!("{LISTS}/partial")]
-        .iter()
-        .filter_map(|path| stat::stat(path.as_str()).ok())
-        .map(|stat| stat.st_mtime)
-        .max();
-    let age = fetched.map(|fetched| clock::now().as_second() - fetched);
+    let age = fetched().map(|(fetched, _)| clock::now().as_second() - fetched);
     Ok(age.is_some_and(|age| age < i64::try_from(FRESH.as_secs()).unwrap_or(i64::MAX)))
+}
+
+/// When the lists were fetched. The directory of what is being fetched is written to by each update, also when nothing is new.
+fn fetched() -> Option<(i64, i64)> {
+    [PathBuf::from(LISTS), Path::new(LISTS).join("partial")]
+        .iter()
+        .filter_map(|path| changed(path))
+        .max()
+}
+
+/// Whether a repository was added, changed or removed since the lists were fetched.
+fn sources_are_newer(tree: &Tree) -> Result<bool> {
+    const SOURCES: &str = "/etc/apt/sources.list";
+    let directory = Path::new("/etc/apt/sources.list.d");
+    let files = tree.list(directory)?;
+    let files = files.iter().map(|name| directory.join(name));
+    let newest = [PathBuf::from(SOURCES), directory.to_owned()]
+        .into_iter()
+        .chain(files)
+        .filter_map(|path| changed(&path))
+        .max();
+    Ok(newest > fetched())
+}
+
+/// When a file, or what a directory lists, was last changed.
+fn changed(path: &Path) -> Option<(i64, i64)> {
+    stat::stat(path).ok().map(|stat| (stat.st_mtime, stat.st_mtime_nsec))
 }
 
 /// Whether newer lists may know better: a package or version is not in them, or an archive they name has gone.
@@ -180,6 +423,7 @@ fn lists_are_stale(output: &Output) -> bool {
         "has no installation candidate",
         "was not found",
         "404 ",
+        "needs to be reinstalled, but I can't find an archive for it",
     ]
     .iter()
     .any(|sign| said.contains(sign))
@@ -221,13 +465,16 @@ fn side_effects(simulation: &str, packages: &[String]) -> Option<(String, &'stat
 
 /// The packages other than these in the lines of a simulation that begin so, by their names alone.
 fn simulated(simulation: &str, sign: &str, packages: &[String]) -> Vec<String> {
-    let bare = |name: &str| name.split(':').next().unwrap_or(name).to_owned();
-    let asked: Vec<String> = packages.iter().map(|name| bare(name)).collect();
+    let asked: Vec<&str> = packages
+        .iter()
+        .map(|name| bare(name.split('=').next().unwrap_or(name)))
+        .collect();
     simulation
         .lines()
         .filter_map(|line| line.strip_prefix(sign)?.split_whitespace().next())
         .map(bare)
         .filter(|name| !asked.contains(name))
+        .map(str::to_owned)
         .collect()
 }
 

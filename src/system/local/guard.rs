@@ -36,7 +36,7 @@ const KEPT: [u32; 6] = [
 ];
 
 /// Runs in the child between fork(2) and execve(2), so it makes system calls and nothing else.
-fn confine() -> io::Result<()> {
+pub(super) fn confine() -> io::Result<()> {
     unshare(CloneFlags::CLONE_NEWNS)?;
     read_only::everywhere()?;
     devices::deny_writes()?;

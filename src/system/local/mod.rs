@@ -31,8 +31,8 @@ use anyhow::{Context, Result, bail};
 pub use self::mounts::mounts_of_process;
 
 use super::{
-    Amount, BlockDevice, Bytes, Entry, Export, Group, Guard, Identity, KeepAt, Lvm, Meta, Mount, Op, Package, Probe,
-    Reading, Refused, Stray, Swap, System, Unit, Usage, User, crontab, programs::Program, state,
+    Amount, BlockDevice, Bytes, Entry, Export, Foretold, Group, Guard, Identity, KeepAt, Lvm, Meta, Mount, Op, Package,
+    Probe, Reading, Refused, Stray, Swap, System, Unit, Usage, User, crontab, programs::Program, state,
 };
 use crate::value::{DevicePath, Owner, UnitName};
 
@@ -44,6 +44,8 @@ pub struct LocalNode {
     live: bool,
     accounts: Cache<accounts::Accounts>,
     packages: Cache<packages::Packages>,
+    /// What apt has said of transactions; forgotten with the packages.
+    foretold: Mutex<HashMap<Transaction, Foretold>>,
     units: units::Units,
     mounts: Cache<Vec<Mount>>,
     blocks: Mutex<HashMap<DevicePath, Option<BlockDevice>>>,
@@ -51,6 +53,9 @@ pub struct LocalNode {
     exports: Cache<Vec<Export>>,
     remotes: Cache<Vec<remote::Remote>>,
 }
+
+/// What is to be installed, and what removed.
+type Transaction = (Vec<String>, Vec<String>);
 
 /// A batch source: read when first asked for, kept until forgotten.
 #[derive(Debug)]
@@ -94,6 +99,7 @@ impl LocalNode {
             live,
             accounts: Cache::new(),
             packages: Cache::new(),
+            foretold: Mutex::default(),
             units: units::Units::default(),
             mounts: Cache::new(),
             blocks: Mutex::default(),
@@ -125,6 +131,7 @@ impl LocalNode {
                     self.units.forget();
                 }
                 if changes(op, |path| path.starts_with("/etc")) {
+                    self.foretold.lock().unwrap_or_else(PoisonError::into_inner).clear();
                     self.accounts.forget();
                 }
             }
@@ -136,6 +143,7 @@ impl LocalNode {
             Op::Install { .. } | Op::Uninstall { .. } | Op::Run(_) | Op::MoveData(_) | Op::FinishMove { .. } => {
                 self.accounts.forget();
                 self.packages.forget();
+                self.foretold.lock().unwrap_or_else(PoisonError::into_inner).clear();
                 self.units.forget();
                 self.forget_storage();
             }
@@ -202,9 +210,38 @@ impl Probe for LocalNode {
         Ok(Reading::Known(accounts.group(name).cloned()))
     }
 
+    fn users(&self) -> Result<Reading<Vec<User>>> {
+        let accounts = self.accounts.get(|| accounts::Accounts::read(&self.tree))?;
+        Ok(Reading::Known(accounts.users().cloned().collect()))
+    }
+
+    fn groups(&self) -> Result<Reading<Vec<Group>>> {
+        let accounts = self.accounts.get(|| accounts::Accounts::read(&self.tree))?;
+        Ok(Reading::Known(accounts.groups().cloned().collect()))
+    }
+
     fn package(&self, name: &str) -> Result<Reading<Option<Package>>> {
         let packages = self.packages.get(|| packages::Packages::read(&self.tree))?;
         Ok(Reading::Known(packages.get(name)))
+    }
+
+    fn leftover(&self, name: &str) -> Result<Reading<bool>> {
+        let packages = self.packages.get(|| packages::Packages::read(&self.tree))?;
+        Ok(Reading::Known(packages.is_leftover(name)))
+    }
+
+    fn transaction(&self, install: &[String], remove: &[String]) -> Result<Foretold> {
+        if !self.live {
+            return Ok(Foretold::Unknown);
+        }
+        let mut kept = self.foretold.lock().unwrap_or_else(PoisonError::into_inner);
+        let asked = (install.to_vec(), remove.to_vec());
+        if let Some(foretold) = kept.get(&asked) {
+            return Ok(foretold.clone());
+        }
+        let foretold = apt::foretell(&self.tree, install, remove)?;
+        kept.insert(asked, foretold.clone());
+        Ok(foretold)
     }
 
     fn unit(&self, name: &UnitName) -> Result<Reading<Option<Unit>>> {
@@ -371,7 +408,7 @@ impl LocalNode {
             Op::Purge { directory, strays } => self.tree.purge(directory, strays),
             Op::Unit { name, verb } => units::execute(name, *verb),
             Op::Install { packages } => apt::install(&self.tree, packages),
-            Op::Uninstall { packages } => apt::remove(&self.tree, packages),
+            Op::Uninstall { packages, purge } => apt::remove(&self.tree, packages, *purge),
             Op::Crontab { user, table } if self.live => Program::new("crontab")
                 .args(["-u", user, "-"])
                 .stdin(table.to_vec())
@@ -386,7 +423,7 @@ impl LocalNode {
             Op::FinishMove { path, start } => move_data::finish(&self.tree, path, start),
             Op::Run(command) => {
                 let accounts = self.accounts.get(|| accounts::Accounts::read(&self.tree))?;
-                let result = run::run(command, self.tree.root(), self.live, &accounts);
+                let result = run::run(command, &self.tree, self.live, &accounts);
                 if result.is_err() {
                     for op in &command.otherwise {
                         // Its own error is not the one to tell.

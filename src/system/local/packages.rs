@@ -28,6 +28,10 @@ struct Build {
     architecture: Box<str>,
     /// `None` where only conffiles, or nothing, is left.
     package: Option<Package>,
+    /// Whether its conffiles are left, and nothing else.
+    leftover: bool,
+    /// Whether dpkg wants it unpacked again before it does anything else with it (`reinstreq`).
+    again: bool,
 }
 
 impl Packages {
@@ -55,13 +59,18 @@ impl Packages {
 
     /// A package by `name`, which is one of the native architecture or of all, or by `name:architecture`.
     pub(super) fn get(&self, name: &str) -> Option<Package> {
+        self.build(name)?.package.clone()
+    }
+
+    /// Whether nothing but its conffiles is left of it.
+    pub(super) fn is_leftover(&self, name: &str) -> bool {
+        self.build(name).is_some_and(|build| build.leftover)
+    }
+
+    fn build(&self, name: &str) -> Option<&Build> {
         let (name, architecture) = name.split_once(':').unwrap_or((name, &self.native));
-        self.known
-            .get(name)?
-            .iter()
-            .find(|build| *build.architecture == *architecture || &*build.architecture == "all")?
-            .package
-            .clone()
+        let mut builds = self.known.get(name)?.iter();
+        builds.find(|build| *build.architecture == *architecture || &*build.architecture == "all")
     }
 
     /// Whether dpkg has to finish what an earlier run began before anything else can be installed.
@@ -72,6 +81,29 @@ impl Packages {
                 .values()
                 .flatten()
                 .any(|build| build.package.as_ref().is_some_and(|package| !package.configured))
+    }
+
+    /// Those that have to be unpacked again.
+    pub(super) fn to_reinstall(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        for (name, builds) in &self.known {
+            for build in builds.iter().filter(|build| build.again) {
+                names.push(if build.architecture == self.native || &*build.architecture == "all" {
+                    name.to_string()
+                } else {
+                    format!("{name}:{}", build.architecture)
+                });
+            }
+        }
+        names.sort_unstable();
+        names
+    }
+
+    /// Whether a package, or that version of it (`name=version`), is there and whole.
+    pub(super) fn is_whole(&self, wanted: &str) -> bool {
+        let (name, version) = wanted.split_once('=').unwrap_or((wanted, ""));
+        let whole = |package: &Package| package.configured && (version.is_empty() || package.version == version);
+        self.get(name).as_ref().is_some_and(whole)
     }
 
     /// Reads stanzas; one that is known already is replaced.
@@ -100,20 +132,27 @@ impl Packages {
             return;
         }
         let mut words = stanza.status.split(|&b| b == b' ');
-        let (want, _, state) = (words.next(), words.next(), words.next());
+        let (want, flag, state) = (words.next(), words.next(), words.next());
+        let leftover = state == Some(b"config-files");
+        let again = flag == Some(b"reinstreq");
         let package = match state {
             None | Some(b"not-installed" | b"config-files") => None,
             Some(state) => Some(Package {
                 version: text(stanza.version),
                 hold: want == Some(b"hold"),
-                configured: state == b"installed",
+                configured: state == b"installed" && !again,
             }),
         };
         let architecture = text(stanza.architecture).into_boxed_str();
         let builds = self.known.entry(text(stanza.name).into_boxed_str()).or_default();
         match builds.iter_mut().find(|build| build.architecture == architecture) {
-            Some(build) => build.package = package,
-            None => builds.push(Build { architecture, package }),
+            Some(build) => (build.package, build.leftover, build.again) = (package, leftover, again),
+            None => builds.push(Build {
+                architecture,
+                package,
+                leftover,
+                again,
+            }),
         }
     }
 }
@@ -164,6 +203,16 @@ Status: deinstall ok config-files
 Architecture: amd64
 Version: 1
 
+Package: torn
+Status: install reinstreq half-installed
+Architecture: amd64
+Version: 1
+
+Package: torn-too
+Status: purge reinstreq installed
+Architecture: i386
+Version: 1
+
 Package: half
 Status: install ok half-configured
 Architecture: amd64
@@ -175,9 +224,13 @@ Version: 1
         let packages = parse(STANZAS);
         assert_eq!(packages.get("g++").unwrap().version, "4:12.2.0-3");
         assert_eq!(packages.get("gone"), None);
+        assert!(packages.is_leftover("gone") && !packages.is_leftover("g++") && !packages.is_leftover("none"));
         assert_eq!(packages.get("not-a-field"), None);
         assert!(packages.get("tzdata").unwrap().hold);
         assert!(!packages.get("half").unwrap().configured && packages.interrupted());
+        assert_eq!(packages.to_reinstall(), ["torn", "torn-too:i386"]);
+        assert!(!packages.get("torn").unwrap().configured);
+        assert!(packages.is_whole("g++=4:12.2.0-3") && !packages.is_whole("g++=5") && !packages.is_whole("torn"));
     }
 
     #[test]

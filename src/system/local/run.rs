@@ -8,9 +8,9 @@ use std::{
 
 use anyhow::{Result, bail};
 
-use super::{accounts::Accounts, explain};
+use super::{accounts::Accounts, explain, tree::Tree};
 use crate::system::{
-    Command, Effect,
+    Command, Effect, limit,
     programs::{Missing, Program},
 };
 
@@ -28,7 +28,7 @@ pub(super) fn admits_offline(command: &Command) -> Result<()> {
 }
 
 /// Runs a command. In an offline tree (`live` is false) only programs that take the tree's root can run.
-pub(super) fn run(command: &Command, root: &Path, live: bool, accounts: &Accounts) -> Result<()> {
+pub(super) fn run(command: &Command, tree: &Tree, live: bool, accounts: &Accounts) -> Result<()> {
     let [name, args @ ..] = command.argv.as_slice() else {
         bail!("a command without a program")
     };
@@ -37,9 +37,9 @@ pub(super) fn run(command: &Command, root: &Path, live: bool, accounts: &Account
         Some(user) => as_user(user, accounts)?.args([name.as_str()]),
     };
     if !live {
-        program = program.args([Path::new("--prefix"), root]);
+        program = program.args([Path::new("--prefix"), tree.root()]);
     }
-    program = program.args(args).timeout(command.timeout);
+    program = program.args(args).timeout(limit::or(command.timeout));
     for (name, value) in &command.env {
         program = program.env(name, value);
     }
@@ -52,7 +52,7 @@ pub(super) fn run(command: &Command, root: &Path, live: bool, accounts: &Account
     let until = Instant::now() + command.patience;
     let error = loop {
         match program.stdout() {
-            Ok(_) if !live && name == "userdel" => return remove_group(command, root),
+            Ok(_) if !live && name == "userdel" => return remove_group(command, tree),
             Ok(_) => return Ok(()),
             Err(error) if error.is::<Missing>() || Instant::now() >= until => break error,
             Err(error) => tracing::info!("{name} is run again in {} s: {error:#}", PAUSE.as_secs()),
@@ -65,11 +65,15 @@ pub(super) fn run(command: &Command, root: &Path, live: bool, accounts: &Account
 /// Between two tries of a command that has patience.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// With `--prefix`, userdel leaves the account's own group (shadow 4.13), which it removes from a live node.
-fn remove_group(command: &Command, root: &Path) -> Result<()> {
+/// With `--prefix`, userdel leaves the account's own group where the tree has no login.defs(5) that says otherwise (shadow 4.13); of a
+/// live node it removes it.
+fn remove_group(command: &Command, tree: &Tree) -> Result<()> {
+    let left = Accounts::read(tree)?;
     for effect in &command.makes {
-        if let Effect::Group(group, None) = effect {
-            let program = Program::new("groupdel").args([Path::new("--prefix"), root, Path::new(group)]);
+        if let Effect::Group(group, None) = effect
+            && left.group(group).is_some()
+        {
+            let program = Program::new("groupdel").args([Path::new("--prefix"), tree.root(), Path::new(group)]);
             program.stdout()?;
         }
     }

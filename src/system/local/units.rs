@@ -12,7 +12,10 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
-    system::{Active, Enablement, Unit, UnitVerb, programs::Program},
+    system::{
+        Active, Enablement, Unit, UnitVerb, limit,
+        programs::{Program, TookTooLong},
+    },
     value::{UnitName, secret::redact_pieces},
 };
 
@@ -70,7 +73,7 @@ fn booted() -> bool {
 fn systemctl() -> Program {
     Program::new("systemctl")
         .args(["--no-ask-password", "--no-pager"])
-        .timeout(TIMEOUT)
+        .timeout(limit::or(TIMEOUT))
 }
 
 /// The states of these units, in their order.
@@ -80,7 +83,11 @@ fn show(names: &[UnitName]) -> Result<Vec<Option<Unit>>> {
         "systemd does not run this machine: its units cannot be managed"
     );
     let output = systemctl()
-        .args(["show", "--property=LoadState,ActiveState,UnitFileState", "--"])
+        .args([
+            "show",
+            "--property=LoadState,ActiveState,UnitFileState,Type,RemainAfterExit",
+            "--",
+        ])
         .args(names.iter().map(UnitName::as_str))
         .stdout()?;
     let units = parse(&String::from_utf8_lossy(&output))?;
@@ -111,7 +118,8 @@ fn field<'b>(block: &'b str, name: &str) -> Option<&'b str> {
 fn unit(block: &str) -> Result<Option<Unit>> {
     let field = |name: &str| field(block, name).with_context(|| format!("systemctl show says nothing of {name}"));
     let load = field("LoadState")?;
-    if load == "not-found" {
+    let is_gone = load == "not-found";
+    if is_gone && matches!(field("ActiveState")?, "inactive" | "failed") {
         return Ok(None);
     }
     let active = match field("ActiveState")? {
@@ -123,6 +131,7 @@ fn unit(block: &str) -> Result<Option<Unit>> {
         other => bail!("systemctl show says ActiveState={other}, which glrl does not know"),
     };
     let enablement = match field("UnitFileState")? {
+        _ if is_gone => Enablement::Gone,
         "enabled" => Enablement::Enabled,
         // Until the next boot only, or from a place that nothing points to at boot.
         "disabled" | "enabled-runtime" | "linked" | "linked-runtime" => Enablement::Disabled,
@@ -130,7 +139,13 @@ fn unit(block: &str) -> Result<Option<Unit>> {
         "masked" | "masked-runtime" => Enablement::Masked,
         _ => Enablement::Fixed,
     };
-    Ok(Some(Unit { active, enablement }))
+    // What is no service has no type.
+    let is = |name, value| self::field(block, name) == Some(value);
+    Ok(Some(Unit {
+        active,
+        enablement,
+        ends: is("Type", "oneshot") && !is("RemainAfterExit", "yes"),
+    }))
 }
 
 /// Does something to a unit and waits for its result.
@@ -151,7 +166,16 @@ pub(super) fn execute(name: &UnitName, verb: UnitVerb) -> Result<()> {
         prepare(name)?;
     }
     let program = systemctl().args([word, "--", name.as_str()]);
-    let output = program.output()?;
+    let output = match program.output() {
+        Err(error) if error.is::<TookTooLong>() => {
+            let waits = format!(
+                "systemd goes on with it (systemctl list-jobs): see what keeps it, or give it a longer `timeout`\n{}",
+                last_words(name)
+            );
+            return Err(anyhow::anyhow!(waits).context(error));
+        }
+        output => output?,
+    };
     if !output.status.success() {
         let error = program.failed(&output);
         return Err(if starts {
@@ -249,11 +273,35 @@ UnitFileState=masked
 LoadState=loaded
 ActiveState=failed
 UnitFileState=static
+
+LoadState=not-found
+ActiveState=active
+UnitFileState=
+Type=simple
+RemainAfterExit=no
+
+Type=oneshot
+RemainAfterExit=no
+LoadState=loaded
+ActiveState=inactive
+UnitFileState=disabled
+
+Type=oneshot
+RemainAfterExit=yes
+LoadState=loaded
+ActiveState=active
+UnitFileState=enabled
 ";
 
     #[test]
     fn states_are_read_in_order() {
-        let unit = |active, enablement| Some(Unit { active, enablement });
+        let unit = |active, enablement| {
+            Some(Unit {
+                active,
+                enablement,
+                ends: false,
+            })
+        };
         assert_eq!(
             parse(SHOWN).unwrap(),
             [
@@ -261,6 +309,13 @@ UnitFileState=static
                 None,
                 unit(Active::Inactive, Enablement::Masked),
                 unit(Active::Failed, Enablement::Fixed),
+                unit(Active::Active, Enablement::Gone),
+                Some(Unit {
+                    active: Active::Inactive,
+                    enablement: Enablement::Disabled,
+                    ends: true,
+                }),
+                unit(Active::Active, Enablement::Enabled),
             ]
         );
         assert!(parse("LoadState=loaded\nActiveState=confused\nUnitFileState=\n").is_err());

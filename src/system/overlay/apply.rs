@@ -34,6 +34,9 @@ impl Layer {
                 Planned::Unknown(after) => Reading::Unknown { after: after.clone() },
             });
         }
+        if let Some(block) = self.named_by_what_is_on_it(device) {
+            return Ok(Reading::Known(Some(block.clone())));
+        }
         let answer = base.block(device)?;
         if let Reading::Known(Some(block)) = &answer {
             match self.blocks.get(&block.path) {
@@ -43,6 +46,23 @@ impl Layer {
             }
         }
         Ok(answer)
+    }
+}
+
+impl Layer {
+    /// The planned device whose filesystem gives it this name: udev makes the link once there is one.
+    fn named_by_what_is_on_it(&self, device: &DevicePath) -> Option<&BlockDevice> {
+        let is_by = ["uuid", "label"]
+            .iter()
+            .any(|by| device.starts_with(format!("/dev/disk/by-{by}")));
+        let blocks = self.blocks.values().filter_map(|block| match block {
+            Planned::Known(block) => Some(block),
+            Planned::Unknown(_) => None,
+        });
+        blocks.filter(|_| is_by).find(|block| match &block.contents {
+            Contents::Known(signature) => signature.names().contains(device),
+            _ => false,
+        })
     }
 }
 
@@ -91,7 +111,7 @@ impl Applying<'_> {
                         .insert(name.to_owned(), Planned::Known(Some(package)));
                 }
             }
-            Op::Uninstall { packages } => {
+            Op::Uninstall { packages, .. } => {
                 for name in packages {
                     self.layer.packages.insert(name.clone(), Planned::Known(None));
                 }
@@ -314,6 +334,7 @@ impl Applying<'_> {
         let mut unit = unit.unwrap_or(Unit {
             active: Active::Inactive,
             enablement: Enablement::Disabled,
+            ends: false,
         });
         match verb {
             UnitVerb::Start | UnitVerb::Restart => unit.active = Active::Active,

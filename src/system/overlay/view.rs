@@ -2,8 +2,9 @@
 //! unknown, not absent.
 
 use std::{
+    collections::HashMap,
     ffi::OsString,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, RwLockReadGuard},
 };
 
@@ -12,8 +13,8 @@ use anyhow::Result;
 use super::{Layer, Overlay, Planned, files::Found};
 use crate::{
     system::{
-        Amount, BlockDevice, Bytes, Entry, Export, FileType, Group, Guard, KeepAt, Lvm, Mount, Op, Package, Probe,
-        Reading, Stray, Swap, Unit, Usage, User, known, move_data, place, programs::Missing, strays,
+        Amount, BlockDevice, Bytes, Entry, Export, FileType, Foretold, Group, Guard, KeepAt, Lvm, Mount, Op, Package,
+        Probe, Reading, Stray, Swap, Unit, Usage, User, known, move_data, place, programs::Missing, strays,
     },
     value::{DevicePath, Id, UnitName},
 };
@@ -98,6 +99,16 @@ fn planned<T: Clone>(planned: &Planned<T>) -> Reading<T> {
         Planned::Known(value) => Reading::Known(value.clone()),
         Planned::Unknown(after) => Reading::Unknown { after: after.clone() },
     }
+}
+
+/// Those of the base that the plan leaves, and those that it makes. Of one that nobody knows yet there is nothing to say.
+fn merged<T: Clone>(base: Vec<T>, layer: &HashMap<String, Planned<Option<T>>>, name: impl Fn(&T) -> &String) -> Vec<T> {
+    let planned = layer.values().filter_map(|planned| match planned {
+        Planned::Known(one) => one.clone(),
+        Planned::Unknown(_) => None,
+    });
+    let left = base.into_iter().filter(|one| !layer.contains_key(name(one)));
+    left.chain(planned).collect()
 }
 
 impl Probe for View<'_> {
@@ -221,6 +232,18 @@ impl Probe for View<'_> {
         Ok(Self::or_installed(answer, self.ancestry.installs.as_ref()))
     }
 
+    fn users(&self) -> Result<Reading<Vec<User>>> {
+        known!(self.settled());
+        let all = known!(self.base.users()?);
+        Ok(Reading::Known(merged(all, &self.layer.users, |user| &user.name)))
+    }
+
+    fn groups(&self) -> Result<Reading<Vec<Group>>> {
+        known!(self.settled());
+        let all = known!(self.base.groups()?);
+        Ok(Reading::Known(merged(all, &self.layer.groups, |group| &group.name)))
+    }
+
     fn package(&self, name: &str) -> Result<Reading<Option<Package>>> {
         known!(self.settled());
         let answer = match self.layer.packages.get(name) {
@@ -229,6 +252,35 @@ impl Probe for View<'_> {
         };
         // It may come as a dependency of one that is installed before.
         Ok(Self::or_installed(answer, self.ancestry.installs.as_ref()))
+    }
+
+    fn leftover(&self, name: &str) -> Result<Reading<bool>> {
+        known!(self.settled());
+        if self.layer.packages.contains_key(name) {
+            Ok(Reading::Known(false))
+        } else {
+            self.base.leftover(name)
+        }
+    }
+
+    /// Together with what is planned before it. Where apt's own files are planned, it does not know them yet.
+    fn transaction(&self, install: &[String], remove: &[String]) -> Result<Foretold> {
+        let is_apts = |path: &PathBuf| path.starts_with("/etc/apt") || path.starts_with("/usr/share/keyrings");
+        if self.ancestry.anything.is_some() || self.layer.files.keys().any(is_apts) {
+            return Ok(Foretold::Unknown);
+        }
+        let (mut all, mut gone) = (install.to_vec(), remove.to_vec());
+        for (name, package) in &self.layer.packages {
+            let is_asked = |asked: &String| asked.split('=').next() == Some(name);
+            match package {
+                _ if install.iter().any(is_asked) || remove.iter().any(is_asked) => {}
+                Planned::Known(Some(package)) if package.version.is_empty() => all.push(name.clone()),
+                Planned::Known(Some(package)) => all.push(format!("{name}={}", package.version)),
+                Planned::Known(None) => gone.push(name.clone()),
+                Planned::Unknown(_) => {}
+            }
+        }
+        self.base.transaction(&all, &gone)
     }
 
     fn unit(&self, name: &UnitName) -> Result<Reading<Option<Unit>>> {
@@ -351,6 +403,10 @@ macro_rules! through_view {
                 self.base.must_answer(path)
             }
 
+            fn transaction(&self, install: &[String], remove: &[String]) -> Result<Foretold> {
+                self.view(&Ancestry::default()).transaction(install, remove)
+            }
+
             fn now(&self) -> jiff::Zoned {
                 self.base.now()
             }
@@ -365,7 +421,10 @@ through_view! {
     amount(directory: &Path) -> Amount;
     user(name: &str) -> Option<User>;
     group(name: &str) -> Option<Group>;
+    users() -> Vec<User>;
+    groups() -> Vec<Group>;
     package(name: &str) -> Option<Package>;
+    leftover(name: &str) -> bool;
     unit(name: &UnitName) -> Option<Unit>;
     mounts() -> Arc<Vec<Mount>>;
     is_mount_point(path: &Path) -> bool;

@@ -83,3 +83,16 @@ fn errors_name_the_whole_path() {
         "{error:#}"
     );
 }
+
+#[test]
+fn whatever_is_in_the_lock_stops_no_run() {
+    let root = tempfile::tempdir().unwrap();
+    let state = StateDir::inside(root.path(), Path::new("/glrl")).unwrap();
+    for left in [b"process \xff\xfe".to_vec(), vec![0; 100_000], b"\n\n".to_vec()] {
+        fs::write(root.path().join("glrl/lock"), left).unwrap();
+        let held = state.lock(Duration::ZERO, |_| {}).unwrap();
+        let name = fs::read(root.path().join("glrl/lock")).unwrap();
+        assert_eq!(name, survivors::OWN.as_bytes());
+        drop(held);
+    }
+}

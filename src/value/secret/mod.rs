@@ -12,12 +12,13 @@ use std::{
     borrow::Cow,
     collections::HashMap,
     ops::Range,
-    sync::{LazyLock, PoisonError, RwLock, RwLockReadGuard},
+    sync::{LazyLock, OnceLock, PoisonError, RwLock, RwLockReadGuard},
 };
 
 use serde_json::Value;
 
 pub use former::redact_former;
+use pieces::Pieces;
 pub use pieces::redact_pieces;
 pub use text::{Text, rewrite};
 
@@ -46,6 +47,8 @@ struct Known {
     first: Bytes,
     /// Which bytes come second.
     second: Bytes,
+    /// What gives a piece of one away, once somebody has asked.
+    pieces: OnceLock<Pieces>,
 }
 
 /// A set of bytes.
@@ -64,6 +67,7 @@ impl Known {
     }
 
     fn add(&mut self, form: &str) {
+        self.pieces.take();
         let Some(first) = form.as_bytes().first_chunk() else {
             return;
         };

@@ -25,7 +25,7 @@ pub fn redact_pieces(bytes: &[u8]) -> String {
         return String::from_utf8_lossy(bytes).into_owned();
     }
     let mut secret = known.find(bytes);
-    let pieces = Pieces::of(&known);
+    let pieces = known.pieces.get_or_init(|| Pieces::of(&known));
     secret.extend(pieces.find(bytes));
     // The same without white space, which wrapping brings in.
     let places: Vec<usize> = (0..bytes.len())
@@ -42,56 +42,60 @@ pub fn redact_pieces(bytes: &[u8]) -> String {
 }
 
 /// What gives a piece of a secret away.
-struct Pieces<'k> {
-    /// All pieces of one length.
-    windows: HashSet<&'k [u8]>,
-    /// The same of the forms without white space.
-    dense: HashSet<Box<[u8]>>,
+#[derive(Debug)]
+pub(super) struct Pieces {
+    /// All pieces of one length, of each form as it is and without white space.
+    windows: HashSet<[u8; PIECE]>,
     /// Lines that are shorter than that.
-    lines: HashSet<&'k [u8]>,
+    lines: HashSet<Box<[u8]>>,
 }
 
-impl<'k> Pieces<'k> {
-    fn of(known: &'k Known) -> Self {
-        let mut pieces = Self {
-            windows: HashSet::new(),
-            dense: HashSet::new(),
-            lines: HashSet::new(),
-        };
+impl Pieces {
+    fn of(known: &Known) -> Self {
+        let mut windows = HashSet::new();
         for form in known.forms.values().flatten() {
-            pieces.windows.extend(form.as_bytes().windows(PIECE));
+            windows.extend(pieces(form.as_bytes()));
             let dense: Vec<u8> = form.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
             if dense.len() < form.len() {
-                pieces.dense.extend(dense.windows(PIECE).map(Box::from));
+                windows.extend(pieces(&dense));
             }
         }
-        for common in COMMON {
-            for window in common.as_bytes().windows(PIECE) {
-                pieces.windows.remove(window);
-                pieces.dense.remove(window);
-            }
+        for piece in COMMON.iter().flat_map(|common| pieces(common.as_bytes())) {
+            windows.remove(&piece);
         }
         let lines = known
             .given
             .iter()
             .flat_map(|text| text.lines())
             .map(|line| line.trim().as_bytes());
-        pieces
-            .lines
-            .extend(lines.filter(|line| (SHORTEST..PIECE).contains(&line.len())));
-        pieces
+        let lines = lines.filter(|line| (SHORTEST..PIECE).contains(&line.len()));
+        Self {
+            windows,
+            lines: lines.map(Box::from).collect(),
+        }
     }
 
-    fn find<'p>(&'p self, bytes: &'p [u8]) -> impl Iterator<Item = Range<usize>> + 'p {
+    fn find(&self, bytes: &[u8]) -> impl Iterator<Item = Range<usize>> {
         (0..bytes.len()).filter_map(|at| {
-            let piece = |length| bytes.get(at..at + length);
-            if piece(PIECE).is_some_and(|piece| self.windows.contains(piece) || self.dense.contains(piece)) {
+            if bytes[at..]
+                .first_chunk()
+                .is_some_and(|piece| self.windows.contains(piece))
+            {
                 return Some(at..at + PIECE);
             }
-            let is_line = |length: &usize| piece(*length).is_some_and(|piece| self.lines.contains(piece));
+            let is_line = |length: &usize| {
+                bytes
+                    .get(at..at + length)
+                    .is_some_and(|piece| self.lines.contains(piece))
+            };
             (SHORTEST..PIECE).rev().find(is_line).map(|length| at..at + length)
         })
     }
+}
+
+/// Returns all pieces of a text.
+fn pieces(text: &[u8]) -> impl Iterator<Item = [u8; PIECE]> {
+    text.windows(PIECE).filter_map(|piece| piece.first_chunk().copied())
 }
 
 /// Replaces these parts, which are in the order in which they begin. Line ends around a part stay.

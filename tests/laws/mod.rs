@@ -1,0 +1,359 @@
+//! The laws over roles at random: what is planned is what is done, and then nothing is left; planning writes nothing; a run that is killed
+//! is finished by the next. `GLRL_SEED=…` repeats a failure, `GLRL_ROLES=…` says how many roles there are.
+
+mod generate;
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    fs,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use glrl::{
+    engine::{self, Earlier, Run},
+    graph::{self, Graph},
+    report::event::{Event, Outcome},
+    source::Sources,
+    system::{LocalNode, state::StateDir},
+    value::Id,
+};
+
+use generate::Dice;
+
+const ROLES: u64 = 300;
+
+#[test]
+fn what_is_planned_is_what_is_done_and_then_nothing_is_left() {
+    let number = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
+    let roles = number("GLRL_ROLES").unwrap_or(ROLES);
+    let first = number("GLRL_SEED").unwrap_or_else(|| u64::from(std::process::id()) << 32);
+    let roles = if number("GLRL_SEED").is_some() { 1 } else { roles };
+    let seeds: Vec<u64> = (0..roles).map(|number| first + number).collect();
+    let mut resources = 0;
+    for (number, seed) in seeds.iter().enumerate() {
+        match one(*seed, number % 10 == 0) {
+            Ok(count) => resources += count,
+            Err(problem) => panic!("GLRL_SEED={seed}: {problem}"),
+        }
+    }
+    println!("{} roles, {resources} resources, from seed {}", seeds.len(), seeds[0]);
+}
+
+/// A temporary directory in memory, where there is one: what is tested is not the disk.
+fn directory() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() {
+        tempfile::tempdir_in(memory)
+    } else {
+        tempfile::tempdir()
+    }
+    .expect("a directory")
+}
+
+struct Lab {
+    directory: tempfile::TempDir,
+    graph: Graph,
+    sources: Sources,
+    role: PathBuf,
+    /// Files that a program may refuse.
+    validated: HashSet<Id>,
+}
+
+/// The laws for one role. Returns how many resources it has.
+fn one(seed: u64, kill: bool) -> Result<usize, String> {
+    let mut dice = Dice::new(seed);
+    // As many small roles as large ones.
+    let size = 20 << dice.below(4);
+    let size = size + dice.below(size * 7 / 8);
+    let text = generate::role(&mut dice, size);
+    let directory = directory();
+    generate::beside(directory.path());
+    let role = directory.path().join("roles/laws.yml");
+    write(&role, &text);
+    let tree = directory.path().join("tree");
+    generate::populate(&mut Dice::new(seed), &tree);
+    let validated = generate::validated(&text);
+    let loaded = crate::support::load(&role)?;
+    let graph = graph::build(loaded.declarations).map_err(|wrong| crate::support::draw(&wrong, &loaded.sources))?;
+    let lab = Lab {
+        directory,
+        graph,
+        sources: loaded.sources,
+        role,
+        validated,
+    };
+    let result = if kill { lab.law_of_kills(&mut dice) } else { Ok(()) };
+    result
+        .and_then(|()| lab.laws(&tree))
+        .map_err(|problem| format!("{problem}\n{text}"))?;
+    Ok(lab.graph.len())
+}
+
+#[expect(clippy::disallowed_methods, reason = "it makes what is tested")]
+fn write(path: &Path, text: &str) {
+    fs::write(path, text).expect("a file");
+}
+
+/// What became of each resource, in the order of the turns: its outcome in a word, what is different in it.
+type Outcomes = Vec<(Id, &'static str, Vec<String>)>;
+
+fn outcome(outcome: &Outcome) -> (&'static str, Vec<String>) {
+    match outcome {
+        Outcome::Unchanged => ("unchanged", Vec::new()),
+        Outcome::Changed { action, changes } => {
+            let action = format!("{action}");
+            let properties = changes.iter().map(|change| change.property.clone());
+            ("changed", [action].into_iter().chain(properties).collect())
+        }
+        Outcome::Unknown { .. } => ("unknown", Vec::new()),
+        Outcome::Skipped { .. } => ("skipped", Vec::new()),
+        Outcome::Failed { error } => ("failed", vec![error.clone()]),
+        Outcome::Refused { error, .. } => ("refused", vec![error.clone()]),
+    }
+}
+
+impl Lab {
+    fn run(&self) -> Run<'_> {
+        Run {
+            graph: &self.graph,
+            sources: &self.sources,
+            name: "laws".to_owned(),
+            host: "laws".to_owned(),
+            roles: vec!["laws".to_owned()],
+            names: vec!["laws".to_owned()],
+            stop: || false,
+        }
+    }
+
+    fn state(&self) -> Result<StateDir, String> {
+        StateDir::open(&self.directory.path().join("state")).map_err(|error| format!("{error:#}"))
+    }
+
+    fn plan(&self, tree: &Path) -> Result<Outcomes, String> {
+        let mut outcomes = Vec::new();
+        let state = self.state()?;
+        let mut plan = || {
+            let node = LocalNode::offline(tree)?;
+            engine::plan(&self.run(), &node, &Earlier::load(&state)?, &mut |event| {
+                if let Event::Planned { id, outcome: of, .. } = event {
+                    let (word, changes) = outcome(&of);
+                    outcomes.push((id, word, changes));
+                }
+            })
+        };
+        plan().map_err(|error| format!("{error:#}"))?;
+        Ok(outcomes)
+    }
+
+    fn converge(&self, tree: &Path) -> Result<Outcomes, String> {
+        let (mut outcomes, mut drift) = (Vec::new(), Vec::new());
+        let state = self.state()?;
+        let mut converge = || {
+            let node = LocalNode::offline(tree)?;
+            engine::converge(&self.run(), &node, &state, &mut |event| match event {
+                Event::Drift { id, message } => drift.push(format!("{id}: {message}")),
+                Event::Applied { id, outcome: of, .. } => {
+                    let (word, changes) = outcome(&of);
+                    outcomes.push((id, word, changes));
+                }
+                _ => {}
+            })
+        };
+        converge().map_err(|error| format!("{error:#}"))?;
+        if drift.is_empty() {
+            Ok(outcomes)
+        } else {
+            Err(format!("drift: {}", drift.join("; ")))
+        }
+    }
+
+    fn laws(&self, tree: &Path) -> Result<(), String> {
+        let before = look(tree);
+        let planned = self.plan(tree)?;
+        let differ = differ(&before, &look(tree), |one, other| one == other);
+        if !differ.is_empty() {
+            return Err(format!("a plan writes: {}", differ.join("; ")));
+        }
+        same("a second plan is another", &planned, &self.plan(tree)?, |_| false)?;
+        let mut applied = self.converge(tree)?;
+        // What a program refuses nobody can know: the file stays, and what needs it is passed over.
+        let is_validated = |id: &Id| {
+            self.validated.contains(id) || applied.iter().any(|(one, word, _)| one == id && *word == "skipped")
+        };
+        same("what is done is not what was planned", &planned, &applied, is_validated)?;
+        for (path, _) in look(tree) {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if name.ends_with(".glrl") {
+                return Err(format!("{} is left", path.display()));
+            }
+        }
+        applied.retain(|(_, word, _)| matches!(*word, "changed" | "unchanged"));
+        let left: Vec<_> = self
+            .plan(tree)?
+            .into_iter()
+            .filter(|(id, word, _)| *word != "unchanged" && applied.iter().any(|(done, ..)| done == id))
+            .collect();
+        if left.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("this is left: {left:?}"))
+        }
+    }
+
+    /// A tree in which a run was killed and another came to its end is the tree in which one came to its end.
+    fn law_of_kills(&self, dice: &mut Dice) -> Result<(), String> {
+        let (killed, whole) = (
+            self.directory.path().join("killed"),
+            self.directory.path().join("whole"),
+        );
+        let seed = dice.below(usize::MAX / 2) as u64;
+        for tree in [&killed, &whole] {
+            generate::populate(&mut Dice::new(seed), tree);
+        }
+        self.glrl(&whole, None);
+        for _ in 0..3 {
+            let time = Duration::from_micros(dice.below(60_000) as u64);
+            self.glrl(&killed, Some(time));
+        }
+        // What was begun and not told is told, and what failed is tried again.
+        let said = self.glrl(&killed, None);
+        for tree in [&killed, &whole] {
+            self.glrl(tree, None);
+        }
+        let differ = differ(&look(&whole), &look(&killed), Thing::is_like);
+        if differ.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("a kill has made a difference: {}\n{said}", differ.join("; ")))
+        }
+    }
+
+    /// A converge in a process of its own, which is killed after that time.
+    #[expect(clippy::disallowed_methods, reason = "the program itself is what is tested")]
+    fn glrl(&self, tree: &Path, kill: Option<Duration>) -> String {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_glrl"));
+        command
+            .args(["converge", "--quiet", "--root"])
+            .arg(tree)
+            .arg("--role")
+            .arg(&self.role);
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("glrl starts");
+        if let Some(time) = kill {
+            std::thread::sleep(time);
+            let _ = child.kill();
+        }
+        let output = child.wait_with_output().expect("it ends");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+}
+
+/// Something in a tree.
+#[derive(Debug, PartialEq, Clone)]
+struct Thing {
+    mode: u32,
+    owner: (u32, u32),
+    contents: Vec<u8>,
+    inode: u64,
+    changed: (i64, i64),
+}
+
+impl Thing {
+    /// Whether another tree's is the same.
+    fn is_like(&self, other: &Self) -> bool {
+        (self.mode, self.owner, &self.contents) == (other.mode, other.owner, &other.contents)
+    }
+
+    fn text(&self) -> String {
+        format!(
+            "{:o} {:?} {:?}",
+            self.mode,
+            self.owner,
+            String::from_utf8_lossy(&self.contents)
+        )
+    }
+}
+
+/// In what two trees differ.
+fn differ(one: &Tree, other: &Tree, alike: impl Fn(&Thing, &Thing) -> bool) -> Vec<String> {
+    let mut paths: Vec<&PathBuf> = one.keys().chain(other.keys()).collect();
+    paths.sort_unstable();
+    paths.dedup();
+    let different = paths
+        .into_iter()
+        .filter(|&path| match (one.get(path), other.get(path)) {
+            (Some(one), Some(other)) => !alike(one, other),
+            _ => true,
+        });
+    let text = |tree: &Tree, path| tree.get(path).map_or_else(|| "nothing".to_owned(), Thing::text);
+    different
+        .map(|path| format!("{}: {}, {}", path.display(), text(one, path), text(other, path)))
+        .collect()
+}
+
+type Tree = BTreeMap<PathBuf, Thing>;
+
+/// All that is in a tree, without the state directory and the days of passwords.
+fn look(tree: &Path) -> Tree {
+    let mut all = BTreeMap::new();
+    let mut open = vec![tree.to_owned()];
+    while let Some(directory) = open.pop() {
+        for entry in fs::read_dir(&directory).expect("a directory").flatten() {
+            let path = entry.path();
+            let about = path.symlink_metadata().expect("it is there");
+            let name = path.strip_prefix(tree).expect("it is below").to_owned();
+            if name.starts_with(".glrl") || name.ends_with("shadow") || name.ends_with("shadow-") {
+                continue;
+            }
+            let contents = if about.is_dir() {
+                open.push(path.clone());
+                Vec::new()
+            } else if about.is_symlink() {
+                path.read_link()
+                    .expect("a link")
+                    .to_string_lossy()
+                    .into_owned()
+                    .into_bytes()
+            } else {
+                let mut bytes = Vec::new();
+                std::io::Read::read_to_end(&mut fs::File::open(&path).expect("a file"), &mut bytes)
+                    .expect("it is read");
+                bytes
+            };
+            let thing = Thing {
+                mode: about.mode(),
+                owner: (about.uid(), about.gid()),
+                contents,
+                inode: about.ino(),
+                changed: (about.ctime(), about.ctime_nsec()),
+            };
+            all.insert(name, thing);
+        }
+    }
+    all
+}
+
+/// Compares what became of each, but of those that are excepted.
+fn same(what: &str, expected: &Outcomes, found: &Outcomes, excepted: impl Fn(&Id) -> bool) -> Result<(), String> {
+    let ids = |outcomes: &Outcomes| outcomes.iter().map(|(id, ..)| id.clone()).collect::<Vec<_>>();
+    if ids(expected) != ids(found) {
+        return Err(format!("{what}: another order, or others"));
+    }
+    let differ: Vec<String> = expected
+        .iter()
+        .zip(found)
+        .filter(|(one, other)| one != other && !excepted(&one.0))
+        .map(|(one, other)| format!("{one:?}, {other:?}"))
+        .collect();
+    if differ.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("{what}: {}", differ.join("; ")))
+    }
+}
