@@ -22,15 +22,15 @@ pub(super) fn write<T>(path: &Path, fill: impl FnOnce(&mut Behind) -> Result<T>)
         |coming| {
             let doing = || format!("writing {}", path.display());
             share_nothing()?;
-            let mut file = File::options()
+            let mut target = File::options()
                 .write(true)
                 .create_new(true)
                 .mode(0o600)
                 .open(path)
                 .with_context(doing)?;
             // NFS reports a full disk here at the latest.
-            if coming.write_to(&mut file).with_context(doing)? {
-                file.sync_all().with_context(doing)?;
+            if coming.write_to(&mut target).with_context(doing)? {
+                target.sync_all().with_context(doing)?;
             }
             Ok(())
         },

@@ -106,30 +106,7 @@ impl Inquest<'_> {
             return Ok(());
         }
         let Some(id) = id.or_else(|| whose.newest()).cloned() else {
-            // Where nothing is mounted there is no backup, and nobody knows whether there is one.
-            target::check_there(&self.settings.target)?;
-            let mut others: Vec<String> = list::ids(directory, None)?
-                .iter()
-                .map(|id| id.instance().to_string())
-                .collect();
-            others.sort();
-            others.dedup();
-            let others = if others.is_empty() {
-                "none at all".to_owned()
-            } else {
-                format!("those of {}", others.join(", "))
-            };
-            let text = if whose.others.is_empty() {
-                format!(
-                    "there is no backup of {} in {directory}, which holds {others}",
-                    self.settings.instance
-                )
-            } else {
-                let others = whose.newest_of_each().join(", ");
-                format!(
-                    "there is no backup of this node's server in {directory}; under its instance are those of others: {others}"
-                )
-            };
+            let text = self.none_there(&whose)?;
             self.add(Check::failed("fresh", Word::Stale, text));
             return Ok(());
         };
@@ -191,6 +168,35 @@ impl Inquest<'_> {
         let Some(mut scratch) = scratch else { return Ok(()) };
         self.database(&manifest, inventory.as_ref(), &mut scratch)?;
         scratch.remove().map_err(Error::from)
+    }
+
+    /// Says that there is no backup, and which ones there are.
+    fn none_there(&self, whose: &Whose) -> Result<String> {
+        let directory = &self.settings.target.directory;
+        // Where nothing is mounted there is no backup, and nobody knows whether there is one.
+        target::check_there(&self.settings.target)?;
+        let mut others: Vec<String> = list::ids(directory, None)?
+            .iter()
+            .map(|id| id.instance().to_string())
+            .collect();
+        others.sort();
+        others.dedup();
+        let others = if others.is_empty() {
+            "none at all".to_owned()
+        } else {
+            format!("those of {}", others.join(", "))
+        };
+        Ok(if whose.others.is_empty() {
+            format!(
+                "there is no backup of {} in {directory}, which holds {others}",
+                self.settings.instance
+            )
+        } else {
+            let others = whose.newest_of_each().join(", ");
+            format!(
+                "there is no backup of this node's server in {directory}; under its instance are those of others: {others}"
+            )
+        })
     }
 
     fn add(&mut self, check: Check) {
