@@ -89,13 +89,7 @@ impl Applying<'_> {
             }
             Op::SetMeta { path, meta } => self.set_meta(path, meta)?,
             Op::Remove { path } => self.remove(path)?,
-            Op::Purge { directory, strays } => {
-                let going: HashSet<&Path> = strays.iter().map(|stray| &*stray.path).collect();
-                let goes_with_it = |stray: &Stray| stray.path.parent().is_some_and(|above| going.contains(above));
-                for stray in strays.iter().filter(|stray| !goes_with_it(stray)) {
-                    self.remove(&directory.join(&stray.path))?;
-                }
-            }
+            Op::Purge { directory, strays } => self.purge(directory, strays)?,
             Op::Unit { name, verb } => self.unit(name, *verb)?,
             Op::Install { packages } => {
                 self.layer.installs = Some(self.author.clone());
@@ -247,6 +241,22 @@ impl Applying<'_> {
         let place = self.layer.place(self.base, path)?;
         self.forget_below(&place);
         self.insert(&place, Planned::Known(None))
+    }
+
+    /// Removes all strays at once: there may be very many.
+    fn purge(&mut self, directory: &Path, strays: &[Stray]) -> Result<()> {
+        let going: HashSet<&Path> = strays.iter().map(|stray| &*stray.path).collect();
+        let place = self.layer.directory(self.base, directory)?;
+        let goes_with_it = |stray: &Stray| stray.path.parent().is_some_and(|above| going.contains(above));
+        let tops = strays.iter().filter(|stray| !goes_with_it(stray));
+        let gone: HashSet<PathBuf> = tops.map(|stray| place.join(&stray.path)).collect();
+        self.layer
+            .files
+            .retain(|file, _| !file.ancestors().any(|above| gone.contains(above)));
+        self.forget_places();
+        let absent = |path| (path, Planned::Known(None));
+        self.layer.files.extend(gone.into_iter().map(absent));
+        Ok(())
     }
 
     /// Puts something at a path; where it is a link, or takes the place of one, directories may have other places now.
