@@ -82,10 +82,10 @@ fn what_ends_glrl_ends_no_apt() {
     for (signal, wait) in [("KILL", "0.2"), ("TERM", "0"), ("HUP", "0")] {
         heals(
             &format!(
-                "deb slow 1.0 '' 'echo begun; touch /root/begun; sleep 3; echo half; echo half >&2; touch /root/ended'; index\n\
+                "deb slow 1.0 '' 'echo begun; echo begun >> /root/begun; sleep 3; echo half; echo half >&2; touch /root/ended'; index\n\
                  role <<< '  - package: slow'; glrl converge --role /root/role.yml >/dev/null 2>&1 & p=$!\n\
                  for i in $(seq 600); do [ -e /root/begun ] && break; sleep 0.1; done; kill -{signal} $p; kill -{signal} -- -$p 2>/dev/null; sleep {wait}\n\
-                 converge; [ -e /root/ended ] || echo cut; plan; is slow"
+                 converge; [ -e /root/ended ] && [ $(wc -l < /root/begun) = 1 ] || echo 'cut short: exit 1'; plan; is slow"
             ),
             "install ok installed 1.0",
         );
