@@ -26,6 +26,7 @@ mod behind;
 pub mod bench;
 mod binlogs;
 pub mod config;
+mod draft;
 mod encryption;
 mod error;
 mod files;

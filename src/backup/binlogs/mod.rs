@@ -37,6 +37,7 @@ use self::{
 use super::{
     alone::alone,
     config::Settings,
+    draft::Draft,
     encryption::{Encryption, Recipient, Sealing, seal},
     error::{Error, Kind, OfKind, Result},
     hash::{Digests, Hashing},
@@ -48,7 +49,7 @@ use super::{
     server::Server,
     session::Session,
     step::{Report, Step},
-    target::{self, Draft},
+    target,
     wait_for_mount::wait_for_mount,
     whose::Maker,
 };

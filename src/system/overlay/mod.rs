@@ -4,6 +4,7 @@
 mod apply;
 mod bare;
 mod files;
+mod lvm;
 #[cfg(test)]
 mod tests;
 mod view;
