@@ -29,9 +29,10 @@ check: tools
 	cargo test --workspace --lib
 	cargo test --test main -- --skip node:: $(NO_DEVICES)
 
-## make test          all of the tests but make test-vagrant; as root
+## make test          all of the tests but make test-long and make test-vagrant; as root. Says at the end how long each part took
 .PHONY: test
-test: check database docs deny vagrant-files node
+test:
+	@MAKE='$(MAKE)' tests/timed.sh check database docs deny vagrant-files node
 
 ## make node          the tests on real machines (QEMU); NODE=pattern for some of them
 NODE := node::
