@@ -56,7 +56,8 @@ test-long: lab-tools build tools
 # Backup, verification and restore against real servers, which they start for themselves: MariaDB of this machine, and the releases
 # of MariaDB and MySQL that tests/servers.sh brings from mirrors of Debian and Ubuntu the first time. As root. Their data is in memory: on a
 # disk the tests wait for it twice as long as they compute.
-IN_MEMORY := unshare --mount sh -c 'mount -t tmpfs -o size=6g,mode=1777 tests /tmp && exec sh -c "$$0"'
+MEMORY := 6g
+IN_MEMORY = unshare --mount sh -c 'mount -t tmpfs -o size=$(MEMORY),mode=1777 tests /tmp && exec sh -c "$$0"'
 .PHONY: database
 database: tools
 	@tests/servers.sh
@@ -90,11 +91,12 @@ demo: lab-tools build
 bench: build
 	GLRL_BINARY=$(BINARY) cargo bench --bench converge
 
-## make bench-backup  the archiver against tar, zstd and mariadb-backup; ROWS=, ROUNDS=
+## make bench-backup  the archiver against tar, zstd and mariadb-backup, in 12 GiB of memory; ROWS=, ROUNDS=
 .PHONY: bench-backup
+bench-backup: MEMORY := 12g
 bench-backup: tools
 	@tests/install-packages.sh mariadb-backup mariadb-client-core sysbench zstd
-	cargo bench --bench backup
+	$(IN_MEMORY) 'exec cargo bench --bench backup'
 
 ## make bench-locks   on a real machine: how long writers wait for each tool; GLRL_ROUNDS=
 .PHONY: bench-locks
