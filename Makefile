@@ -24,7 +24,7 @@ NO_DEVICES := $(shell [ "$$(id -u)" = 0 ] || echo --skip devices:: --skip advers
 ## make check         the quick part of the tests: fmt, clippy, unit, laws, cases, command line
 .PHONY: check
 check: tools
-	cargo fmt --all --check
+	git ls-files "*.rs" | xargs rustfmt --edition 2024 --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo test --workspace --lib
 	cargo test --test main -- --skip node:: $(NO_DEVICES)

@@ -8,8 +8,8 @@ use serde::Deserialize;
 
 use super::{
     Action, Change, Plan, PropertyError, Provider, Role, Shown,
-    crontab::{job, marker, parted, prefix, with},
     cron_field::Field,
+    crontab::{job, marker, parted, prefix, with},
     metadata::Metadata,
     parent,
     presence::Presence,
@@ -214,9 +214,7 @@ impl Cron {
         let block = wanted.map(|line| variables.iter().chain([&line]).cloned().collect::<Vec<_>>().join("\n"));
         plan.ops.push(Op::Crontab {
             user: self.user.to_string(),
-            table: with(table, &self.name, block.as_deref())
-                .into_bytes()
-                .into(),
+            table: with(table, &self.name, block.as_deref()).into_bytes().into(),
         });
         Ok(())
     }
@@ -416,7 +414,12 @@ impl Provider for Cron {
             }
             Place::Crontab => {
                 let table = crontab::path(&self.user);
-                table.to_str().and_then(|table| table.parse().ok()).map(Fact::Part).into_iter().collect()
+                table
+                    .to_str()
+                    .and_then(|table| table.parse().ok())
+                    .map(Fact::Part)
+                    .into_iter()
+                    .collect()
             }
         }
     }

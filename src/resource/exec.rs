@@ -133,8 +133,7 @@ pub(super) enum Because {
 }
 
 impl Exec {
-    pub(super) const EXAMPLE: &str =
-        "name: make the certificate\ncommand: [/usr/local/bin/make-certificate, --self-signed]\ncreates: /etc/ssl/private/app.pem\n";
+    pub(super) const EXAMPLE: &str = "name: make the certificate\ncommand: [/usr/local/bin/make-certificate, --self-signed]\ncreates: /etc/ssl/private/app.pem\n";
 
     fn passes(&self, node: &dyn Probe, argv: &[String]) -> Result<Reading<bool>> {
         node.guard(&Guard {
@@ -145,7 +144,11 @@ impl Exec {
 
     fn run(&self) -> Op {
         let mut command = Command::new(self.command.iter().cloned());
-        command.env = self.env.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+        command.env = self
+            .env
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
         command.cwd.clone_from(&self.cwd);
         command.user = self.user.as_ref().map(ToString::to_string);
         command.timeout = TIMEOUT;
@@ -186,7 +189,11 @@ impl Provider for Exec {
                 "nothing says when it has to run: add `creates`, `makes`, `unless`, `only_if` or `only_notified: true`",
             ));
         }
-        if let Some(name) = self.env.keys().find(|name| name.is_empty() || name.contains(['=', '\0'])) {
+        if let Some(name) = self
+            .env
+            .keys()
+            .find(|name| name.is_empty() || name.contains(['=', '\0']))
+        {
             return Err(PropertyError::of("env", format!("'{name}' is not a variable's name")));
         }
         Ok(())
@@ -226,7 +233,9 @@ impl Provider for Exec {
     }
 
     fn diff(&self, because: &Option<Because>, notified: bool) -> Result<Plan> {
-        let Some(because) = because else { return Ok(Plan::none()) };
+        let Some(because) = because else {
+            return Ok(Plan::none());
+        };
         if self.only_notified && !notified {
             return Ok(Plan::none());
         }
@@ -258,7 +267,11 @@ impl Provider for Exec {
             .flatten()
             .filter_map(|argv| argv.first()?.parse().ok())
             .map(Fact::Path);
-        let made = self.creates.iter().chain(self.makes.paths()).filter_map(parent::required);
+        let made = self
+            .creates
+            .iter()
+            .chain(self.makes.paths())
+            .filter_map(parent::required);
         programs
             .chain(made)
             .chain(self.cwd.clone().map(Fact::Path))
@@ -276,13 +289,20 @@ mod tests {
 
     fn exec(properties: Value) -> Value {
         let mut exec = json!({"name": "x", "command": ["make-it", "now"]});
-        exec.as_object_mut().unwrap().extend(properties.as_object().unwrap().clone());
+        exec.as_object_mut()
+            .unwrap()
+            .extend(properties.as_object().unwrap().clone());
         exec
     }
 
     #[test]
     fn something_has_to_say_when_it_runs() {
-        for wrong in [json!({}), json!({"creates": "/a", "command": []}), json!({"unless": []}), json!({"creates": "a"})] {
+        for wrong in [
+            json!({}),
+            json!({"creates": "/a", "command": []}),
+            json!({"unless": []}),
+            json!({"creates": "a"}),
+        ] {
             assert!(resource("exec", exec(wrong.clone())).is_err(), "{wrong}");
         }
     }
@@ -337,7 +357,11 @@ mod tests {
         let told = resource("exec", exec(json!({"only_notified": true}))).unwrap();
         assert!(plan(&node, &*told, false).unwrap().is_empty());
         assert_eq!(plan(&node, &*told, true).unwrap().action, Action::Run);
-        let unless = resource("exec", exec(json!({"only_notified": true, "makes": {"files": ["/etc"]}}))).unwrap();
+        let unless = resource(
+            "exec",
+            exec(json!({"only_notified": true, "makes": {"files": ["/etc"]}})),
+        )
+        .unwrap();
         assert!(plan(&node, &*unless, true).unwrap().is_empty());
     }
 }

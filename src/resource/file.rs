@@ -42,7 +42,8 @@ pub(super) struct File {
 }
 
 impl File {
-    pub(super) const EXAMPLE: &str = "path: /etc/motd\ncontent: |\n  This machine is managed by glrl.\nmode: \"0644\"\n";
+    pub(super) const EXAMPLE: &str =
+        "path: /etc/motd\ncontent: |\n  This machine is managed by glrl.\nmode: \"0644\"\n";
 
     fn regular(&self) -> Regular<'_> {
         Regular {
@@ -73,7 +74,10 @@ impl Provider for File {
         regular::check_validate(self.validate.as_deref())?;
         self.contents = match (self.content.take(), &self.source) {
             (Some(_), Some(_)) => {
-                return Err(PropertyError::of("source", "a file has `content` or `source`, not both"));
+                return Err(PropertyError::of(
+                    "source",
+                    "a file has `content` or `source`, not both",
+                ));
             }
             (Some(content), None) => Some(content.into_bytes().into()),
             (None, Some(source)) => Some(role.file(source)?),
@@ -131,7 +135,8 @@ mod tests {
 
     #[test]
     fn a_new_file_is_made_and_then_left_alone() {
-        let declared = || json!({"path": "/etc/motd", "content": "hi\n", "mode": "0640", "owner": "ann", "group": "staff"});
+        let declared =
+            || json!({"path": "/etc/motd", "content": "hi\n", "mode": "0640", "owner": "ann", "group": "staff"});
         let tree = offline(&[]);
         let plan = converge(&tree.node, "file", declared()).unwrap();
         assert_eq!((plan.action, plan.ops.len()), (Action::Create, 1));
@@ -143,7 +148,12 @@ mod tests {
     #[test]
     fn what_is_not_declared_stays() {
         let tree = offline(&[]);
-        converge(&tree.node, "file", json!({"path": "/etc/a", "content": "1", "mode": "0600", "owner": "ann"})).unwrap();
+        converge(
+            &tree.node,
+            "file",
+            json!({"path": "/etc/a", "content": "1", "mode": "0600", "owner": "ann"}),
+        )
+        .unwrap();
         let plan = converge(&tree.node, "file", json!({"path": "/etc/a", "source": "motd"})).unwrap();
         assert_eq!(properties(&plan), ["contents"]);
         let same = json!({"path": "/etc/a", "mode": "0600", "owner": "ann"});
@@ -182,7 +192,8 @@ mod tests {
     #[test]
     fn a_file_that_is_not_valid_is_not_put_in_place() {
         let tree = offline(&[write("/etc/a", "good\n")]);
-        let declared = |content: &str| json!({"path": "/etc/a", "content": content, "validate": ["grep", "-q", "good", "{}"]});
+        let declared =
+            |content: &str| json!({"path": "/etc/a", "content": content, "validate": ["grep", "-q", "good", "{}"]});
         assert!(error(converge(&tree.node, "file", declared("bad\n"))).contains("not valid"));
         assert_eq!(tree.text("/etc/a"), "good\n");
         converge(&tree.node, "file", declared("good, better\n")).unwrap();
@@ -194,7 +205,12 @@ mod tests {
     fn a_file_in_a_planned_directory_of_a_planned_user_is_foreseen() {
         let node = imagined(&[]);
         converge(&node, "user", json!({"name": "app", "system": true})).unwrap();
-        converge(&node, "directory", json!({"path": "/srv/app", "owner": "app", "group": "app"})).unwrap();
+        converge(
+            &node,
+            "directory",
+            json!({"path": "/srv/app", "owner": "app", "group": "app"}),
+        )
+        .unwrap();
         let file = json!({"path": "/srv/app/x", "content": "1", "owner": "app", "group": "app"});
         converge(&node, "file", file).unwrap();
     }

@@ -71,7 +71,9 @@ impl Provider for Filesystem {
         let block = known!(node.block(&self.device)?);
         let mounts = known!(node.mounts()?);
         let mount_point = block.as_ref().and_then(|block| {
-            let mine = mounts.iter().find(|mount| mount.is_of(&self.device, block) && mount.root.as_os_str() == "/")?;
+            let mine = mounts
+                .iter()
+                .find(|mount| mount.is_of(&self.device, block) && mount.root.as_os_str() == "/")?;
             mine.target.to_str().map(str::to_owned)
         });
         Ok(Reading::Known(State { block, mount_point }))
@@ -86,10 +88,19 @@ impl Provider for Filesystem {
             Contents::Known(signature) if signature.what == self.r#type.name() && self.is_mine(signature) => {
                 self.update(block, signature, current.mount_point.as_deref())
             }
-            Contents::Known(signature) if self.wipe.is_none() && wipe::is_consentable(signature) => Err(Refused::because(
-                format!("{} carries {signature}, which is not the declared {}", self.device, self.wanted()),
-                format!("declare what is there, or another device; or, to destroy what is there, `{}`", wipe::consent_for(signature)),
-            )),
+            Contents::Known(signature) if self.wipe.is_none() && wipe::is_consentable(signature) => {
+                Err(Refused::because(
+                    format!(
+                        "{} carries {signature}, which is not the declared {}",
+                        self.device,
+                        self.wanted()
+                    ),
+                    format!(
+                        "declare what is there, or another device; or, to destroy what is there, `{}`",
+                        wipe::consent_for(signature)
+                    ),
+                ))
+            }
             _ => self.create(block),
         }
     }
@@ -97,7 +108,11 @@ impl Provider for Filesystem {
     fn provides(&self) -> Vec<Fact> {
         // A mount may name it by what is on it.
         let names = self.wanted().names();
-        [self.device.clone()].into_iter().chain(names).map(Fact::Filesystem).collect()
+        [self.device.clone()]
+            .into_iter()
+            .chain(names)
+            .map(Fact::Filesystem)
+            .collect()
     }
 
     fn requires(&self) -> Vec<Fact> {
@@ -132,7 +147,12 @@ impl Filesystem {
         let least = self.r#type.least(&self.options);
         if block.size < least {
             return Err(Refused::because(
-                format!("{} has {}, too small for {}", self.device, Size::bytes(block.size), self.r#type.name()),
+                format!(
+                    "{} has {}, too small for {}",
+                    self.device,
+                    Size::bytes(block.size),
+                    self.r#type.name()
+                ),
                 format!("declare a device of at least {}, or another type", Size::bytes(least)),
             ));
         }
@@ -166,7 +186,11 @@ impl Filesystem {
             return Ok(Plan::none());
         };
         Ok(Plan::to(Action::Update)
-            .change(Change::of("size", Size::bytes(geometry.size()), Size::bytes(block.size)))
+            .change(Change::of(
+                "size",
+                Size::bytes(geometry.size()),
+                Size::bytes(block.size),
+            ))
             .op(Op::Run(Command::new(argv).makes([Effect::Grown(self.device.clone())]))))
     }
 }

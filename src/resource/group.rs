@@ -52,8 +52,14 @@ impl Provider for Group {
         match (self.state, self.gid, &group) {
             (Presence::Present, Some(gid), _) => {
                 let others = known!(node.groups()?);
-                if let Some(holder) = others.iter().find(|other| other.gid == Some(gid) && other.name != *self.name) {
-                    bail!("gid {gid} is taken by {}: declare another, or give {0} another before", holder.name);
+                if let Some(holder) = others
+                    .iter()
+                    .find(|other| other.gid == Some(gid) && other.name != *self.name)
+                {
+                    bail!(
+                        "gid {gid} is taken by {}: declare another, or give {0} another before",
+                        holder.name
+                    );
                 }
             }
             (Presence::Absent, _, Some(Entry { gid: Some(gid), .. })) => {
@@ -76,9 +82,13 @@ impl Provider for Group {
         let makes = |group: Option<Entry>| Effect::Group(name(), group);
         Ok(match (self.state, current) {
             (Presence::Absent, None) => Plan::none(),
-            (Presence::Absent, Some(_)) => Plan::to(Action::Remove)
-                .change(Change::gone("group", &self.name))
-                .op(Op::Run(Command::new(["groupdel".to_owned(), name()]).makes([makes(None)]))),
+            (Presence::Absent, Some(_)) => {
+                Plan::to(Action::Remove)
+                    .change(Change::gone("group", &self.name))
+                    .op(Op::Run(
+                        Command::new(["groupdel".to_owned(), name()]).makes([makes(None)]),
+                    ))
+            }
             (Presence::Present, None) => {
                 let mut argv = vec!["groupadd".to_owned()];
                 if self.system {
@@ -137,7 +147,10 @@ mod tests {
             json!({"name": "app", "gid": 2400}),
             json!({"name": "app", "state": "absent"}),
         ] {
-            assert!(!converge(&tree.node, "group", declared.clone()).unwrap().is_empty(), "{declared}");
+            assert!(
+                !converge(&tree.node, "group", declared.clone()).unwrap().is_empty(),
+                "{declared}"
+            );
             assert!(converge(&tree.node, "group", declared.clone()).unwrap().is_empty());
             converge(&node, "group", declared).unwrap();
         }

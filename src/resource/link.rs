@@ -57,7 +57,10 @@ impl Provider for Link {
             Some(FileType::Directory) => "directory",
             Some(FileType::Other) => "device, socket or fifo",
         };
-        bail!("{} is a {found}, and glrl does not replace it by a link: move it away first", self.path)
+        bail!(
+            "{} is a {found}, and glrl does not replace it by a link: move it away first",
+            self.path
+        )
     }
 
     fn diff(&self, current: &Option<PathBuf>, _notified: bool) -> Result<Plan> {
@@ -68,7 +71,9 @@ impl Provider for Link {
         Ok(match (self.state, &self.target, current) {
             (Presence::Absent, _, Some(current)) => Plan::to(Action::Remove)
                 .change(Change::gone("target", current.display()))
-                .op(Op::Remove { path: self.path.clone() }),
+                .op(Op::Remove {
+                    path: self.path.clone(),
+                }),
             (Presence::Present, Some(target), None) => Plan::to(Action::Create)
                 .change(Change::new("target", target))
                 .op(make(target)),

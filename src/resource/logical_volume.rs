@@ -11,7 +11,9 @@ use serde::Deserialize;
 use self::layout::VolumeType;
 use super::{Action, Change, Plan, PropertyError, Provider, Role, cut_off, snapshots};
 use crate::{
-    system::{Command, Effect, Fact, Layout, LogicalVolume as Volume, Lvm, Op, Probe, Reading, Refused, VolumeGroup, known},
+    system::{
+        Command, Effect, Fact, Layout, LogicalVolume as Volume, Lvm, Op, Probe, Reading, Refused, VolumeGroup, known,
+    },
     value::{DevicePath, GroupName, Size, VolumeName, VolumeSize},
 };
 
@@ -99,7 +101,10 @@ impl Provider for LogicalVolume {
         if self.exact && matches!(self.size, VolumeSize::OfFree(_)) {
             return Err(PropertyError::of(
                 "exact",
-                format!("{} counts only when the volume is made: give bytes or %VG, or leave out `exact`", self.size),
+                format!(
+                    "{} counts only when the volume is made: give bytes or %VG, or leave out `exact`",
+                    self.size
+                ),
             ));
         }
         self.check_layout()
@@ -111,7 +116,10 @@ impl Provider for LogicalVolume {
 
     fn diff(&self, State(lvm): &State, _notified: bool) -> Result<Plan> {
         let Some(group) = lvm.volume_group(self.volume_group.as_str()) else {
-            bail!("there is no volume group {}: declare volume_group:{0}", self.volume_group);
+            bail!(
+                "there is no volume group {}: declare volume_group:{0}",
+                self.volume_group
+            );
         };
         match lvm.logical_volume(&group.name, self.name.as_str()) {
             None => self.create(group, lvm),
@@ -139,8 +147,14 @@ impl Provider for LogicalVolume {
     }
 
     fn requires(&self) -> Vec<Fact> {
-        let pool = self.thin_pool.as_ref().map(|pool| Fact::ThinPool(format!("{}/{}", self.volume_group, pool.as_str())));
-        [Fact::VolumeGroup(self.volume_group.to_string())].into_iter().chain(pool).collect()
+        let pool = self
+            .thin_pool
+            .as_ref()
+            .map(|pool| Fact::ThinPool(format!("{}/{}", self.volume_group, pool.as_str())));
+        [Fact::VolumeGroup(self.volume_group.to_string())]
+            .into_iter()
+            .chain(pool)
+            .collect()
     }
 }
 
@@ -148,7 +162,11 @@ impl LogicalVolume {
     fn create(&self, group: &VolumeGroup, lvm: &Lvm) -> Result<Plan> {
         let extents = self.wanted(group, lvm, None);
         if extents == 0 {
-            bail!("{} of {} is less than one extent, or one for each stripe", self.size, self.volume_group);
+            bail!(
+                "{} of {} is less than one extent, or one for each stripe",
+                self.size,
+                self.volume_group
+            );
         }
         cut_off::group_must_not_be(group, lvm)?;
         let layout = self.layout(group, extents);
@@ -165,23 +183,48 @@ impl LogicalVolume {
             Layout::Linear => tell(&["--wipesignatures", "y", "--zero", "y", "--extents", &count]),
             Layout::Striped { stripes, stripe_size } => {
                 if *stripe_size > group.extent_size {
-                    bail!("stripes of {} are larger than the extents of {}", Size::bytes(*stripe_size), group.name);
+                    bail!(
+                        "stripes of {} are larger than the extents of {}",
+                        Size::bytes(*stripe_size),
+                        group.name
+                    );
                 }
                 layout::must_stripe(&self.full_name(), group, lvm, *stripes, extents)?;
                 plan = plan.change(Change::new("stripes", stripes));
-                tell(&["--type", "striped", "--stripes", &stripes.to_string(), "--stripesize", &format!("{stripe_size}b")]);
+                tell(&[
+                    "--type",
+                    "striped",
+                    "--stripes",
+                    &stripes.to_string(),
+                    "--stripesize",
+                    &format!("{stripe_size}b"),
+                ]);
                 tell(&["--wipesignatures", "y", "--zero", "y", "--extents", &count]);
             }
             Layout::ThinPool { metadata, chunk } => {
                 plan = plan.change(Change::new("metadata", Size::bytes(*metadata)));
-                tell(&["--type", "thin-pool", "--zero", "y", "--chunksize", &format!("{chunk}b")]);
+                tell(&[
+                    "--type",
+                    "thin-pool",
+                    "--zero",
+                    "y",
+                    "--chunksize",
+                    &format!("{chunk}b"),
+                ]);
                 tell(&["--poolmetadatasize", &format!("{metadata}b"), "--extents", &count]);
             }
             // It is read as zeros until something is written: nothing can be on it.
             Layout::Thin { pool } => {
                 self.must_be_pool(lvm, pool)?;
                 plan = plan.change(Change::new("pool", pool));
-                tell(&["--type", "thin", "--thinpool", pool, "--virtualsize", &format!("{size}b")]);
+                tell(&[
+                    "--type",
+                    "thin",
+                    "--thinpool",
+                    pool,
+                    "--virtualsize",
+                    &format!("{size}b"),
+                ]);
             }
             Layout::Other(_) => {}
         }
@@ -190,10 +233,16 @@ impl LogicalVolume {
     }
 
     fn must_be_pool(&self, lvm: &Lvm, pool: &str) -> Result<()> {
-        match lvm.logical_volume(self.volume_group.as_str(), pool).map(|volume| &volume.layout) {
+        match lvm
+            .logical_volume(self.volume_group.as_str(), pool)
+            .map(|volume| &volume.layout)
+        {
             Some(Layout::ThinPool { .. }) => Ok(()),
             Some(_) => bail!("{}/{pool} is no thin pool", self.volume_group),
-            None => bail!("there is no thin pool {}/{pool}: declare it, with `type: thin-pool`", self.volume_group),
+            None => bail!(
+                "there is no thin pool {}/{pool}: declare it, with `type: thin-pool`",
+                self.volume_group
+            ),
         }
     }
 
@@ -211,7 +260,10 @@ impl LogicalVolume {
             Layout::Other(what) => (*what).to_owned(),
         };
         if found != wanted {
-            bail!("{} is {found}, not {wanted}: give the declared one another name", self.full_name());
+            bail!(
+                "{} is {found}, not {wanted}: give the declared one another name",
+                self.full_name()
+            );
         }
         Ok(())
     }
@@ -219,18 +271,35 @@ impl LogicalVolume {
     /// What counts only when a volume is made, and is not so.
     fn differs(&self, volume: &Volume) -> Option<String> {
         let (what, found, wanted) = match volume.layout {
-            Layout::Linear | Layout::Striped { .. } if self.stripes.is_some_and(|wanted| wanted != volume.layout.stripes()) => {
-                ("stripes", volume.layout.stripes().to_string(), self.stripes?.to_string())
+            Layout::Linear | Layout::Striped { .. }
+                if self.stripes.is_some_and(|wanted| wanted != volume.layout.stripes()) =>
+            {
+                (
+                    "stripes",
+                    volume.layout.stripes().to_string(),
+                    self.stripes?.to_string(),
+                )
             }
-            Layout::Striped { stripe_size, .. } if self.stripe_size.is_some_and(|wanted| wanted.get() != stripe_size) => {
-                ("stripes of", Size::bytes(stripe_size).to_string(), self.stripe_size?.to_string())
+            Layout::Striped { stripe_size, .. }
+                if self.stripe_size.is_some_and(|wanted| wanted.get() != stripe_size) =>
+            {
+                (
+                    "stripes of",
+                    Size::bytes(stripe_size).to_string(),
+                    self.stripe_size?.to_string(),
+                )
             }
-            Layout::ThinPool { chunk, .. } if self.chunk_size.is_some_and(|wanted| wanted.get() != chunk) => {
-                ("chunks of", Size::bytes(chunk).to_string(), self.chunk_size?.to_string())
-            }
+            Layout::ThinPool { chunk, .. } if self.chunk_size.is_some_and(|wanted| wanted.get() != chunk) => (
+                "chunks of",
+                Size::bytes(chunk).to_string(),
+                self.chunk_size?.to_string(),
+            ),
             _ => return None,
         };
-        Some(format!("{} has {what} {found}, not {wanted}: that counts only when a volume is made", self.full_name()))
+        Some(format!(
+            "{} has {what} {found}, not {wanted}: that counts only when a volume is made",
+            self.full_name()
+        ))
     }
 
     fn update(&self, group: &VolumeGroup, lvm: &Lvm, volume: &Volume) -> Result<Plan> {
@@ -255,7 +324,11 @@ impl LogicalVolume {
             let activate = Command::new(["lvchange", "--activate", "y", &self.full_name()]);
             plan = plan
                 .change(Change::of("active", "no", "yes"))
-                .op(Op::Run(activate.makes([self.makes(volume.size, volume.layout.clone(), 0)])));
+                .op(Op::Run(activate.makes([self.makes(
+                    volume.size,
+                    volume.layout.clone(),
+                    0,
+                )])));
         }
         let layout = self.grown(group, volume, wanted.max(now));
         if wanted > now || layout != volume.layout {
@@ -289,15 +362,29 @@ impl LogicalVolume {
         cut_off::group_must_not_be(group, lvm)?;
         let layout = self.grown(group, volume, wanted);
         let takes = layout::takes(group, lvm, &layout, wanted, Some(volume));
-        snapshots::must_be_left(&self.full_name(), self.leaves, group, lvm, takes, volume.size / group.extent_size)?;
+        snapshots::must_be_left(
+            &self.full_name(),
+            self.leaves,
+            group,
+            lvm,
+            takes,
+            volume.size / group.extent_size,
+        )?;
         self.must_have_room(group, takes)?;
         if let Layout::Striped { stripes, .. } = layout {
             layout::must_stripe(&self.full_name(), group, lvm, stripes, takes)?;
         }
         let mine = |other: &&Volume| {
-            other.volume_group == group.name && other.origin.as_deref() == Some(self.name.as_str()) && other.is_cow_snapshot()
+            other.volume_group == group.name
+                && other.origin.as_deref() == Some(self.name.as_str())
+                && other.is_cow_snapshot()
         };
-        let snapshots: Vec<&str> = lvm.logical_volumes.iter().filter(mine).map(|volume| volume.name.as_str()).collect();
+        let snapshots: Vec<&str> = lvm
+            .logical_volumes
+            .iter()
+            .filter(mine)
+            .map(|volume| volume.name.as_str())
+            .collect();
         if !snapshots.is_empty() {
             bail!(
                 "{} cannot grow while it has a snapshot ({}): run again when the backup that made it is done",
@@ -305,7 +392,8 @@ impl LogicalVolume {
                 snapshots.join(", ")
             );
         }
-        if let (Layout::ThinPool { metadata: before, .. }, Layout::ThinPool { metadata, .. }) = (&volume.layout, &layout)
+        if let (Layout::ThinPool { metadata: before, .. }, Layout::ThinPool { metadata, .. }) =
+            (&volume.layout, &layout)
             && metadata > before
         {
             let more = format!("+{}b", metadata - before);
@@ -313,14 +401,22 @@ impl LogicalVolume {
             let extents = takes - (wanted - volume.size / group.extent_size);
             plan = plan
                 .change(Change::of("metadata", Size::bytes(*before), Size::bytes(*metadata)))
-                .op(Op::Run(extend.makes([self.makes(volume.size, layout.clone(), extents)])));
+                .op(Op::Run(extend.makes([self.makes(
+                    volume.size,
+                    layout.clone(),
+                    extents,
+                )])));
         }
         let size = wanted * group.extent_size;
         if size == volume.size {
             return Ok(plan);
         }
         let extend = Command::new(["lvextend", "--extents", &wanted.to_string(), &self.full_name()]);
-        let takes = if let Layout::Thin { .. } = layout { 0 } else { wanted - volume.size / group.extent_size };
+        let takes = if let Layout::Thin { .. } = layout {
+            0
+        } else {
+            wanted - volume.size / group.extent_size
+        };
         Ok(plan
             .change(Change::of("size", Size::bytes(volume.size), Size::bytes(size)))
             .op(Op::Run(extend.makes([self.makes(size, layout, takes)]))))
@@ -330,7 +426,8 @@ impl LogicalVolume {
     fn is_overcommitted(&self, lvm: &Lvm) -> Option<String> {
         let pool = lvm.logical_volume(self.volume_group.as_str(), self.name.as_str())?;
         let mine = |volume: &&Volume| {
-            volume.volume_group == pool.volume_group && matches!(&volume.layout, Layout::Thin { pool } if *pool == *self.name.as_str())
+            volume.volume_group == pool.volume_group
+                && matches!(&volume.layout, Layout::Thin { pool } if *pool == *self.name.as_str())
         };
         let promised: u64 = lvm.logical_volumes.iter().filter(mine).map(|volume| volume.size).sum();
         (promised > pool.size).then(|| {

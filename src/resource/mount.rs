@@ -115,7 +115,12 @@ impl Mount {
 
     /// The options as fstab is to have them: a server that is down must not stop this machine from booting.
     fn all_options(&self) -> Vec<String> {
-        let mut all: Vec<String> = self.options.iter().filter(|option| *option != "defaults").cloned().collect();
+        let mut all: Vec<String> = self
+            .options
+            .iter()
+            .filter(|option| *option != "defaults")
+            .cloned()
+            .collect();
         if self.is_network() {
             for needed in ["_netdev", "nofail"] {
                 if !all.iter().any(|option| option == needed) {
@@ -124,7 +129,8 @@ impl Mount {
             }
             // systemd would give up after a minute and a half, and never try again; this it tries for a week (systemd.mount(5)).
             let is_nfs = self.r#type.as_deref().is_none_or(|fs_type| fs_type.starts_with("nfs"));
-            let says = |option: &String| matches!(option.as_str(), "bg" | "fg" | "noauto") || option.starts_with("x-systemd.");
+            let says =
+                |option: &String| matches!(option.as_str(), "bg" | "fg" | "noauto") || option.starts_with("x-systemd.");
             if is_nfs && !all.iter().any(says) {
                 all.push("bg".to_owned());
             }
@@ -152,30 +158,49 @@ impl Provider for Mount {
     fn prepare(&mut self, _role: &dyn Role) -> Result<()> {
         for option in &self.options {
             if option.is_empty() || option.contains([' ', '\t', '\n']) {
-                return Err(PropertyError::of("options", format!("'{option}' is not a mount option")));
+                return Err(PropertyError::of(
+                    "options",
+                    format!("'{option}' is not a mount option"),
+                ));
             }
             if option.contains(',') && !option.contains('"') {
-                return Err(PropertyError::of("options", format!("'{option}' holds a comma: write each option by itself")));
+                return Err(PropertyError::of(
+                    "options",
+                    format!("'{option}' holds a comma: write each option by itself"),
+                ));
             }
             if option == "bind" || option == "rbind" || option.starts_with("remount") {
-                return Err(PropertyError::of("options", format!("'{option}' is not managed by glrl")));
+                return Err(PropertyError::of(
+                    "options",
+                    format!("'{option}' is not managed by glrl"),
+                ));
             }
         }
         if self.target() == "/" {
             return Err(PropertyError::of("path", "the root is mounted before glrl runs"));
         }
         if matches!(self.device, MountSource::Named(_)) && self.r#type.is_none() {
-            return Err(PropertyError::of("type", format!("'{}' is no device: say of what type it is", self.device)));
+            return Err(PropertyError::of(
+                "type",
+                format!("'{}' is no device: say of what type it is", self.device),
+            ));
         }
         if self.wait.is_some() && !self.is_network() {
             return Err(PropertyError::of("wait", "only a network filesystem is waited for"));
         }
         if self.move_data.is_some() && (self.hide || self.device().is_none()) {
-            let why = if self.hide { "`hide` leaves them where they are" } else { "only a device is known to be nobody else's" };
+            let why = if self.hide {
+                "`hide` leaves them where they are"
+            } else {
+                "only a device is known to be nobody else's"
+            };
             return Err(PropertyError::of("move_data", format!("files are moved or not: {why}")));
         }
         if !self.stop.is_empty() && self.move_data.is_none() {
-            return Err(PropertyError::of("stop", "nothing is stopped but while data is moved: say `move_data` too"));
+            return Err(PropertyError::of(
+                "stop",
+                "nothing is stopped but while data is moved: say `move_data` too",
+            ));
         }
         Ok(())
     }
@@ -200,7 +225,9 @@ impl Provider for Mount {
             node.must_answer(&self.path)?;
         }
         let fstab = known!(node.contents(Path::new(FSTAB))?).unwrap_or_default();
-        let fstab = std::str::from_utf8(&fstab).context("/etc/fstab is not UTF-8")?.to_owned();
+        let fstab = std::str::from_utf8(&fstab)
+            .context("/etc/fstab is not UTF-8")?
+            .to_owned();
         let moving = match (mounted.last(), self.device()) {
             (Some(top), Some(_)) if self.state == Presence::Mounted && self.is_mine(top, block.as_ref()) => {
                 // One that nobody has looked into yet is not taken for half of a move.
@@ -210,7 +237,9 @@ impl Provider for Mount {
         };
         let (mut ground, mut data) = (None, None);
         // systemd mounts what is behind an automount point for whoever looks there: a plan does not.
-        let waits = known!(node.mounts()?).iter().any(|mount| mount.target == *self.path && mount.fs_type == "autofs");
+        let waits = known!(node.mounts()?)
+            .iter()
+            .any(|mount| mount.target == *self.path && mount.fs_type == "autofs");
         if self.state == Presence::Mounted && mounted.is_empty() && !waits {
             let found = known!(self.ground(node)?);
             if !found.names.is_empty() && known!(node.is_mount_point(&self.path)?) {
@@ -225,7 +254,10 @@ impl Provider for Mount {
         Ok(Reading::Known(State {
             block,
             mounted,
-            entries: fstab::entries(&fstab).into_iter().filter(|entry| entry.target == self.target()).collect(),
+            entries: fstab::entries(&fstab)
+                .into_iter()
+                .filter(|entry| entry.target == self.target())
+                .collect(),
             fstab,
             ground,
             data,
@@ -268,8 +300,15 @@ impl Provider for Mount {
     }
 
     fn requires(&self) -> Vec<Fact> {
-        let parent = self.path.parent().and_then(Path::to_str).and_then(|parent| parent.parse().ok());
-        let device = self.device().into_iter().flat_map(|device| [Fact::Filesystem(device.clone()), Fact::Device(device.clone())]);
+        let parent = self
+            .path
+            .parent()
+            .and_then(Path::to_str)
+            .and_then(|parent| parent.parse().ok());
+        let device = self
+            .device()
+            .into_iter()
+            .flat_map(|device| [Fact::Filesystem(device.clone()), Fact::Device(device.clone())]);
         device.chain(parent.map(Fact::Path)).collect()
     }
 }
@@ -278,21 +317,30 @@ impl Mount {
     /// What is mounted at the path. systemd's automount point is no filesystem: what it waits for is mounted on it.
     fn live(&self, node: &dyn Probe) -> Result<Reading<Vec<Live>>> {
         let mounts = known!(node.mounts()?);
-        let here = mounts.iter().filter(|mount| mount.target == *self.path && mount.fs_type != "autofs");
+        let here = mounts
+            .iter()
+            .filter(|mount| mount.target == *self.path && mount.fs_type != "autofs");
         Ok(Reading::Known(here.cloned().collect()))
     }
 
     /// Looks at the directory to mount on, and at those above it.
     fn ground(&self, node: &dyn Probe) -> Result<Reading<Ground>> {
         let mut ground = Ground::default();
-        let mut above: Vec<AbsPath> = self.path.ancestors().filter_map(|path| path.to_str()?.parse().ok()).collect();
+        let mut above: Vec<AbsPath> = self
+            .path
+            .ancestors()
+            .filter_map(|path| path.to_str()?.parse().ok())
+            .collect();
         above.reverse();
         for path in above {
             match known!(node.entry(&path)?) {
                 None => ground.missing.push(path),
                 Some(entry) => match entry.file_type {
                     FileType::Directory => {}
-                    FileType::Link { target } => bail!("{path} is a link to {}: declare the path it stands for", target.display()),
+                    FileType::Link { target } => bail!(
+                        "{path} is a link to {}: declare the path it stands for",
+                        target.display()
+                    ),
                     _ => bail!("{path} is not a directory, so nothing can be mounted on it"),
                 },
             }
@@ -308,7 +356,10 @@ impl Mount {
         let wanted = self.all_options();
         if current.block.as_ref().is_some_and(|block| block.read_only) && !wanted.iter().any(|option| option == "ro") {
             return Err(Refused::because(
-                format!("{} carries {fs_type}, and is read-only: it cannot be mounted for writing", self.device),
+                format!(
+                    "{} carries {fs_type}, and is read-only: it cannot be mounted for writing",
+                    self.device
+                ),
                 "say `options: [ro]`, or see why the kernel lets nobody write to the device (dmesg)",
             ));
         }

@@ -73,7 +73,13 @@ impl NfsExport {
         let mut own: Vec<_> = self
             .clients
             .iter()
-            .map(|(client, options)| (client, options, take(&|export| is_same(&export.client, client.as_str()))))
+            .map(|(client, options)| {
+                (
+                    client,
+                    options,
+                    take(&|export| is_same(&export.client, client.as_str())),
+                )
+            })
             .collect();
         let mut named: Vec<&Entry> = Vec::new();
         for (_, entry) in &current.others {
@@ -87,7 +93,11 @@ impl NfsExport {
             }
         }
         for entry in named {
-            if entry.client.parse().is_ok_and(|client: NfsClient| client.is_host_name()) {
+            if entry
+                .client
+                .parse()
+                .is_ok_and(|client: NfsClient| client.is_host_name())
+            {
                 take(&|export| is_host(&export.client));
             }
         }
@@ -97,7 +107,11 @@ impl NfsExport {
     /// What is exported once exportfs has read the files.
     fn makes(&self, current: &State) -> Effect {
         let foreign = |export: &&Export| {
-            export.path != current.place || current.others.iter().any(|(_, entry)| is_same(&entry.client, &export.client))
+            export.path != current.place
+                || current
+                    .others
+                    .iter()
+                    .any(|(_, entry)| is_same(&entry.client, &export.client))
         };
         let own = self.clients.iter().map(|(client, options)| Export {
             path: current.place.clone(),
@@ -106,16 +120,32 @@ impl NfsExport {
         });
         // A host that has a name is shown by another one, and may be there already.
         let is_live = |entry: &&Entry| {
-            let is_name = entry.client.parse().is_ok_and(|client: NfsClient| client.is_host_name());
+            let is_name = entry
+                .client
+                .parse()
+                .is_ok_and(|client: NfsClient| client.is_host_name());
             let mut there = current.live.iter().filter(|export| export.path == entry.path);
             there.any(|export| is_same(&export.client, &entry.client) || (is_name && is_host(&export.client)))
         };
-        let elsewhere = current.elsewhere.iter().filter(|entry| !is_live(entry)).map(|entry| Export {
-            path: entry.path.clone(),
-            client: entry.client.clone(),
-            options: file::effective(&entry.options).into_iter().collect(),
-        });
-        Effect::Exported(current.live.iter().filter(foreign).cloned().chain(own).chain(elsewhere).collect())
+        let elsewhere = current
+            .elsewhere
+            .iter()
+            .filter(|entry| !is_live(entry))
+            .map(|entry| Export {
+                path: entry.path.clone(),
+                client: entry.client.clone(),
+                options: file::effective(&entry.options).into_iter().collect(),
+            });
+        Effect::Exported(
+            current
+                .live
+                .iter()
+                .filter(foreign)
+                .cloned()
+                .chain(own)
+                .chain(elsewhere)
+                .collect(),
+        )
     }
 }
 
@@ -130,7 +160,10 @@ impl Provider for NfsExport {
         let mut spellings = BTreeMap::new();
         for (client, options) in &self.clients {
             if let Some(other) = spellings.insert(client.one_spelling(), client) {
-                return Err(PropertyError::of("clients", format!("'{other}' and '{client}' are the same client: name it once")));
+                return Err(PropertyError::of(
+                    "clients",
+                    format!("'{other}' and '{client}' are the same client: name it once"),
+                ));
             }
             for option in options {
                 file::check_option(option).map_err(|message| PropertyError::of("clients", message))?;
@@ -147,9 +180,15 @@ impl Provider for NfsExport {
             .into_iter()
             .map(|entry| entry.target)
             .filter(|target| target.starts_with('/') && target != "/" && self.path.starts_with(target))
-            .find(|target| !mounts.iter().any(|mount| mount.target == Path::new(target) && mount.fs_type != "autofs"));
+            .find(|target| {
+                !mounts
+                    .iter()
+                    .any(|mount| mount.target == Path::new(target) && mount.fs_type != "autofs")
+            });
         let is_directory = |path: &Path| -> Result<Reading<bool>> {
-            Ok(node.entry(path)?.map(|entry| entry.is_some_and(|entry| entry.file_type == FileType::Directory)))
+            Ok(node
+                .entry(path)?
+                .map(|entry| entry.is_some_and(|entry| entry.file_type == FileType::Directory)))
         };
         let place = place(node, &self.path)?;
         let (others, elsewhere) = known!(others(node, &own, &place)?);
@@ -168,7 +207,11 @@ impl Provider for NfsExport {
     fn diff(&self, current: &State, _notified: bool) -> Result<Plan> {
         let own = self.file()?;
         for (place, entry) in &current.others {
-            if self.clients.keys().any(|client| is_same(client.as_str(), &entry.client)) {
+            if self
+                .clients
+                .keys()
+                .any(|client| is_same(client.as_str(), &entry.client))
+            {
                 bail!(
                     "{} is exported to {} by {place} line {} too, and the later of two wins: remove that line, or this client",
                     self.path,
@@ -182,19 +225,29 @@ impl Provider for NfsExport {
         }
         if let Some(target) = &current.unmounted {
             return Err(Refused::because(
-                format!("{} is not exported, because {target} is in fstab and is not mounted: clients would fill the disk below", self.path),
+                format!(
+                    "{} is not exported, because {target} is in fstab and is not mounted: clients would fill the disk below",
+                    self.path
+                ),
                 format!("mount it (mount {target}), or see why it is not"),
             ));
         }
         if !current.exists {
-            bail!("there is no directory {} to export: declare it, or the mount", self.path);
+            bail!(
+                "there is no directory {} to export: declare it, or the mount",
+                self.path
+            );
         }
         let wanted = file::render(&self.path, &self.clients);
         let written = current.own.as_deref() == Some(wanted.as_bytes());
         let mut plan = Plan::none();
         let matched = self.matched(current);
         if !written || !matched.in_effect() {
-            plan = Plan::to(if current.own.is_some() { Action::Update } else { Action::Create });
+            plan = Plan::to(if current.own.is_some() {
+                Action::Update
+            } else {
+                Action::Create
+            });
             if !written && !current.directory {
                 plan = plan.op(Op::MakeDirectory {
                     path: DIRECTORY.parse().map_err(anyhow::Error::msg)?,

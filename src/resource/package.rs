@@ -106,7 +106,10 @@ impl Provider for Package {
 
     fn prepare(&mut self, _role: &dyn Role) -> Result<()> {
         if self.is_absent() && (self.version.is_some() || self.hold.is_some()) {
-            return Err(PropertyError::of("state", "an absent package has no version and no hold"));
+            return Err(PropertyError::of(
+                "state",
+                "an absent package has no version and no hold",
+            ));
         }
         if self.downgrade && self.version.is_none() {
             return Err(PropertyError::of("downgrade", "say to which `version`"));
@@ -121,7 +124,9 @@ impl Provider for Package {
         };
         let leftover = self.state == Wanted::Purged && known!(node.leftover(&self.name)?);
         let foretold = match self.state {
-            Wanted::Absent | Wanted::Purged if installed.is_some() => node.transaction(&[], &[self.name.to_string()])?,
+            Wanted::Absent | Wanted::Purged if installed.is_some() => {
+                node.transaction(&[], &[self.name.to_string()])?
+            }
             Wanted::Present if !installed.as_ref().is_some_and(is_wanted) => node.transaction(&[self.wanted()], &[])?,
             _ => Foretold::Possible,
         };
@@ -179,14 +184,21 @@ impl Package {
             plan = plan.change(Change::of("configured", false, true));
         }
         if let Some(version) = version {
-            if package.version.parse().is_ok_and(|now: PackageVersion| version.is_older_than(&now)) {
+            if package
+                .version
+                .parse()
+                .is_ok_and(|now: PackageVersion| version.is_older_than(&now))
+            {
                 if !self.downgrade {
                     return Err(Refused::because(
                         format!("{} {} would be downgraded to {version}", self.name, package.version),
                         "few packages read what a newer one has written: say `downgrade: true` if this one does",
                     ));
                 }
-                plan = plan.warn(format!("{version} is older than {}: this is a downgrade", package.version));
+                plan = plan.warn(format!(
+                    "{version} is older than {}: this is a downgrade",
+                    package.version
+                ));
             }
             plan = plan.change(Change::of("version", &package.version, version));
             if package.hold {
@@ -232,7 +244,9 @@ mod tests {
 
     fn git(properties: Value) -> Value {
         let mut git = json!({"name": "git"});
-        git.as_object_mut().unwrap().extend(properties.as_object().unwrap().clone());
+        git.as_object_mut()
+            .unwrap()
+            .extend(properties.as_object().unwrap().clone());
         git
     }
 

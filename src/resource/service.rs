@@ -65,7 +65,9 @@ impl Service {
             let contents = known!(node.contents(&path)?);
             let text = String::from_utf8_lossy(contents.as_deref().unwrap_or_default());
             let says = |wanted: &str| text.lines().any(|line| line.trim() == wanted);
-            let remains = ["yes", "true", "on", "1"].iter().any(|yes| says(&format!("RemainAfterExit={yes}")));
+            let remains = ["yes", "true", "on", "1"]
+                .iter()
+                .any(|yes| says(&format!("RemainAfterExit={yes}")));
             return Ok(Reading::Known(Some(Unit {
                 ends: says("Type=oneshot") && !remains,
                 active: Active::Inactive,
@@ -81,9 +83,14 @@ impl Service {
 
     /// What stands where `systemctl mask` makes a link to /dev/null.
     fn in_the_way(&self, node: &dyn Probe) -> Result<Reading<Option<AbsPath>>> {
-        let path: AbsPath = format!("{}/{}", DIRECTORIES[0], self.name.as_str()).parse().map_err(anyhow::Error::msg)?;
-        let is_mask = |file_type: &FileType| matches!(file_type, FileType::Link { target } if target == Path::new("/dev/null"));
-        Ok(node.entry(&path)?.map(|entry| entry.filter(|entry| !is_mask(&entry.file_type)).map(|_| path)))
+        let path: AbsPath = format!("{}/{}", DIRECTORIES[0], self.name.as_str())
+            .parse()
+            .map_err(anyhow::Error::msg)?;
+        let is_mask =
+            |file_type: &FileType| matches!(file_type, FileType::Link { target } if target == Path::new("/dev/null"));
+        Ok(node
+            .entry(&path)?
+            .map(|entry| entry.filter(|entry| !is_mask(&entry.file_type)).map(|_| path)))
     }
 
     /// What is wanted of a unit that there is none of.
@@ -109,13 +116,17 @@ impl Service {
             && wanted != masked
         {
             plan.changes.push(Change::of("masked", masked, wanted));
-            plan.ops.push(self.op(if wanted { UnitVerb::Mask } else { UnitVerb::Unmask }));
+            plan.ops
+                .push(self.op(if wanted { UnitVerb::Mask } else { UnitVerb::Unmask }));
         } else if masked && (self.enabled == Some(true) || self.running == Some(true)) {
             bail!("{} is masked: say `masked: false` to have it run", self.name);
         }
         if unit.enablement == Enablement::Gone {
             if self.enabled == Some(true) {
-                bail!("{} has no unit file any more: need the package that brings it, or declare its unit file", self.name);
+                bail!(
+                    "{} has no unit file any more: need the package that brings it, or declare its unit file",
+                    self.name
+                );
             }
             plan.warnings.push(format!(
                 "{} runs without a unit file, which was removed; what has enabled it may be left: ls -l {}/*.wants/{}",
@@ -179,7 +190,10 @@ impl Provider for Service {
 
     fn prepare(&mut self, _role: &dyn Role) -> Result<()> {
         if self.masked == Some(true) && (self.running == Some(true) || self.enabled == Some(true)) {
-            return Err(PropertyError::of("masked", "a masked unit can neither run nor be enabled"));
+            return Err(PropertyError::of(
+                "masked",
+                "a masked unit can neither run nor be enabled",
+            ));
         }
         Ok(())
     }
@@ -194,16 +208,31 @@ impl Provider for Service {
                 _ => Reading::Unknown { after },
             },
         });
-        let in_the_way = if self.masked == Some(true) { known!(self.in_the_way(node)?) } else { None };
+        let in_the_way = if self.masked == Some(true) {
+            known!(self.in_the_way(node)?)
+        } else {
+            None
+        };
         Ok(Reading::Known(State { unit, in_the_way }))
     }
 
     fn diff(&self, current: &State, notified: bool) -> Result<Plan> {
-        let is_masked = matches!(&current.unit, Some(Unit { enablement: Enablement::Masked, .. }));
+        let is_masked = matches!(
+            &current.unit,
+            Some(Unit {
+                enablement: Enablement::Masked,
+                ..
+            })
+        );
         if let (Some(file), false) = (&current.in_the_way, is_masked) {
-            bail!("{} cannot be masked while there is {file}, where the mask would be: declare that file absent", self.name);
+            bail!(
+                "{} cannot be masked while there is {file}, where the mask would be: declare that file absent",
+                self.name
+            );
         }
-        let Some(unit) = &current.unit else { return self.absent() };
+        let Some(unit) = &current.unit else {
+            return self.absent();
+        };
         let mut plan = Plan::to(Action::Update);
         self.enablement(unit, &mut plan)?;
         let runs = unit.active == Active::Active;
@@ -300,7 +329,10 @@ mod tests {
 
     fn service(properties: Value) -> Value {
         let mut service = json!({"name": "db"});
-        service.as_object_mut().unwrap().extend(properties.as_object().unwrap().clone());
+        service
+            .as_object_mut()
+            .unwrap()
+            .extend(properties.as_object().unwrap().clone());
         service
     }
 
@@ -308,14 +340,34 @@ mod tests {
     fn what_is_declared_is_done_and_nothing_else() {
         use {Active as A, Enablement as E, UnitVerb as Verb};
         for (active, enablement, declared, expected) in [
-            (A::Inactive, E::Disabled, json!({"running": true, "enabled": true}), vec![Verb::Enable, Verb::Start]),
+            (
+                A::Inactive,
+                E::Disabled,
+                json!({"running": true, "enabled": true}),
+                vec![Verb::Enable, Verb::Start],
+            ),
             (A::Failed, E::Enabled, json!({"running": true}), vec![Verb::Start]),
             (A::Failed, E::Enabled, json!({"running": false}), vec![]),
-            (A::Active, E::Enabled, json!({"running": false, "enabled": false}), vec![Verb::Disable, Verb::Stop]),
+            (
+                A::Active,
+                E::Enabled,
+                json!({"running": false, "enabled": false}),
+                vec![Verb::Disable, Verb::Stop],
+            ),
             (A::Active, E::Enabled, json!({}), vec![]),
-            (A::Inactive, E::Masked, json!({"masked": false, "enabled": true, "running": true}), vec![Verb::Unmask, Verb::Enable, Verb::Start]),
+            (
+                A::Inactive,
+                E::Masked,
+                json!({"masked": false, "enabled": true, "running": true}),
+                vec![Verb::Unmask, Verb::Enable, Verb::Start],
+            ),
             (A::Inactive, E::Enabled, json!({"masked": true}), vec![Verb::Mask]),
-            (A::Inactive, E::Masked, json!({"running": false, "enabled": false}), vec![]),
+            (
+                A::Inactive,
+                E::Masked,
+                json!({"running": false, "enabled": false}),
+                vec![],
+            ),
             (A::Active, E::Fixed, json!({"enabled": true}), vec![]),
         ] {
             let plan = converge(&node(active, enablement), "service", service(declared.clone())).unwrap();
@@ -335,7 +387,11 @@ mod tests {
         for (text, declared, expected) in [
             (oneshot, json!({"running": true}), Some("does not go on running")),
             (oneshot, json!({"enabled": true}), None),
-            (&*format!("{oneshot}[Service]\nRemainAfterExit=yes\n"), json!({"running": true}), None),
+            (
+                &*format!("{oneshot}[Service]\nRemainAfterExit=yes\n"),
+                json!({"running": true}),
+                None,
+            ),
             ("[Service]\n", json!({"masked": true}), Some("where the mask would be")),
             ("[Service]\n", json!({"running": false}), None),
         ] {
@@ -352,7 +408,10 @@ mod tests {
         let gone = || node(Active::Active, Enablement::Gone);
         let plan = converge(&gone(), "service", service(json!({"running": false, "enabled": false}))).unwrap();
         assert_eq!((verbs(&plan.ops), plan.warnings.len()), (vec![UnitVerb::Stop], 1));
-        assert!(error(converge(&gone(), "service", service(json!({"enabled": true})))).contains("has no unit file any more"));
+        assert!(
+            error(converge(&gone(), "service", service(json!({"enabled": true}))))
+                .contains("has no unit file any more")
+        );
     }
 
     #[test]
@@ -363,35 +422,59 @@ mod tests {
             let plan = plan(&node, &*resource, true).unwrap();
             (plan.action, verbs(&plan.ops))
         };
-        assert_eq!(told(Active::Active, json!({})), (Action::Restart, vec![UnitVerb::Restart]));
+        assert_eq!(
+            told(Active::Active, json!({})),
+            (Action::Restart, vec![UnitVerb::Restart])
+        );
         assert_eq!(
             told(Active::Active, json!({"running": true, "on_notify": "reload"})),
             (Action::Reload, vec![UnitVerb::Reload])
         );
         // One that is only started now has read its configuration.
-        assert_eq!(told(Active::Inactive, json!({"running": true})), (Action::Update, vec![UnitVerb::Start]));
+        assert_eq!(
+            told(Active::Inactive, json!({"running": true})),
+            (Action::Update, vec![UnitVerb::Start])
+        );
         assert_eq!(told(Active::Inactive, json!({})), (Action::None, vec![]));
-        assert_eq!(told(Active::Active, json!({"running": false})), (Action::Update, vec![UnitVerb::Stop]));
+        assert_eq!(
+            told(Active::Active, json!({"running": false})),
+            (Action::Update, vec![UnitVerb::Stop])
+        );
     }
 
     #[test]
     fn a_unit_that_is_nowhere_is_an_error_unless_it_is_not_wanted() {
         let node = imagined(&[]);
-        assert!(error(converge(&node, "service", service(json!({"running": true})))).contains("there is no unit db.service"));
-        assert!(converge(&node, "service", service(json!({"running": false, "enabled": false}))).unwrap().is_empty());
+        assert!(
+            error(converge(&node, "service", service(json!({"running": true}))))
+                .contains("there is no unit db.service")
+        );
+        assert!(
+            converge(&node, "service", service(json!({"running": false, "enabled": false})))
+                .unwrap()
+                .is_empty()
+        );
         let masked = node_error(Enablement::Masked);
         assert!(masked.contains("is masked"), "{masked}");
         assert!(resource("service", service(json!({"masked": true, "running": true}))).is_err());
     }
 
     fn node_error(enablement: Enablement) -> String {
-        error(converge(&node(Active::Inactive, enablement), "service", service(json!({"running": true}))))
+        error(converge(
+            &node(Active::Inactive, enablement),
+            "service",
+            service(json!({"running": true})),
+        ))
     }
 
     #[test]
     fn a_unit_of_a_planned_unit_file_is_foreseen() {
         let node = imagined(&[make_directory("/etc/systemd"), make_directory("/etc/systemd/system")]);
-        node.execute(&write("/etc/systemd/system/db@.service", "[Service]\n[Install]\nWantedBy=x.target\n")).unwrap();
+        node.execute(&write(
+            "/etc/systemd/system/db@.service",
+            "[Service]\n[Install]\nWantedBy=x.target\n",
+        ))
+        .unwrap();
         let declared = json!({"name": "db@main", "running": true, "enabled": true});
         let plan = converge(&node, "service", declared).unwrap();
         assert_eq!(verbs(&plan.ops), [UnitVerb::Enable, UnitVerb::Start]);

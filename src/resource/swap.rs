@@ -82,7 +82,9 @@ impl Swap {
 
     /// Where a file is made before it has its name.
     fn unfinished(&self) -> Result<AbsPath> {
-        format!("{}.glrl-unfinished", self.path).parse().map_err(anyhow::Error::msg)
+        format!("{}.glrl-unfinished", self.path)
+            .parse()
+            .map_err(anyhow::Error::msg)
     }
 
     /// Whether a line of fstab is about it.
@@ -101,20 +103,40 @@ impl Swap {
         match (&device, self.size) {
             (Some(_), Some(_)) => return Some(("size", "a device has a size of its own: leave it out".to_owned())),
             (None, None) if present => return Some(("size", "a file is made with a size, as in 2GiB".to_owned())),
-            (None, Some(size)) if size.get() == 0 => return Some(("size", "nothing can be swapped to a file of no size".to_owned())),
+            (None, Some(size)) if size.get() == 0 => {
+                return Some(("size", "nothing can be swapped to a file of no size".to_owned()));
+            }
             _ => {}
         }
         if device.is_none() {
-            let given = [("label", self.label.is_some()), ("uuid", self.uuid.is_some()), ("wipe", self.wipe.is_some())];
+            let given = [
+                ("label", self.label.is_some()),
+                ("uuid", self.uuid.is_some()),
+                ("wipe", self.wipe.is_some()),
+            ];
             if let Some((property, _)) = given.into_iter().find(|(_, given)| *given) {
                 return Some((property, "only a device has it".to_owned()));
             }
         }
-        if let Some(label) = self.label.as_deref().filter(|label| !(1..=LONGEST_LABEL).contains(&label.len()) || label.contains(char::is_control)) {
-            return Some(("label", format!("'{label}' is not a label for swap: 1 to {LONGEST_LABEL} bytes of text")));
+        if let Some(label) = self
+            .label
+            .as_deref()
+            .filter(|label| !(1..=LONGEST_LABEL).contains(&label.len()) || label.contains(char::is_control))
+        {
+            return Some((
+                "label",
+                format!("'{label}' is not a label for swap: 1 to {LONGEST_LABEL} bytes of text"),
+            ));
         }
-        if let Some(uuid) = self.uuid.as_deref().filter(|uuid| FsType::Ext4.check_uuid(uuid).is_err()) {
-            return Some(("uuid", format!("'{uuid}' is not a UUID: write it as blkid shows it, in small letters")));
+        if let Some(uuid) = self
+            .uuid
+            .as_deref()
+            .filter(|uuid| FsType::Ext4.check_uuid(uuid).is_err())
+        {
+            return Some((
+                "uuid",
+                format!("'{uuid}' is not a UUID: write it as blkid shows it, in small letters"),
+            ));
         }
         if let Some(priority) = self.priority.filter(|priority| !(0..=32767).contains(priority)) {
             return Some(("priority", format!("{priority} is not between 0 and 32767")));
@@ -160,12 +182,23 @@ impl Provider for Swap {
             Some(block) => block.path.clone(),
             None => place(node, &self.path)?,
         };
-        let used = known!(node.swaps()?).iter().find(|swap| swap.path == place).map(|swap| swap.priority);
+        let used = known!(node.swaps()?)
+            .iter()
+            .find(|swap| swap.path == place)
+            .map(|swap| swap.priority);
         let fstab = known!(node.contents(Path::new(FSTAB))?).unwrap_or_default();
-        let fstab = std::str::from_utf8(&fstab).context("/etc/fstab is not UTF-8")?.to_owned();
-        let uuid = self.uuid.as_deref().or_else(|| signature(block.as_ref())?.uuid.as_deref());
+        let fstab = std::str::from_utf8(&fstab)
+            .context("/etc/fstab is not UTF-8")?
+            .to_owned();
+        let uuid = self
+            .uuid
+            .as_deref()
+            .or_else(|| signature(block.as_ref())?.uuid.as_deref());
         Ok(Reading::Known(State {
-            lines: fstab::entries(&fstab).into_iter().filter(|line| self.is_of(line, uuid)).collect(),
+            lines: fstab::entries(&fstab)
+                .into_iter()
+                .filter(|line| self.is_of(line, uuid))
+                .collect(),
             systemd: known!(node.entry(Path::new(SYSTEMD))?).is_some(),
             block,
             file,
@@ -178,7 +211,12 @@ impl Provider for Swap {
 
     fn diff(&self, current: &State, _notified: bool) -> Result<Plan> {
         if let [first, second, ..] = current.lines.as_slice() {
-            bail!("{FSTAB} names {} twice: line {} and line {}; remove one of them", self.path, first.line, second.line);
+            bail!(
+                "{FSTAB} names {} twice: line {} and line {}; remove one of them",
+                self.path,
+                first.line,
+                second.line
+            );
         }
         let mut plan = match self.state {
             Presence::Absent => self.absent(current),

@@ -144,7 +144,11 @@ impl User {
                 groups: sorted(groups.iter().map(|group| group.name.clone())),
             }),
         ));
-        effects.extend(groups.into_iter().map(|group| Effect::Group(group.name.clone(), Some(group))));
+        effects.extend(
+            groups
+                .into_iter()
+                .map(|group| Effect::Group(group.name.clone(), Some(group))),
+        );
         plan.op(Op::Run(Command::new(argv).makes(effects)))
     }
 
@@ -169,8 +173,18 @@ impl User {
             after.gid = Some(wanted);
         }
         for (property, option, wanted, current) in [
-            ("home", "--home", self.home.as_ref().map(AbsPath::as_str), &mut after.home),
-            ("shell", "--shell", self.shell.as_ref().map(AbsPath::as_str), &mut after.shell),
+            (
+                "home",
+                "--home",
+                self.home.as_ref().map(AbsPath::as_str),
+                &mut after.home,
+            ),
+            (
+                "shell",
+                "--shell",
+                self.shell.as_ref().map(AbsPath::as_str),
+                &mut after.shell,
+            ),
             ("comment", "--comment", self.comment.as_deref(), &mut after.comment),
         ] {
             if let Some(wanted) = wanted.filter(|wanted| wanted != current) {
@@ -182,7 +196,12 @@ impl User {
         let groups = self.joined(state);
         if !groups.is_empty() {
             let names: Vec<&str> = groups.iter().map(|group| group.name.as_str()).collect();
-            after.groups = sorted(user.groups.iter().cloned().chain(names.iter().map(|&name| name.to_owned())));
+            after.groups = sorted(
+                user.groups
+                    .iter()
+                    .cloned()
+                    .chain(names.iter().map(|&name| name.to_owned())),
+            );
             plan = plan.change(Change::of("groups", user.groups.join(","), after.groups.join(",")));
             argv.extend(["--append".to_owned(), "--groups".to_owned(), names.join(",")]);
         }
@@ -191,7 +210,9 @@ impl User {
         }
         plan.action = Action::Update;
         argv.push(self.name.to_string());
-        let effects = groups.into_iter().map(|group| Effect::Group(group.name.clone(), Some(group)));
+        let effects = groups
+            .into_iter()
+            .map(|group| Effect::Group(group.name.clone(), Some(group)));
         let user = Effect::User(self.name.to_string(), Some(after));
         plan.op(Op::Run(Command::new(argv).makes(effects.chain([user]))))
     }
@@ -207,7 +228,9 @@ impl User {
         }
         Plan::to(Action::Remove)
             .change(Change::gone("user", &self.name))
-            .op(Op::Run(Command::new(["userdel".to_owned(), self.name.to_string()]).makes(effects)))
+            .op(Op::Run(
+                Command::new(["userdel".to_owned(), self.name.to_string()]).makes(effects),
+            ))
     }
 
     /// The declared groups that it is not in yet, with it as a member.
@@ -254,8 +277,15 @@ impl Provider for User {
         if self.uid == Some(u32::MAX) {
             return Err(PropertyError::of("uid", "the last number is no account's"));
         }
-        if self.comment.as_ref().is_some_and(|comment| comment.contains([':', '\n'])) {
-            return Err(PropertyError::of("comment", "passwd(5) has no place for a colon or a new line"));
+        if self
+            .comment
+            .as_ref()
+            .is_some_and(|comment| comment.contains([':', '\n']))
+        {
+            return Err(PropertyError::of(
+                "comment",
+                "passwd(5) has no place for a colon or a new line",
+            ));
         }
         Ok(())
     }
@@ -263,9 +293,14 @@ impl Provider for User {
     fn read(&self, node: &dyn Probe) -> Result<Reading<State>> {
         let user = known!(node.user(&self.name)?);
         if let (Some(uid), Presence::Present) = (self.uid, self.state)
-            && let Some(holder) = known!(node.users()?).iter().find(|other| other.uid == Some(uid) && other.name != *self.name)
+            && let Some(holder) = known!(node.users()?)
+                .iter()
+                .find(|other| other.uid == Some(uid) && other.name != *self.name)
         {
-            bail!("uid {uid} is taken by {}: declare another, or give {0} another before", holder.name);
+            bail!(
+                "uid {uid} is taken by {}: declare another, or give {0} another before",
+                holder.name
+            );
         }
         let own_group = known!(node.group(&self.name)?);
         let mut state = State {
@@ -320,8 +355,16 @@ impl Provider for User {
 
     fn provides(&self) -> Vec<Fact> {
         let own_group = self.group.is_none().then(|| Fact::Group(self.name.to_string()));
-        let home = self.create_home().then(|| self.home_of(None).parse().ok()).flatten().map(Fact::Made);
-        [Fact::User(self.name.to_string())].into_iter().chain(own_group).chain(home).collect()
+        let home = self
+            .create_home()
+            .then(|| self.home_of(None).parse().ok())
+            .flatten()
+            .map(Fact::Made);
+        [Fact::User(self.name.to_string())]
+            .into_iter()
+            .chain(own_group)
+            .chain(home)
+            .collect()
     }
 
     fn requires(&self) -> Vec<Fact> {
@@ -358,7 +401,10 @@ mod tests {
         let tree = offline(&skeleton);
         let plan = converge(&tree.node, "user", declared()).unwrap();
         assert_eq!(plan.action, Action::Create);
-        assert_eq!(properties(&plan), ["uid", "group", "home", "shell", "comment", "groups", "home directory"]);
+        assert_eq!(
+            properties(&plan),
+            ["uid", "group", "home", "shell", "comment", "groups", "home directory"]
+        );
         assert_eq!(tree.text("/home/app/.profile"), "# hello\n");
         assert!(tree.text("/etc/group").contains("staff:x:50:ann,app"));
         assert!(converge(&tree.node, "user", declared()).unwrap().is_empty());
@@ -380,15 +426,28 @@ mod tests {
 
     #[test]
     fn what_is_made_with_an_account_is_foreseen() {
-        let node = imagined(&[make_directory("/home"), make_directory("/etc/skel"), write("/etc/skel/.profile", "# hello\n")]);
+        let node = imagined(&[
+            make_directory("/home"),
+            make_directory("/etc/skel"),
+            write("/etc/skel/.profile", "# hello\n"),
+        ]);
         converge(&node, "group", json!({"name": "readers", "gid": 2000})).unwrap();
         converge(&node, "user", json!({"name": "app", "groups": ["readers"]})).unwrap();
         for (kind, declared) in [
-            ("directory", json!({"path": "/home/app", "owner": "app", "group": "app", "mode": "0755"})),
-            ("file", json!({"path": "/home/app/.profile", "content": "# hello\n", "owner": "app"})),
+            (
+                "directory",
+                json!({"path": "/home/app", "owner": "app", "group": "app", "mode": "0755"}),
+            ),
+            (
+                "file",
+                json!({"path": "/home/app/.profile", "content": "# hello\n", "owner": "app"}),
+            ),
             ("group", json!({"name": "app"})),
         ] {
-            assert!(converge(&node, kind, declared.clone()).unwrap().is_empty(), "{declared}");
+            assert!(
+                converge(&node, kind, declared.clone()).unwrap().is_empty(),
+                "{declared}"
+            );
         }
     }
 
@@ -407,7 +466,10 @@ mod tests {
                 assert_eq!(plan.action, Action::Update, "{declared}");
             }
         }
-        assert!(tree.text("/etc/passwd").contains("ann:x:1043:50:Ann B.:/srv/ann:/bin/zsh"));
+        assert!(
+            tree.text("/etc/passwd")
+                .contains("ann:x:1043:50:Ann B.:/srv/ann:/bin/zsh")
+        );
     }
 
     #[test]

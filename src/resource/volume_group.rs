@@ -7,8 +7,8 @@ use serde::Deserialize;
 use super::{Action, Change, Plan, PropertyError, Provider, Role, cut_off, snapshots, wipe};
 use crate::{
     system::{
-        BlockDevice, Command, Effect, Fact, Lvm, Op, PhysicalVolume, Probe, Reading, Refused,
-        VolumeGroup as Group, known,
+        BlockDevice, Command, Effect, Fact, Lvm, Op, PhysicalVolume, Probe, Reading, Refused, VolumeGroup as Group,
+        known,
     },
     value::{DevicePath, GroupName, Size, VolumeSize},
 };
@@ -73,10 +73,16 @@ impl VolumeGroup {
     /// What of this device would go to waste or be destroyed if it joined, and how many extents it would bring.
     fn joins(&self, path: &DevicePath, device: &Device, extent_size: u64, plan: &mut Plan) -> Result<u64> {
         let room = match &device.volume {
-            Some(PhysicalVolume { volume_group: Some(other), .. }) => {
+            Some(PhysicalVolume {
+                volume_group: Some(other),
+                ..
+            }) => {
                 return Err(Refused::because(
                     format!("{path} belongs to the volume group {other}"),
-                    format!("declare another device for {}, or take this one out of {other} (vgreduce)", self.name),
+                    format!(
+                        "declare another device for {}, or take this one out of {other} (vgreduce)",
+                        self.name
+                    ),
                 ));
             }
             // A physical volume without a group holds nothing: what a killed vgcreate leaves.
@@ -109,10 +115,16 @@ impl Provider for VolumeGroup {
         }
         let extent = self.extent_size();
         if !extent.is_power_of_two() || extent < 1 << 10 {
-            return Err(PropertyError::of("extent_size", format!("{} is not a power of two of at least 1KiB", Size::bytes(extent))));
+            return Err(PropertyError::of(
+                "extent_size",
+                format!("{} is not a power of two of at least 1KiB", Size::bytes(extent)),
+            ));
         }
         if let Some(reserve @ VolumeSize::OfFree(_)) = self.snapshot_reserve {
-            return Err(PropertyError::of("snapshot_reserve", format!("{reserve} is no share of the group: write 2GiB or 20%VG")));
+            return Err(PropertyError::of(
+                "snapshot_reserve",
+                format!("{reserve} is no share of the group: write 2GiB or 20%VG"),
+            ));
         }
         Ok(())
     }
@@ -122,9 +134,15 @@ impl Provider for VolumeGroup {
         let of_group = |volume: &&PhysicalVolume| volume.volume_group.as_deref() == Some(self.name.as_str());
         let mut devices = Vec::new();
         for device in &self.devices {
-            devices.push(known!(node.block(device)?).map(|block| Device {
-                volume: lvm.physical_volumes.iter().find(|volume| volume.device == block.path).cloned(),
-                block,
+            devices.push(known!(node.block(device)?).map(|block| {
+                Device {
+                    volume: lvm
+                        .physical_volumes
+                        .iter()
+                        .find(|volume| volume.device == block.path)
+                        .cloned(),
+                    block,
+                }
             }));
         }
         Ok(Reading::Known(State {
@@ -156,7 +174,9 @@ impl Provider for VolumeGroup {
             return Ok(Reading::Known(Vec::new()));
         };
         let lvm = known!(node.lvm()?);
-        let short = lvm.volume_group(self.name.as_str()).and_then(|group| self.is_short_of(reserve, group, &lvm));
+        let short = lvm
+            .volume_group(self.name.as_str())
+            .and_then(|group| self.is_short_of(reserve, group, &lvm));
         Ok(Reading::Known(short.into_iter().collect()))
     }
 
@@ -199,7 +219,14 @@ impl VolumeGroup {
         }
         let size = format!("{extent_size}b");
         // It makes physical volumes of the devices by itself, and asks before it would destroy a signature; nobody answers.
-        let mut argv = vec!["vgcreate", "--dataalignment", "1m", "--physicalextentsize", &size, self.name.as_str()];
+        let mut argv = vec![
+            "vgcreate",
+            "--dataalignment",
+            "1m",
+            "--physicalextentsize",
+            &size,
+            self.name.as_str(),
+        ];
         argv.extend(devices.iter().map(|(path, _)| path.as_str()));
         Ok(plan
             .change(Change::new("devices", list(devices.iter().map(|(path, _)| *path))))
@@ -223,7 +250,11 @@ impl VolumeGroup {
                 None => cut_off::member_must_not_be(&member.device.display(), member, group)?,
             }
             if member.missing {
-                plan = plan.warn(format!("a physical volume of {} is missing: {}", self.name, member.device.display()));
+                plan = plan.warn(format!(
+                    "a physical volume of {} is missing: {}",
+                    self.name,
+                    member.device.display()
+                ));
             } else if !devices.iter().any(|(_, device)| device.block.path == member.device) {
                 plan = plan.warn(format!(
                     "{} has a physical volume that is not declared, and keeps it: {}",
@@ -257,10 +288,20 @@ impl VolumeGroup {
         if !joining.is_empty() {
             let mut argv = vec!["vgextend", "--dataalignment", "1m", self.name.as_str()];
             argv.extend(joining.iter().map(|(path, _)| path.as_str()));
-            let effects = joining.iter().map(|(path, extents)| self.effect(path, extent_size, *extents));
-            let before: Vec<_> = devices.iter().map(|(path, _)| *path).filter(|path| !joining.iter().any(|(new, _)| new == path)).collect();
+            let effects = joining
+                .iter()
+                .map(|(path, extents)| self.effect(path, extent_size, *extents));
+            let before: Vec<_> = devices
+                .iter()
+                .map(|(path, _)| *path)
+                .filter(|path| !joining.iter().any(|(new, _)| new == path))
+                .collect();
             plan = plan
-                .change(Change::of("devices", list(before.into_iter()), list(devices.iter().map(|(path, _)| *path))))
+                .change(Change::of(
+                    "devices",
+                    list(before.into_iter()),
+                    list(devices.iter().map(|(path, _)| *path)),
+                ))
                 .op(Op::Run(Command::new(argv).makes(effects)));
         }
         if plan.is_empty() {
@@ -318,7 +359,19 @@ mod tests {
             declared.is_short_of(VolumeSize::OfGroup(20), &group, &lvm).is_some()
         };
         assert!(short(vec![volume("a", None, Layout::Linear)]));
-        assert!(!short(vec![volume("a", None, Layout::Linear), volume("s", Some("a"), Layout::Other("a snapshot"))]));
-        assert!(short(vec![volume("t", Some("a"), Layout::Thin { pool: "pool".to_owned() })]), "a thin snapshot has nothing of the group");
+        assert!(!short(vec![
+            volume("a", None, Layout::Linear),
+            volume("s", Some("a"), Layout::Other("a snapshot"))
+        ]));
+        assert!(
+            short(vec![volume(
+                "t",
+                Some("a"),
+                Layout::Thin {
+                    pool: "pool".to_owned()
+                }
+            )]),
+            "a thin snapshot has nothing of the group"
+        );
     }
 }

@@ -62,10 +62,7 @@ fn what_somebody_puts_between_the_marker_and_the_job_is_told_or_passed_over() {
         .text(TABLE)
         .replace("nightly\n", "nightly\n# please do not touch\nMAILTO=ann\n");
     tree.node.execute(&write(TABLE, &table)).unwrap();
-    assert!(
-        converge(&tree.node, "cron", job()).unwrap().is_empty(),
-        "it is there"
-    );
+    assert!(converge(&tree.node, "cron", job()).unwrap().is_empty(), "it is there");
     for other in [json!({"state": "absent"}), json!({"schedule": "45 2 * * *"})] {
         let said = error(converge(&tree.node, "cron", with(job(), other)));
         assert!(

@@ -38,10 +38,19 @@ impl LogicalVolume {
         let wrong = |property: &str, message: String| Err(PropertyError::of(property, message));
         let pool = self.r#type == VolumeType::ThinPool;
         if pool && self.thin_pool.is_some() {
-            return wrong("thin_pool", "a pool is not in a pool: leave out `type` for a thin volume".to_owned());
+            return wrong(
+                "thin_pool",
+                "a pool is not in a pool: leave out `type` for a thin volume".to_owned(),
+            );
         }
         if self.thin_pool.is_some() && matches!(self.size, VolumeSize::OfFree(_)) {
-            return wrong("size", format!("a thin volume takes nothing of what is free: give bytes or %VG, not {}", self.size));
+            return wrong(
+                "size",
+                format!(
+                    "a thin volume takes nothing of what is free: give bytes or %VG, not {}",
+                    self.size
+                ),
+            );
         }
         match self.stripes {
             Some(0) => return wrong("stripes", "a volume is on one physical volume at least".to_owned()),
@@ -68,9 +77,10 @@ impl LogicalVolume {
         }
         match self.metadata_size {
             Some(_) if !pool => wrong("metadata_size", "only a pool has it".to_owned()),
-            Some(size) if !(LEAST_METADATA..=MOST_METADATA).contains(&size.get()) => {
-                wrong("metadata_size", format!("{size} is not between 2MiB and {}", Size::bytes(MOST_METADATA)))
-            }
+            Some(size) if !(LEAST_METADATA..=MOST_METADATA).contains(&size.get()) => wrong(
+                "metadata_size",
+                format!("{size} is not between 2MiB and {}", Size::bytes(MOST_METADATA)),
+            ),
             _ => Ok(()),
         }
     }
@@ -78,7 +88,9 @@ impl LogicalVolume {
     /// What it is to be, with so many extents.
     pub(super) fn layout(&self, group: &VolumeGroup, extents: u64) -> Layout {
         if let Some(pool) = &self.thin_pool {
-            return Layout::Thin { pool: pool.as_str().to_owned() };
+            return Layout::Thin {
+                pool: pool.as_str().to_owned(),
+            };
         }
         if self.r#type == VolumeType::ThinPool {
             let data = extents * group.extent_size;
@@ -87,11 +99,17 @@ impl LogicalVolume {
                 chunk *= 2;
             }
             let chunk = self.chunk_size.map_or(chunk, Size::get);
-            return Layout::ThinPool { metadata: self.metadata(group, data, chunk), chunk };
+            return Layout::ThinPool {
+                metadata: self.metadata(group, data, chunk),
+                chunk,
+            };
         }
         match self.stripes.unwrap_or(1) {
             1 => Layout::Linear,
-            stripes => Layout::Striped { stripes, stripe_size: self.stripe_size.map_or(STRIPE_SIZE, Size::get) },
+            stripes => Layout::Striped {
+                stripes,
+                stripe_size: self.stripe_size.map_or(STRIPE_SIZE, Size::get),
+            },
         }
     }
 
@@ -109,7 +127,10 @@ impl LogicalVolume {
                 let data = extents * group.extent_size;
                 let grows = data > volume.size || self.metadata_size.is_some();
                 let wanted = if grows { self.metadata(group, data, chunk) } else { 0 };
-                Layout::ThinPool { metadata: metadata.max(wanted), chunk }
+                Layout::ThinPool {
+                    metadata: metadata.max(wanted),
+                    chunk,
+                }
             }
             ref layout => layout.clone(),
         }
@@ -167,7 +188,11 @@ pub(super) fn must_stripe(name: &str, group: &VolumeGroup, lvm: &Lvm, stripes: u
         );
     }
     // Where only LVM will decide what is free on which, nobody can say more.
-    let Some(free) = members.iter().map(|volume| volume.free_extents).collect::<Option<Vec<u64>>>() else {
+    let Some(free) = members
+        .iter()
+        .map(|volume| volume.free_extents)
+        .collect::<Option<Vec<u64>>>()
+    else {
         return Ok(());
     };
     let most = in_parallel(free, stripes);

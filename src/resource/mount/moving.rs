@@ -32,7 +32,9 @@ impl Mount {
         let mounts = known!(node.mounts()?);
         let is_above = |target: &PathBuf| self.path.starts_with(target);
         let above = mounts.iter().map(|mount| mount.target.clone()).filter(is_above);
-        let below = mounts.iter().find(|mount| mount.target.starts_with(&*self.path) && mount.target != *self.path);
+        let below = mounts
+            .iter()
+            .find(|mount| mount.target.starts_with(&*self.path) && mount.target != *self.path);
         let mut running = Vec::new();
         for unit in &self.stop {
             if known!(node.unit(unit)?).is_some_and(|unit| matches!(unit.active, Active::Active | Active::Changing)) {
@@ -42,7 +44,9 @@ impl Mount {
         Ok(Reading::Known(Some(Data {
             amount: known!(node.amount(&self.path)?),
             running,
-            on: above.max_by_key(|target| target.components().count()).unwrap_or_else(|| "/".into()),
+            on: above
+                .max_by_key(|target| target.components().count())
+                .unwrap_or_else(|| "/".into()),
             below: below.map(|mount| mount.target.clone()),
         })))
     }
@@ -54,7 +58,11 @@ impl Mount {
             "{} is not mounted, and its directory is not empty: it holds {}{}",
             self.path,
             some.join(", "),
-            if ground.names.len() > some.len() { " and more" } else { "" }
+            if ground.names.len() > some.len() {
+                " and more"
+            } else {
+                ""
+            }
         );
         let Some((data, block)) = current.data.as_ref().zip(current.block.as_ref()) else {
             return Err(Refused::because(
@@ -116,7 +124,10 @@ impl Mount {
             if stopped.is_empty() { String::new() } else { format!(", with {} stopped", stopped.join(", ")) },
             data.on.display()
         ));
-        let device = self.device().cloned().unwrap_or_else(|| unreachable!("`data` is of a device"));
+        let device = self
+            .device()
+            .cloned()
+            .unwrap_or_else(|| unreachable!("`data` is of a device"));
         Ok(plan.op(Op::MoveData(MoveData {
             from: self.path.clone(),
             device,

@@ -90,4 +90,13 @@ impl Mount {
 }
 
 /// What blkid finds that is no filesystem.
-const NO_FILESYSTEMS: [&str; 8] = ["swap", "crypto_LUKS", "gpt", "dos", "PMBR", "DM_snapshot_cow", "jbd", "bcache"];
+const NO_FILESYSTEMS: [&str; 8] = [
+    "swap",
+    "crypto_LUKS",
+    "gpt",
+    "dos",
+    "PMBR",
+    "DM_snapshot_cow",
+    "jbd",
+    "bcache",
+];

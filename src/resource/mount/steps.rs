@@ -25,7 +25,11 @@ impl Mount {
     pub(super) fn mount(&self, mut plan: Plan, current: &State, fs_type: &str, wanted: &[String]) -> Result<Plan> {
         let nothing = Ground::default();
         // What lies below an automount point is not seen, and what is mounted on it hides nothing more.
-        let ground = if current.waits { &nothing } else { current.ground.as_ref().context("the mount point was not looked at")? };
+        let ground = if current.waits {
+            &nothing
+        } else {
+            current.ground.as_ref().context("the mount point was not looked at")?
+        };
         let moves = !ground.names.is_empty() && !self.hide;
         if moves {
             plan = self.move_data(plan, current, ground, fs_type)?;
@@ -74,7 +78,9 @@ impl Mount {
 
     pub(super) fn makes(&self, fs_type: &str, wanted: &[String]) -> Effect {
         Effect::Mounted(Live {
-            source: self.device().map_or_else(|| self.device.to_string(), ToString::to_string),
+            source: self
+                .device()
+                .map_or_else(|| self.device.to_string(), ToString::to_string),
             root: "/".into(),
             target: self.path.to_path_buf(),
             fs_type: fs_type.to_owned(),
@@ -85,22 +91,42 @@ impl Mount {
 
     /// Makes the live mount follow the options. fstab's line, which is written last, is the witness of those that the kernel does
     /// not show: as long as it differs in one of them, that has not been put in effect.
-    pub(super) fn update_live(&self, mut plan: Plan, live: &Live, entry: Option<&Entry>, fs_type: &str, wanted: &[String]) -> Result<Plan> {
-        let same_type = live.fs_type == fs_type || (self.is_network() && live.fs_type.starts_with("nfs") && fs_type.starts_with("nfs"));
+    pub(super) fn update_live(
+        &self,
+        mut plan: Plan,
+        live: &Live,
+        entry: Option<&Entry>,
+        fs_type: &str,
+        wanted: &[String],
+    ) -> Result<Plan> {
+        let same_type = live.fs_type == fs_type
+            || (self.is_network() && live.fs_type.starts_with("nfs") && fs_type.starts_with("nfs"));
         if !same_type {
-            bail!("{} is mounted as {}, not as the declared {fs_type}: unmount it", self.path, live.fs_type);
+            bail!(
+                "{} is mounted as {}, not as the declared {fs_type}: unmount it",
+                self.path,
+                live.fs_type
+            );
         }
         if options::failed_to_read_only(&live.options) {
             return Err(Refused::because(
-                format!("the kernel has turned the filesystem on {} read-only: it does so after an error", self.path),
+                format!(
+                    "the kernel has turned the filesystem on {} read-only: it does so after an error",
+                    self.path
+                ),
                 "look at dmesg and check the filesystem before anything is written to it",
             ));
         }
-        let witness = entry.is_some_and(|entry| !options::in_doubt(&live.options, &entry.options, wanted, fs_type).is_empty());
+        let witness =
+            entry.is_some_and(|entry| !options::in_doubt(&live.options, &entry.options, wanted, fs_type).is_empty());
         if !options::contradict(&live.options, wanted, fs_type) && !witness {
             return Ok(plan);
         }
-        plan = plan.change(Change::of("mounted with", live.options.join(","), options::for_mounting(wanted).join(",")));
+        plan = plan.change(Change::of(
+            "mounted with",
+            live.options.join(","),
+            options::for_mounting(wanted).join(","),
+        ));
         let before = entry.map(|entry| entry.options.as_slice());
         if self.is_network() || options::need_a_new_mount(&live.options, before, wanted, fs_type) {
             let mut mount = self.mount_command(fs_type, wanted);
@@ -108,7 +134,15 @@ impl Mount {
                 Command::new(["mount", self.target()])
             } else {
                 let options = options::as_they_were(&live.options).join(",");
-                Command::new(["mount", "-t", &live.fs_type, "-o", &options, &live.source, self.target()])
+                Command::new([
+                    "mount",
+                    "-t",
+                    &live.fs_type,
+                    "-o",
+                    &options,
+                    &live.source,
+                    self.target(),
+                ])
             };
             mount.otherwise.push(Op::Run(again));
             return Ok(plan.op(Op::Run(self.unmount())).op(Op::Run(mount)));
@@ -126,7 +160,14 @@ impl Mount {
         command
     }
 
-    pub(super) fn persist(&self, mut plan: Plan, current: &State, stale: bool, fs_type: &str, wanted: &[String]) -> Plan {
+    pub(super) fn persist(
+        &self,
+        mut plan: Plan,
+        current: &State,
+        stale: bool,
+        fs_type: &str,
+        wanted: &[String],
+    ) -> Plan {
         let entry = current.entries.first();
         let block = current.block.as_ref();
         let source = match entry {
@@ -134,7 +175,11 @@ impl Mount {
             Some(entry) if !stale => entry.source.clone(),
             _ => self.fstab_source(block),
         };
-        let pass = if matches!(fs_type, "ext2" | "ext3" | "ext4") { 2 } else { 0 };
+        let pass = if matches!(fs_type, "ext2" | "ext3" | "ext4") {
+            2
+        } else {
+            0
+        };
         let text = fstab::set(
             &current.fstab,
             &fstab::Wanted {

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use super::{Action, BlockDevice, Change, DevicePath, Entry, FileType, Op, Plan, Size, State, Swap, cut_off, fstab, signature, wipe};
+use super::{
+    Action, BlockDevice, Change, DevicePath, Entry, FileType, Op, Plan, Size, State, Swap, cut_off, fstab, signature,
+    wipe,
+};
 use crate::{
     system::{Command, Contents, Effect, Meta, Signature, Swap as Live},
     value::{Mode, Owner},
@@ -50,9 +53,9 @@ impl Swap {
             label: self.label.clone(),
             ..Signature::default()
         };
-        Ok(plan
-            .change(Change::new("size", Size::bytes(block.size)))
-            .op(Op::Run(Command::new(argv).makes([Effect::Contents(device.clone(), Contents::Known(made))]))))
+        Ok(plan.change(Change::new("size", Size::bytes(block.size))).op(Op::Run(
+            Command::new(argv).makes([Effect::Contents(device.clone(), Contents::Known(made))]),
+        )))
     }
 
     /// Makes the file under another name first: what has the declared one is finished, or was not made by glrl, and is not made over.
@@ -65,7 +68,9 @@ impl Swap {
         let unfinished = self.unfinished()?;
         let mut plan = Plan::to(Action::Create).change(Change::new("size", Size::bytes(size)));
         if current.unfinished {
-            plan = plan.op(Op::Remove { path: unfinished.clone() });
+            plan = plan.op(Op::Remove {
+                path: unfinished.clone(),
+            });
         }
         let entry = |mode| Entry {
             file_type: FileType::File { size },
@@ -75,17 +80,38 @@ impl Swap {
         };
         let (target, count) = (format!("of={unfinished}"), format!("count={mebibytes}"));
         // Written, not allocated: the kernel swaps to no file with holes.
-        let mut fill = Command::new(["dd", "if=/dev/zero", &target, "bs=1MiB", &count, "conv=excl,fsync", "status=none"]);
+        let mut fill = Command::new([
+            "dd",
+            "if=/dev/zero",
+            &target,
+            "bs=1MiB",
+            &count,
+            "conv=excl,fsync",
+            "status=none",
+        ]);
         fill.timeout = LONG;
-        fill.otherwise.push(Op::Remove { path: unfinished.clone() });
+        fill.otherwise.push(Op::Remove {
+            path: unfinished.clone(),
+        });
         let private = Meta {
             mode: Some(Mode::of(PRIVATE)),
             ..Meta::default()
         };
-        let rename = Command::new(["mv", "--no-clobber", "--no-target-directory", unfinished.as_str(), self.path.as_str()]);
+        let rename = Command::new([
+            "mv",
+            "--no-clobber",
+            "--no-target-directory",
+            unfinished.as_str(),
+            self.path.as_str(),
+        ]);
         Ok(plan
-            .op(Op::Run(fill.makes([Effect::Entry(unfinished.to_path_buf(), Some(entry(0o644)))])))
-            .op(Op::SetMeta { path: unfinished.clone(), meta: private })
+            .op(Op::Run(
+                fill.makes([Effect::Entry(unfinished.to_path_buf(), Some(entry(0o644)))]),
+            ))
+            .op(Op::SetMeta {
+                path: unfinished.clone(),
+                meta: private,
+            })
             .op(Op::Run(Command::new(["mkswap", unfinished.as_str()])))
             .op(Op::Run(rename.makes([
                 Effect::Entry(unfinished.to_path_buf(), None),
@@ -115,7 +141,10 @@ impl Swap {
             };
             plan = plan
                 .change(Change::of("mode", file.mode, Mode::of(PRIVATE)))
-                .op(Op::SetMeta { path: self.path.clone(), meta });
+                .op(Op::SetMeta {
+                    path: self.path.clone(),
+                    meta,
+                });
         }
         Ok(plan)
     }
@@ -146,7 +175,9 @@ impl Swap {
             path: current.place.clone(),
             priority: self.priority.unwrap_or(NO_PRIORITY),
         };
-        plan.op(Op::Run(Command::new(argv).makes([Effect::Swap(current.place.clone(), Some(live))])))
+        plan.op(Op::Run(
+            Command::new(argv).makes([Effect::Swap(current.place.clone(), Some(live))]),
+        ))
     }
 
     /// What was swapped out is read back first; where there is no room for it in memory, it stays in use.
@@ -182,7 +213,9 @@ impl Swap {
             options: &options,
             pass: 0,
         };
-        let text = fstab::set_where(&current.fstab, &wanted, |other| line.is_some_and(|line| line.source == other.source && other.fs_type == "swap"));
+        let text = fstab::set_where(&current.fstab, &wanted, |other| {
+            line.is_some_and(|line| line.source == other.source && other.fs_type == "swap")
+        });
         if text == current.fstab {
             return plan;
         }
@@ -197,7 +230,9 @@ impl Swap {
     pub(super) fn absent(&self, current: &State) -> Plan {
         let mut plan = Plan::to(Action::Remove);
         if current.used.is_some() {
-            plan = plan.change(Change::of("used", "yes", "no")).op(Op::Run(self.end(current)));
+            plan = plan
+                .change(Change::of("used", "yes", "no"))
+                .op(Op::Run(self.end(current)));
         }
         not_persisted(plan, current)
     }
@@ -208,6 +243,8 @@ fn not_persisted(plan: Plan, current: &State) -> Plan {
     let Some(line) = current.lines.first() else {
         return plan;
     };
-    let text = fstab::remove_where(&current.fstab, |other| other.fs_type == "swap" && other.source == line.source);
+    let text = fstab::remove_where(&current.fstab, |other| {
+        other.fs_type == "swap" && other.source == line.source
+    });
     fstab::write(plan.change(Change::of("fstab", "yes", "no")), text, current.systemd)
 }
