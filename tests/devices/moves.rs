@@ -137,19 +137,18 @@ fn what_cannot_be_moved_stays() {
     }
 }
 
-/// Whenever it is killed, what is at the path is whole; and what was written there since is in what the next run moves. Each run has
-/// longer than the one before, and on a busy machine, where all of these are too short, at last seconds.
+/// Whenever it is killed, what is at the path is whole; and what was written there since is in what the next run moves. Each run has an
+/// eighth longer than the one before, from a millisecond to 12 seconds: the fastest machine and the busiest are cut short equally often.
 #[test]
 fn a_move_that_is_killed_is_finished_by_the_next_run() {
     let _alone = alone();
     let disk = formatted("xfs", SIZE);
-    let ended = moving(&disk).before(FILLED).sh("step=0; cut=0
+    let ended = moving(&disk).before(FILLED).sh("us=1000; cut=0
         while ! grep -q $base/data /etc/fstab || test -e $base/data/.glrl-move.json; do
-            step=$((step + 1)); test $step -lt 80
-            ms=$((step * 6)); test $step -lt 50 || ms=$(((step - 49) * (step - 49) * 30 + 300))
-            move > $base/said 2>&1 & run=$!; sleep $((ms / 1000)).$(printf %03d $((ms % 1000))); kill -KILL $run 2> /dev/null || true
+            us=$((us * 9 / 8)); test $us -lt 12000000
+            move > $base/said 2>&1 & run=$!; sleep $((us / 1000000)).$(printf %06d $((us % 1000000))); kill -KILL $run 2> /dev/null || true
             wait $run || cut=$((cut + 1)); same
-            if ! mountpoint -q $base/data; then echo $step >> $base/data/db/log; tree $base/data > $base/expected; fi
+            if ! mountpoint -q $base/data; then echo $us >> $base/data/db/log; tree $base/data > $base/expected; fi
         done
         move; same; mountpoint $base/data; old > $base/before; cmp $base/before $base/expected; move --detailed-exitcode
         test ! -e $base/data/.glrl-move.json; test $cut -gt 9; echo killed $cut times, and all is there");
