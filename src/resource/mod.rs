@@ -28,7 +28,7 @@ use serde::Deserializer;
 pub use plan::{Action, Change, Plan, Shown};
 
 use crate::{
-    system::{Bytes, Fact, Probe, Reading},
+    system::{Bytes, Fact, Probe, Reading, check_way},
     value::{AbsPath, GroupName, Id, VolumeSize},
 };
 
@@ -200,6 +200,9 @@ impl<P: Provider> Resource for Of<P> {
                 let mut plan = self.provider.diff(&state, notified)?;
                 for op in &plan.ops {
                     node.admits(op)?;
+                    for path in op.ways() {
+                        check_way(node, path)?;
+                    }
                     plan.warnings.extend(node.check(op)?);
                 }
                 Reading::Known(plan)

@@ -56,7 +56,7 @@ pub use mounts::{Mount, Usage};
 pub use move_data::{Amount, MARKER, MoveData};
 pub use op::{Command, Op, UnitVerb};
 pub use packages::{Foretold, Package};
-pub use place::place;
+pub use place::{check_way, place};
 pub use reading::Reading;
 pub(crate) use reading::known;
 pub use refused::Refused;

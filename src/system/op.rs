@@ -1,6 +1,9 @@
 //! Everything glrl can do to a node, as data.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use super::{Bytes, Effect, Meta, MoveData, Stray, crontab};
 use crate::value::{AbsPath, UnitName};
@@ -104,6 +107,19 @@ impl Op {
             | Self::Remove { path } => Some(path),
             _ => None,
         }
+    }
+
+    /// The paths that a program of glrl's resolves again when it runs.
+    pub fn ways(&self) -> impl Iterator<Item = &Path> {
+        let made = match self {
+            Self::Run(command) => command.makes.as_slice(),
+            _ => &[],
+        };
+        made.iter().filter_map(|effect| match effect {
+            Effect::Mounted(mount) => Some(mount.target.as_path()),
+            Effect::Unmounted(path) | Effect::Swap(path, Some(_)) => Some(path),
+            _ => None,
+        })
     }
 
     /// What is put in place by renaming a temporary file, which stands beside it meanwhile.

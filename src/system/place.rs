@@ -164,6 +164,40 @@ pub(super) fn check_owner(path: &Path, directory: &Standing, file: &Standing, na
     ))
 }
 
+/// An error where somebody but root can lead the way to a path elsewhere. A program that glrl runs resolves the path anew: what was looked
+/// at is no longer what it finds.
+pub fn check_way(node: &dyn Probe, path: &Path) -> Result<()> {
+    let entry: EntryAt<'_> = &|path| node.entry(path);
+    let mut here = PathBuf::from("/");
+    let mut is_sticky = false;
+    let mut parts = path.components().skip(1).peekable();
+    while let Some(part) = parts.next() {
+        here = step(entry, &here, part.as_os_str())?;
+        let Reading::Known(Some(found)) = entry(&here)? else {
+            break;
+        };
+        let for_all = found.mode.bits() & 0o002 != 0;
+        let can_be_renamed = is_sticky && !is_trusted(&found.owner);
+        is_sticky = found.mode.bits() & 0o1000 != 0;
+        let can_be_changed = !is_trusted(&found.owner) || for_all && !is_sticky;
+        if can_be_renamed || can_be_changed && parts.peek().is_some() {
+            let who = match &found.owner {
+                owner if is_trusted(owner) => "everybody".to_owned(),
+                owner => name(owner),
+            };
+            let (here, path) = (here.display(), path.display());
+            return Err(Refused::because(
+                format!(
+                    "{here} is {who}'s to change: a program that root runs could be led elsewhere on its way to {path}"
+                ),
+                format!("declare it in a place that only root can change, and a `link` to it at {path}"),
+            ));
+        }
+        is_sticky &= for_all;
+    }
+    Ok(())
+}
+
 /// Root, and who runs glrl.
 pub(super) fn is_trusted(owner: &Owner) -> bool {
     *owner == Owner::ROOT || *owner == Owner::Id(nix::unistd::geteuid().as_raw())
