@@ -3,6 +3,7 @@
 //! Each text has a process of its own, since a process knows its secrets by value. `GLRL_TEXT` names the text in it.
 
 mod cron;
+mod notifications;
 mod roles;
 mod texts;
 

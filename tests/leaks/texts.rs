@@ -132,13 +132,7 @@ impl Traces {
 fn forms(text: &str) -> Vec<Vec<u8>> {
     let bytes = text.as_bytes();
     let json = serde_json::to_string(text).unwrap_or_default();
-    let url: String = bytes.iter().fold(String::new(), |mut url, byte| {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => url.push((*byte).into()),
-            _ => drop(write!(url, "%{byte:02X}")),
-        }
-        url
-    });
+    let url = percent_encoded(text);
     let hexadecimal = bytes.iter().fold(String::new(), |mut hexadecimal, byte| {
         let _ = write!(hexadecimal, "{byte:02x}");
         hexadecimal
@@ -167,6 +161,17 @@ fn forms(text: &str) -> Vec<Vec<u8>> {
     ];
     forms.extend((0..3).map(|before| base64(&[&vec![0; before][..], bytes].concat(), before)));
     forms
+}
+
+/// RFC 3986: all but unreserved bytes are escaped.
+pub(super) fn percent_encoded(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut url, byte| {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => url.push(byte.into()),
+            _ => drop(write!(url, "%{byte:02X}")),
+        }
+        url
+    })
 }
 
 /// RFC 4648, without what the bytes before the text, or behind it, have a part in.

@@ -34,6 +34,9 @@ pub(super) fn of(text: &str) -> Vec<String> {
         text.replace('%', r"\%"),
         text.replace('%', "%%"),
         html(text),
+        // Several lines that are put into one.
+        text.replace(['\r', '\n'], " "),
+        text.split_whitespace().collect::<Vec<_>>().join(" "),
     ];
     let plain: [fn(u8) -> bool; 3] = [
         |byte| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte),

@@ -8,13 +8,13 @@ use std::{
 };
 
 /// Somebody who listens, and what came.
-pub(in crate::backup) struct Receiver {
-    pub(in crate::backup) port: u16,
+pub(crate) struct Receiver {
+    pub(crate) port: u16,
     heard: Arc<Mutex<Vec<String>>>,
 }
 
 impl Receiver {
-    pub(in crate::backup) fn start(answer: impl Fn(TcpStream) -> Option<String> + Send + 'static) -> Self {
+    pub(crate) fn start(answer: impl Fn(TcpStream) -> Option<String> + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let heard = Arc::<Mutex<Vec<String>>>::default();
@@ -29,7 +29,7 @@ impl Receiver {
     }
 
     /// Answers each POST with the next status, the last one for ever. What it hears: `PATH BODY`.
-    pub(in crate::backup) fn http(statuses: &'static [u16]) -> Self {
+    pub(crate) fn http(statuses: &'static [u16]) -> Self {
         let turn = Mutex::new(0);
         Self::start(move |mut stream| {
             let mut reader = BufReader::new(stream.try_clone().unwrap());
@@ -61,7 +61,7 @@ impl Receiver {
     }
 
     /// Takes mail as RFC 5321 has it, as little of it as is needed. What it hears: all that is said.
-    pub(in crate::backup) fn smtp() -> Self {
+    pub(crate) fn smtp() -> Self {
         Self::start(|mut stream| {
             let mut reader = BufReader::new(stream.try_clone().unwrap());
             let mut said = String::new();
@@ -100,11 +100,11 @@ impl Receiver {
         })
     }
 
-    pub(in crate::backup) fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
-    pub(in crate::backup) fn heard(&self) -> Vec<String> {
+    pub(crate) fn heard(&self) -> Vec<String> {
         self.heard.lock().unwrap().clone()
     }
 }
