@@ -29,6 +29,7 @@ mod verify;
 use std::{ffi::OsString, process::ExitCode};
 
 use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
+use nix::sys::stat::{Mode, umask};
 
 use self::{error::Error, exit::Exit, options::Output};
 use crate::report::{
@@ -76,6 +77,9 @@ struct Context {
 
 /// Does what the arguments say. The first one is the program's name.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    // What a run makes depends on its role, not on who starts it. A directory has its mode from the first moment, also where the run is
+    // killed right behind it.
+    umask(Mode::S_IWGRP | Mode::S_IWOTH);
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => return usage(&error).into(),

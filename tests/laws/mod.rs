@@ -6,7 +6,7 @@ mod generate;
 use std::{
     collections::{BTreeMap, HashSet},
     fs,
-    os::unix::fs::MetadataExt,
+    os::unix::{fs::MetadataExt, process::ExitStatusExt},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Duration,
@@ -42,6 +42,41 @@ fn what_is_planned_is_what_is_done_and_then_nothing_is_left() {
     println!("{} roles, {resources} resources, from seed {}", seeds.len(), seeds[0]);
 }
 
+/// System calls after each of which a tree is another, or more of it is on the disk.
+const CALLS: [&str; 13] = [
+    "mkdirat",
+    "fchmod",
+    "fchown",
+    "renameat",
+    "renameat2",
+    "linkat",
+    "symlinkat",
+    "unlinkat",
+    "write",
+    "ftruncate",
+    "fsetxattr",
+    "fsync",
+    "fdatasync",
+];
+
+/// A run is killed before each of its system calls that change something, and what the next one makes of that is as if it had not been. `GLRL_CUTS=…`
+/// says for how many roles.
+#[test]
+fn each_system_call_can_be_the_last() {
+    let number = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
+    let first = number("GLRL_SEED").unwrap_or_else(|| u64::from(std::process::id()) << 32);
+    let mut cuts = 0;
+    for seed in (0..number("GLRL_CUTS").unwrap_or(1)).map(|number| first + number) {
+        let mut dice = Dice::new(seed);
+        let (lab, text) = Lab::new(&mut dice, 20).unwrap();
+        cuts += lab
+            .law_of_calls(seed)
+            .unwrap_or_else(|problem| panic!("GLRL_SEED={seed}: {problem}\n{text}"));
+    }
+    println!("{cuts} runs were killed, from seed {first}");
+    assert!(cuts > 20, "{cuts}");
+}
+
 /// A temporary directory in memory, where there is one: what is tested is not the disk.
 fn directory() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");
@@ -68,23 +103,9 @@ fn one(seed: u64, kill: bool) -> Result<usize, String> {
     // As many small roles as large ones.
     let size = 20 << dice.below(4);
     let size = size + dice.below(size * 7 / 8);
-    let text = generate::role(&mut dice, size);
-    let directory = directory();
-    generate::beside(directory.path());
-    let role = directory.path().join("roles/laws.yml");
-    write(&role, &text);
-    let tree = directory.path().join("tree");
+    let (lab, text) = Lab::new(&mut dice, size)?;
+    let tree = lab.directory.path().join("tree");
     generate::populate(&mut Dice::new(seed), &tree);
-    let validated = generate::validated(&text);
-    let loaded = crate::support::load(&role)?;
-    let graph = graph::build(loaded.declarations).map_err(|wrong| crate::support::draw(&wrong, &loaded.sources))?;
-    let lab = Lab {
-        directory,
-        graph,
-        sources: loaded.sources,
-        role,
-        validated,
-    };
     let result = if kill { lab.law_of_kills(&mut dice) } else { Ok(()) };
     result
         .and_then(|()| lab.laws(&tree))
@@ -116,6 +137,25 @@ fn outcome(outcome: &Outcome) -> (&'static str, Vec<String>) {
 }
 
 impl Lab {
+    /// Makes up a role of about so many resources, and returns its text, too.
+    fn new(dice: &mut Dice, size: usize) -> Result<(Self, String), String> {
+        let text = generate::role(dice, size);
+        let directory = directory();
+        generate::beside(directory.path());
+        let role = directory.path().join("roles/laws.yml");
+        write(&role, &text);
+        let loaded = crate::support::load(&role)?;
+        let graph = graph::build(loaded.declarations).map_err(|wrong| crate::support::draw(&wrong, &loaded.sources))?;
+        let lab = Self {
+            directory,
+            graph,
+            sources: loaded.sources,
+            role,
+            validated: generate::validated(&text),
+        };
+        Ok((lab, text))
+    }
+
     fn run(&self) -> Run<'_> {
         Run {
             graph: &self.graph,
@@ -221,30 +261,79 @@ impl Lab {
 
     /// A tree in which a run was killed and another came to its end is the tree in which one came to its end.
     fn law_of_kills(&self, dice: &mut Dice) -> Result<(), String> {
-        let (killed, whole) = (
-            self.directory.path().join("killed"),
-            self.directory.path().join("whole"),
-        );
         let seed = dice.below(usize::MAX / 2) as u64;
-        for tree in [&killed, &whole] {
-            generate::populate(&mut Dice::new(seed), tree);
+        let whole = self.whole(seed);
+        self.is_mended(seed, &whole, |tree| {
+            for _ in 0..3 {
+                let time = Duration::from_micros(dice.below(60_000) as u64);
+                self.glrl(tree, Some(time));
+            }
+        })
+    }
+
+    /// The same for each moment of a run. Returns how many there were.
+    fn law_of_calls(&self, seed: u64) -> Result<usize, String> {
+        let whole = self.whole(seed);
+        let mut cuts = 0;
+        for call in CALLS {
+            for number in 1.. {
+                let mut is_killed = true;
+                self.is_mended(seed, &whole, |tree| is_killed = self.dies_before(tree, call, number))
+                    .map_err(|problem| format!("killed before {call} number {number}: {problem}"))?;
+                if !is_killed {
+                    break;
+                }
+                cuts += 1;
+            }
         }
-        self.glrl(&whole, None);
-        for _ in 0..3 {
-            let time = Duration::from_micros(dice.below(60_000) as u64);
-            self.glrl(&killed, Some(time));
+        Ok(cuts)
+    }
+
+    /// What a tree is in the end.
+    fn whole(&self, seed: u64) -> Tree {
+        let tree = self.anew(seed, "whole");
+        for _ in 0..2 {
+            self.glrl(&tree, None);
         }
+        look(&tree)
+    }
+
+    fn is_mended(&self, seed: u64, whole: &Tree, kill: impl FnOnce(&Path)) -> Result<(), String> {
+        let tree = self.anew(seed, "killed");
+        kill(&tree);
         // What was begun and not told is told, and what failed is tried again.
-        let said = self.glrl(&killed, None);
-        for tree in [&killed, &whole] {
-            self.glrl(tree, None);
-        }
-        let differ = differ(&look(&whole), &look(&killed), Thing::is_like);
+        let said = self.glrl(&tree, None);
+        self.glrl(&tree, None);
+        let differ = differ(whole, &look(&tree), Thing::is_like);
         if differ.is_empty() {
             Ok(())
         } else {
             Err(format!("a kill has made a difference: {}\n{said}", differ.join("; ")))
         }
+    }
+
+    fn anew(&self, seed: u64, name: &str) -> PathBuf {
+        let tree = self.directory.path().join(name);
+        let _ = fs::remove_dir_all(&tree);
+        generate::populate(&mut Dice::new(seed), &tree);
+        tree
+    }
+
+    /// Converges, but is killed when it calls this for the so-manieth time. Returns whether it did.
+    fn dies_before(&self, tree: &Path, call: &str, number: usize) -> bool {
+        let status = Command::new("strace")
+            .args(["-qq", "-o", "/dev/null", "-e", &format!("trace={call}"), "-e"])
+            .arg(format!("inject={call}:signal=KILL:when={number}"))
+            .arg(env!("CARGO_BIN_EXE_glrl"))
+            .args(["converge", "--quiet", "--root"])
+            .arg(tree)
+            .arg("--role")
+            .arg(&self.role)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .expect("strace starts");
+        status.signal() == Some(nix::libc::SIGKILL)
     }
 
     /// A converge in a process of its own, which is killed after that time.

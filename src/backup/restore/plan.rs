@@ -2,9 +2,9 @@
 //! the moment that is wanted. They are copied out of the archive here, their hashes checked on the way.
 
 use std::{
-    fs::{self, DirBuilder, File},
+    fs::{DirBuilder, File},
     io::{self, BufReader, BufWriter, Read, Write},
-    os::unix::fs::{DirBuilderExt, chown},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, chown},
     path::{Path, PathBuf},
 };
 
@@ -357,13 +357,13 @@ fn copy(settings: &Settings, entry: &Entry, to: &Path, owner: Owner) -> Result<(
     }
     let opened = entry.open(&binlogs::directory(settings), &settings.encryption)?;
     let mut log = Hashing::new(opened.take(entry.log.bytes + 1));
-    let mut file = BufWriter::new(File::create_new(to).with_context(doing)?);
+    let file = File::options().write(true).create_new(true).mode(0o600).open(to);
+    let mut file = BufWriter::new(file.with_context(doing)?);
     io::copy(&mut log, &mut file)
         .with_context(doing)
         .of_kind(Kind::Corrupt)?;
     file.flush().with_context(doing)?;
     chown(to, Some(owner.uid), Some(owner.gid)).with_context(doing)?;
-    fs::set_permissions(to, std::os::unix::fs::PermissionsExt::from_mode(0o600)).with_context(doing)?;
     match Entry::content(log.finish().1, entry.encryption.as_ref()).differs(&entry.log) {
         None => Ok(()),
         Some(how) => Err(Error::new(

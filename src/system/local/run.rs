@@ -38,6 +38,9 @@ pub(super) fn run(command: &Command, tree: &Tree, live: bool, accounts: &Account
     };
     if !live {
         program = program.args([Path::new("--prefix"), tree.root()]);
+        if name == "userdel" {
+            remove_group(command, tree)?;
+        }
     }
     program = program.args(args).timeout(limit::or(command.timeout));
     for (name, value) in &command.env {
@@ -52,7 +55,6 @@ pub(super) fn run(command: &Command, tree: &Tree, live: bool, accounts: &Account
     let until = Instant::now() + command.patience;
     let error = loop {
         match program.stdout() {
-            Ok(_) if !live && name == "userdel" => return remove_group(command, tree),
             Ok(_) => return Ok(()),
             Err(error) if error.is::<Missing>() || Instant::now() >= until => break error,
             Err(error) => tracing::info!("{name} is run again in {} s: {error:#}", PAUSE.as_secs()),
@@ -66,15 +68,16 @@ pub(super) fn run(command: &Command, tree: &Tree, live: bool, accounts: &Account
 const PAUSE: Duration = Duration::from_secs(2);
 
 /// With `--prefix`, userdel leaves the account's own group where the tree has no login.defs(5) that says otherwise (shadow 4.13); of a
-/// live node it removes it.
+/// live node it removes it. The group goes first: it is known to be the account's own only as long as there is the account, and a run can be
+/// killed in between.
 fn remove_group(command: &Command, tree: &Tree) -> Result<()> {
     let left = Accounts::read(tree)?;
     for effect in &command.makes {
         if let Effect::Group(group, None) = effect
             && left.group(group).is_some()
         {
-            let program = Program::new("groupdel").args([Path::new("--prefix"), tree.root(), Path::new(group)]);
-            program.stdout()?;
+            let program = Program::new("groupdel").args(["--force", "--prefix"]);
+            program.args([tree.root(), Path::new(group)]).stdout()?;
         }
     }
     Ok(())

@@ -23,7 +23,7 @@ use crate::{
     value::{Mode, Owner},
 };
 
-/// The mode of a directory that is not finished.
+/// The mode of a directory that is not finished, where one is declared.
 const NEW: Mode = Mode::of(0o700);
 
 impl Tree {
@@ -47,7 +47,12 @@ impl Tree {
     fn mkdir(&self, path: &Path, numbers: &Numbers) -> Result<(OwnedFd, OwnedFd)> {
         let (parent, name) = self.parent(path)?;
         let doing = || format!("making the directory {}", path.display());
-        stat::mkdirat(&parent, name, Bits::S_IRWXU).with_context(doing)?;
+        // One that is not declared is never changed again: a run that is killed in between must not leave another.
+        let (first, mode) = match numbers.mode {
+            Some(mode) => (NEW, mode),
+            None => (Mode::DIRECTORY, Mode::DIRECTORY),
+        };
+        stat::mkdirat(&parent, name, Bits::from_bits_truncate(first.bits())).with_context(doing)?;
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let directory = fcntl::openat(&parent, name, flags, Bits::empty()).with_context(doing)?;
         // Whoever may write to its parent can have put another in its place.
@@ -58,8 +63,7 @@ impl Tree {
                 path.display()
             );
         }
-        let mode = numbers.mode.unwrap_or(Mode::DIRECTORY);
-        set_numbers(&directory, NEW, mode, numbers.uid, numbers.gid).with_context(doing)?;
+        set_numbers(&directory, first, mode, numbers.uid, numbers.gid).with_context(doing)?;
         Ok((parent, directory))
     }
 
