@@ -57,7 +57,9 @@ test-long: lab-tools build tools
 # of MariaDB and MySQL that tests/servers.sh brings from mirrors of Debian and Ubuntu the first time. As root. Their data is in memory: on a
 # disk the tests wait for it twice as long as they compute.
 MEMORY := 6g
-IN_MEMORY = unshare --mount sh -c 'mount -t tmpfs -o size=$(MEMORY),mode=1777 tests /tmp && exec sh -c "$$0"'
+# A directory of its own: whatever another would hide, the clone may lie below it.
+IN := /run/glrl-tests
+IN_MEMORY = mkdir -p $(IN) && TMPDIR=$(IN) unshare --mount sh -c 'mount -t tmpfs -o size=$(MEMORY),mode=1777 tests $(IN) && exec sh -c "$$0"'
 .PHONY: database
 database: tools
 	@tests/servers.sh
