@@ -44,6 +44,21 @@ fn a_package_that_dpkg_was_killed_over_is_installed_again() {
     }
 }
 
+/// dpkg was to run a package's trigger yet when it ended: both that package and the one that waits for it are finished.
+#[test]
+fn pending_triggers_are_run() {
+    for declared in ["one", "two"] {
+        heals(
+            &format!(
+                "deb one 1.0 '' 'echo $1 >> /root/ran' 'interest glrl-test'; deb two 1.0 '' 'dpkg-trigger glrl-test'; index; have one\n\
+                 dpkg --no-triggers -i $R/two_1.0_all.deb; is one | grep -q triggers-pending && is two | grep -q triggers-awaited || echo 'not pending: exit 1'\n\
+                 role <<< '  - package: {declared}'; converge; plan; grep -q triggered /root/ran || echo 'not run: exit 1'; is one; is two"
+            ),
+            "install ok installed 1.0",
+        );
+    }
+}
+
 #[test]
 fn a_neighbour_in_such_a_state_keeps_nothing_from_being_installed() {
     for lists in [

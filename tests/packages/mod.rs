@@ -6,13 +6,14 @@ mod foretold;
 
 use std::process::{Command, Output, Stdio};
 
-/// Functions for the scripts: `deb NAME VERSION [CONTROL LINES]`, `index`, `is NAME`, `plan`, `converge` of the role on standard input.
+/// Functions for the scripts: `deb NAME VERSION [CONTROL LINES [POSTINST [TRIGGERS]]]`, `index`, `is NAME`, `plan`, `converge` of the role on standard input.
 const HELP: &str = r#"
 set -u
 R=/root/repo; mkdir -p $R
 deb() { d=$(mktemp -d); mkdir -p $d/DEBIAN $d/usr/share/$1; echo "$2" > $d/usr/share/$1/v
   printf 'Package: %s\nVersion: %s\nArchitecture: all\nMaintainer: x <x@example.org>\nDescription: test\n%b' "$1" "$2" "${3:-}" > $d/DEBIAN/control
   [ -n "${4:-}" ] && { printf '#!/bin/sh\n%s\n' "$4" > $d/DEBIAN/postinst; chmod 755 $d/DEBIAN/postinst; }
+  [ -n "${5:-}" ] && echo "$5" > $d/DEBIAN/triggers
   dpkg-deb --root-owner-group -Znone -b $d "$R/$1_$(echo $2 | tr : _)_all.deb" >/dev/null; rm -r $d; }
 index() { (cd $R; : > Packages; for f in *.deb; do dpkg-deb -f $f; printf 'Filename: ./%s\nSize: %s\nSHA256: %s\n\n' $f $(stat -c %s $f) $(sha256sum $f | cut -d' ' -f1); done > Packages)
   apt-get update -qq; }
