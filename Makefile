@@ -51,7 +51,7 @@ test-long: lab-tools build tools
 	GLRL_ROUNDS=$(ROUNDS) GLRL_BINARY=$(CURDIR)/$(BINARY) cargo test --test main -- --nocapture adversary::nothing
 	GLRL_DATABASES=50 $(IN_MEMORY) 'exec cargo test --lib backup::tests::law -- --ignored --nocapture'
 	cargo run -q -p glrl-lab -- images
-	GLRL_BINARY=$(BINARY) cargo test --test main -- --ignored --nocapture --test-threads=1 node::spine node::moved node::reboots
+	GLRL_BINARY=$(BINARY) cargo test --test main -- --ignored --nocapture --test-threads=1 node::spine node::moved node::reboots node::packages
 
 # Backup, verification and restore against real servers, which they start for themselves: MariaDB of this machine, and the releases
 # of MariaDB and MySQL that tests/servers.sh brings from mirrors of Debian and Ubuntu the first time. As root. Their data is in memory: on a

@@ -6,6 +6,7 @@ mod killed;
 mod matrix;
 mod mounts;
 mod moved;
+mod packages;
 mod reboots;
 mod refusal;
 mod service;

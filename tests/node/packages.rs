@@ -1,0 +1,85 @@
+//! apt, and the power cut at each of its phases: the next run ends with every package whole.
+
+use anyhow::{Result, ensure};
+use glrl_lab::{Lab, Node, NodeSpec};
+
+use super::glrl::{LIMIT, glrl, install, write};
+
+/// With accounts, units, conffiles, alternatives and libraries, and so the triggers of ldconfig, man-db and systemd.
+const PACKAGES: &str = "chrony nfs-common vim-tiny";
+
+const ROLE: &str = "role: packages\nresources:\n  - package: { name: '${each.value}' }\n    for_each: [chrony, nfs-common, vim-tiny]\n  \
+    - service: { name: chrony }\n";
+
+/// How far apt-get is: what dpkg is told, and what is done with it before the power is cut.
+const CUTS: [(&str, &str); 5] = [
+    ("*--unpack*", ":"),
+    ("*--unpack*", "\"$real\" \"$@\" & sleep 0.5"),
+    ("*--unpack*", "\"$real\" \"$@\""),
+    ("*--configure*", "\"$real\" \"$@\" & sleep 2"),
+    ("*--configure*", "\"$real\" \"$@\""),
+];
+
+#[test]
+#[ignore = "takes long: make test-long"]
+fn apt_is_cut_short_at_each_phase() -> Result<()> {
+    let lab = Lab::start([NodeSpec::new("packages")])?;
+    let node = &lab["packages"];
+    install(node)?;
+    write(node, "/root/packages.yml", ROLE)?;
+    for cut in CUTS {
+        cut_at(node, cut)?;
+        let ended = glrl(node, "converge --role /root/packages.yml")?;
+        ensure!(
+            ended.success(),
+            "after {cut:?} the next run ended with {}",
+            ended.status
+        );
+        let plan = glrl(node, "plan --role /root/packages.yml --detailed-exitcode")?;
+        ensure!(plan.success(), "after {cut:?} there is something left to do");
+        is_whole(node)?;
+        node.run(&format!(
+            "apt-get purge -qq -y {PACKAGES} > /dev/null && apt-get autoremove --purge -qq -y > /dev/null"
+        ))?;
+    }
+    Ok(())
+}
+
+/// Converges, and cuts the power in the middle of apt-get.
+fn cut_at(node: &Node, (arguments, work): (&str, &str)) -> Result<()> {
+    write(
+        node,
+        "/usr/local/sbin/dpkg",
+        &format!(
+            "#!/bin/sh\nreal=/usr/bin/dpkg\ncase \"$*\" in {arguments}) ;; *) exec $real \"$@\" ;; esac\n{work}\ntouch /run/reached; exec sleep 600\n"
+        ),
+    )?;
+    node.run(
+        "chmod 755 /usr/local/sbin/dpkg; echo 'Dir::Bin::dpkg \"/usr/local/sbin/dpkg\";' > /etc/apt/apt.conf.d/99cut; sync",
+    )?;
+    let reached = node.ssh_within(
+        "glrl converge --role /root/packages.yml > /run/said 2>&1 < /dev/null & glrl=$!; \
+         until test -e /run/reached || ! kill -0 $glrl; do sleep 0.02; done; test -e /run/reached || ! cat /run/said",
+        LIMIT,
+    )?;
+    node.power_cut();
+    ensure!(
+        reached.success(),
+        "the run ended before {arguments} {work}: {}",
+        reached.stdout
+    );
+    node.boot()?;
+    println!("{}# power cut at dpkg {arguments}: {work}", node.name());
+    node.run("rm -f /usr/local/sbin/dpkg /etc/apt/apt.conf.d/99cut; sync")
+        .map(drop)
+}
+
+/// dpkg has nothing to mend, each file is what its package brought, and what the scripts made is there.
+fn is_whole(node: &Node) -> Result<()> {
+    node.run(&format!(
+        "set -e; test -z \"$(dpkg --audit)\"; for package in {PACKAGES}; do dpkg --verify $package; done | tee /run/differs; test ! -s /run/differs
+         for file in /etc/chrony/chrony.conf /etc/nfs.conf /etc/idmapd.conf /etc/default/nfs-common; do test -s $file; done
+         systemctl is-active chrony; id _chrony; vi --version | head -1; ldconfig -p | grep -q libnfsidmap; showmount --version; systemctl is-enabled chrony"
+    ))
+    .map(drop)
+}
