@@ -488,7 +488,8 @@ impl Applying<'_> {
     }
 
     fn mounted(&mut self, mount: &Mount) -> Result<()> {
-        let empty = self.made(mount)?;
+        // One that is mounted already may have got something since.
+        let empty = self.made(mount)? && !self.mounts()?.iter().any(|known| known.source == mount.source);
         let again = self.mounts()?.iter().any(|known| known.target == mount.target);
         self.mounts()?.retain(|known| known.target != mount.target);
         self.mounts()?.push(mount.clone());
