@@ -4,6 +4,7 @@ mod cycle;
 mod declaration;
 mod declare;
 mod export;
+mod grow;
 mod imply;
 mod keep;
 mod link;
@@ -56,6 +57,8 @@ pub fn build(mut declarations: Vec<Declaration>) -> Result<Graph, Diagnostics> {
     keep::keep(&mut declarations);
     // What one keeps free, another does not take.
     reserve::reserve(&mut declarations);
+    // What cannot grow before it is mounted grows then.
+    grow::grow(&mut declarations);
     Ok(Graph {
         declarations,
         edges,

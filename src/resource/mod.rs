@@ -94,6 +94,12 @@ pub trait Provider: fmt::Debug + Send + Sync {
     fn leaves(&mut self) -> Option<(&GroupName, &mut Option<VolumeSize>)> {
         None
     }
+
+    /// For a filesystem that is to grow: whether something declared mounts it. For a mount: whether what it mounts is to grow. The graph
+    /// fills both in.
+    fn growth(&mut self) -> Option<&mut bool> {
+        None
+    }
 }
 
 /// A directory in which what nobody declares is removed.
@@ -172,6 +178,10 @@ pub trait Resource: fmt::Debug + Send + Sync {
     fn leaves(&mut self) -> Option<(&GroupName, &mut Option<VolumeSize>)> {
         None
     }
+    /// See `Provider::growth`.
+    fn growth(&mut self) -> Option<&mut bool> {
+        None
+    }
 }
 
 /// A provider with its kind's name.
@@ -234,6 +244,10 @@ impl<P: Provider> Resource for Of<P> {
 
     fn leaves(&mut self) -> Option<(&GroupName, &mut Option<VolumeSize>)> {
         self.provider.leaves()
+    }
+
+    fn growth(&mut self) -> Option<&mut bool> {
+        self.provider.growth()
     }
 }
 

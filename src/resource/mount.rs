@@ -54,6 +54,9 @@ pub(super) struct Mount {
     /// How long the mount of a network filesystem is tried, while its server does not answer or does not export it yet. 60s if
     /// it is not given.
     wait: Option<Duration>,
+    /// Whether the filesystem is to grow.
+    #[serde(skip)]
+    grows: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -331,6 +334,10 @@ impl Provider for Mount {
         let bound = self.bound().cloned();
         device.chain(parent.into_iter().chain(bound).map(Fact::Path)).collect()
     }
+
+    fn growth(&mut self) -> Option<&mut bool> {
+        (self.state == Presence::Mounted).then_some(&mut self.grows)
+    }
 }
 
 impl Mount {
@@ -408,6 +415,9 @@ impl Mount {
         } else if plan.ops.iter().any(|op| matches!(op, Op::MoveData(_))) {
             let start = current.data.as_ref().map(|data| data.start().to_vec());
             plan = self.finish_move(plan, start.unwrap_or_default());
+        }
+        if mine.is_none() && self.grows {
+            plan = self.grow(plan, current, &wanted);
         }
         if plan.is_empty() {
             plan.action = Action::None;

@@ -176,6 +176,11 @@ pub(super) fn foreseen(options: &[String]) -> Vec<String> {
     all
 }
 
+/// Whether what is mounted with these options cannot be written to.
+pub(super) fn is_read_only(options: &[String]) -> bool {
+    Flags::declared(options).read_only
+}
+
 /// Whether an option says that a directory is mounted a second time.
 pub(super) fn binds(option: &str) -> bool {
     matches!(option, "bind" | "rbind")

@@ -9,9 +9,10 @@ use crate::{
     resource::{
         Action, Change, Plan, Shown,
         fstab::{self, Entry},
+        mkfs::{self, FsType},
         mount_options as options,
     },
-    system::{Command, Effect, Meta, Mount as Live, Op, Refused, UnitVerb},
+    system::{Command, Contents, Effect, Meta, Mount as Live, Op, Refused, UnitVerb},
     value::{Duration, UnitName},
 };
 
@@ -55,6 +56,28 @@ impl Mount {
             mount.otherwise.extend(data.start().iter().map(start));
         }
         Ok(plan.op(Op::Run(mount)))
+    }
+
+    /// Grows what could not grow before it was mounted. What fails here leaves it mounted, and the next run grows it.
+    pub(super) fn grow(&self, plan: Plan, current: &State, wanted: &[String]) -> Plan {
+        let (Some(device), Some(block)) = (self.device(), &current.block) else {
+            return plan;
+        };
+        let Contents::Known(signature) = &block.contents else {
+            return plan;
+        };
+        let (Some(geometry), Some(fs_type)) = (&signature.geometry, FsType::named(&signature.what)) else {
+            return plan;
+        };
+        if geometry.grown(block.size).is_none() {
+            return plan;
+        }
+        // systemd mounts it for the first who looks there.
+        let waits = current.waits && self.is_on_demand();
+        if waits || options::is_read_only(wanted) {
+            return plan.warn(mkfs::can_grow_later(&signature.what, device, block.size));
+        }
+        fs_type.grow(plan, device, geometry, block.size, self.target())
     }
 
     pub(super) fn mount_command(&self, fs_type: &str, wanted: &[String], origin: Option<&Live>) -> Command {
