@@ -8,6 +8,7 @@ mod grow;
 mod imply;
 mod keep;
 mod link;
+mod numbers;
 mod reserve;
 mod target;
 #[cfg(test)]
@@ -57,6 +58,8 @@ pub fn build(mut declarations: Vec<Declaration>) -> Result<Graph, Diagnostics> {
     keep::keep(&mut declarations);
     // What one keeps free, another does not take.
     reserve::reserve(&mut declarations);
+    // What one is to have, another is not given.
+    numbers::numbers(&mut declarations);
     // What cannot grow before it is mounted grows then.
     grow::grow(&mut declarations);
     Ok(Graph {

@@ -12,6 +12,7 @@ mod laws;
 mod metadata;
 mod mkfs;
 mod mount_options;
+mod number;
 mod parent;
 mod plan;
 mod presence;
@@ -92,6 +93,11 @@ pub trait Provider: fmt::Debug + Send + Sync {
 
     /// For a volume: the group that it takes extents of, and what it has to leave of it; the graph fills that in.
     fn leaves(&mut self) -> Option<(&GroupName, &mut Option<VolumeSize>)> {
+        None
+    }
+
+    /// For an account: the numbers that are declared, in order; the graph fills that in.
+    fn numbers(&mut self) -> Option<&mut Vec<u32>> {
         None
     }
 
@@ -178,6 +184,10 @@ pub trait Resource: fmt::Debug + Send + Sync {
     fn leaves(&mut self) -> Option<(&GroupName, &mut Option<VolumeSize>)> {
         None
     }
+    /// See `Provider::numbers`.
+    fn numbers(&mut self) -> Option<&mut Vec<u32>> {
+        None
+    }
     /// See `Provider::growth`.
     fn growth(&mut self) -> Option<&mut bool> {
         None
@@ -244,6 +254,10 @@ impl<P: Provider> Resource for Of<P> {
 
     fn leaves(&mut self) -> Option<(&GroupName, &mut Option<VolumeSize>)> {
         self.provider.leaves()
+    }
+
+    fn numbers(&mut self) -> Option<&mut Vec<u32>> {
+        self.provider.numbers()
     }
 
     fn growth(&mut self) -> Option<&mut bool> {

@@ -276,6 +276,7 @@ impl State {
         }
         for (name, account) in &self.users {
             let user = known(node.user(name))?.ok_or_else(|| format!("user {name} is missing"))?;
+            same(name, "uid", &user.uid, &Some(account.uid))?;
             same(name, "groups", &user.groups, &account.groups)?;
             same(name, "shell", &user.shell, &account.shell)?;
             same(name, "home", &user.home, &account.home)?;

@@ -170,7 +170,7 @@ impl Applying<'_> {
                 }
                 // Whoever needs the group needs its author, and is unknown with it by its own reading of the device; and who provides
                 // all that a file holds, or its absence, provides the file.
-                Fact::VolumeGroup(_) | Fact::ThinPool(_) | Fact::Whole(_) | Fact::Absent(_) => {}
+                Fact::VolumeGroup(_) | Fact::ThinPool(_) | Fact::Whole(_) | Fact::Absent(_) | Fact::Number(_) => {}
             }
         }
         Ok(())
