@@ -13,6 +13,10 @@ pub(super) const LARGEST_IN_ALL: usize = 256 << 20;
 pub(super) const RESOURCES: usize = 100_000;
 /// Blocks in blocks of a template.
 pub(super) const BLOCKS: usize = 64;
+/// Parentheses in parentheses of a template.
+pub(super) const PARENTHESES: usize = 200;
+/// Bytes of a template, for each of its tags.
+pub(super) const TAG_BYTES: usize = 100_000_000;
 /// Bytes of a rendered template.
 pub(super) const RENDERED: usize = 64 << 20;
 

@@ -159,8 +159,7 @@ impl Templates {
             hint,
         };
         if !self.0.borrow().has_template(name) {
-            if let Some(offset) = too_deep(text) {
-                let message = format!("more than {} blocks lie in each other here", budget::BLOCKS);
+            if let Some((offset, message)) = too_much(text) {
                 return Err(error(Some(line_column(text, offset)), message, None));
             }
             let mut template = Template::compile(text).map_err(|wrong| match unclosed(text) {
@@ -235,18 +234,54 @@ fn line_column(text: &str, offset: usize) -> (usize, usize) {
     (before.matches('\n').count() + 1, column)
 }
 
-/// Where blocks lie too deep in each other: the parser goes through them again at each level.
-fn too_deep(text: &str) -> Option<usize> {
-    let mut depth = 0_usize;
+/// What is beyond the parser, and where: it goes through blocks again at each level, where an `else if` is one more, recurses into
+/// parentheses, and counts lines from the beginning at each tag. What it takes for a tag or a parenthesis is counted here at the least.
+fn too_much(text: &str) -> Option<(usize, String)> {
+    // Of each block that is open, what it adds to the depth.
+    let (mut open, mut depth): (Vec<usize>, usize) = (Vec::new(), 0);
     for (start, tag) in tags(text) {
-        let tag = tag.trim_start_matches(['~', '{']);
+        let tag = tag.trim_start_matches(['~', '{']).trim();
+        let is_chained = tag
+            .strip_prefix("else")
+            .is_some_and(|rest| rest.starts_with(char::is_whitespace));
         if tag.starts_with('#') {
+            open.push(1);
+            depth += 1;
+        } else if let (true, Some(block)) = (is_chained, open.last_mut()) {
+            *block += 1;
             depth += 1;
         } else if tag.starts_with('/') {
-            depth = depth.saturating_sub(1);
+            depth -= open.pop().unwrap_or_default();
         }
         if depth > budget::BLOCKS {
-            return Some(start - 2);
+            let what = if is_chained {
+                "'else if' follow each other"
+            } else {
+                "blocks lie in each other"
+            };
+            return Some((start - 2, format!("more than {} {what} here", budget::BLOCKS)));
+        }
+    }
+    let most = budget::TAG_BYTES / text.len().max(1);
+    if let Some((at, _)) = text.match_indices("{{").nth(most) {
+        let message = format!(
+            "{} bytes with more than {most} tags take too much: split the template",
+            text.len()
+        );
+        return Some((at, message));
+    }
+    let mut depth = 0_usize;
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'(' => depth += 1,
+            b')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > budget::PARENTHESES {
+            return Some((
+                at,
+                format!("more than {} parentheses lie in each other here", budget::PARENTHESES),
+            ));
         }
     }
     None
@@ -344,11 +379,17 @@ pub(super) fn facts_named(text: &str) -> Option<Vec<&'static str>> {
 
 /// What stands between `{{` and `}}`, and where; comments and escaped tags are left out.
 fn tags(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    text.match_indices("{{").filter_map(move |(at, _)| {
-        let start = at + 2;
-        let length = text[start..].find("}}")?;
-        let is_tag = !text[start..].starts_with('!') && !text[..at].ends_with('\\');
-        is_tag.then(|| (start, &text[start..start + length]))
+    let mut from = 0;
+    std::iter::from_fn(move || {
+        loop {
+            let at = from + text[from..].find("{{")?;
+            let start = at + 2;
+            let length = text[start..].find("}}")?;
+            from = start + length + 2;
+            if !text[start..].starts_with('!') && !text[..at].ends_with('\\') {
+                return Some((start, &text[start..start + length]));
+            }
+        }
     })
 }
 

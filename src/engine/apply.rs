@@ -73,21 +73,22 @@ fn attempt(
     touched: &mut bool,
 ) -> Result<()> {
     let mut moved = false;
-    programs::take_said();
-    for op in &plan.ops {
-        // Between a move and the mount that ends it a service is stopped.
-        if !moved && (run.stop)() {
-            return Err(Stopped.into());
+    let (done, said) = programs::heard(|| -> Result<()> {
+        for op in &plan.ops {
+            // Between a move and the mount that ends it a service is stopped.
+            if !moved && (run.stop)() {
+                return Err(Stopped.into());
+            }
+            limit::within(declaration.timeout, || node.execute(op))?;
+            *touched = true;
+            moved |= matches!(op, Op::MoveData(_));
         }
-        limit::within(declaration.timeout, || node.execute(op))?;
-        *touched = true;
-        moved |= matches!(op, Op::MoveData(_));
-    }
-    let said = programs::take_said();
+        Ok(())
+    });
+    done?;
     let left = plan_now(node, held, declaration, false).context("looking whether it is as declared now")?;
     if !left.is_empty() {
         let what: Vec<String> = left.changes.iter().map(difference).collect();
-        let said = said.map_or_else(String::new, |said| format!("\n{said}"));
         bail!(
             "it was applied and is still not as declared ({}){said}",
             what.join(", ")
@@ -103,7 +104,36 @@ fn difference(change: &Change) -> String {
         (Shown::Value(before), Shown::Value(after)) => format!("{property} is {before}, not {after}"),
         (Shown::Absent, Shown::Value(after)) => format!("{property}: {after}"),
         (Shown::Value(before), Shown::Absent) => format!("{property}: {before} is still there"),
+        (Shown::Absent, Shown::Text(_) | Shown::Binary(_)) => format!("{property}: nothing is there"),
+        (Shown::Text(_) | Shown::Binary(_), Shown::Absent) => format!("{property}: something is still there"),
+        (Shown::Text(before), Shown::Text(after)) => match first_difference(before, after) {
+            Some((line, found, wanted)) => {
+                format!("{property}: line {line} is {}, not {}", short(found), short(wanted))
+            }
+            None => format!("{property}: in line ends"),
+        },
+        (Shown::Binary(before), Shown::Binary(after)) => format!("{property} has {before} bytes, not {after}"),
         _ => property.clone(),
+    }
+}
+
+/// The first line in which two texts differ, with its number.
+fn first_difference<'t>(found: &'t str, wanted: &'t str) -> Option<(usize, Option<&'t str>, Option<&'t str>)> {
+    let (mut found, mut wanted) = (found.lines(), wanted.lines());
+    (1..).find_map(|line| match (found.next(), wanted.next()) {
+        (None, None) => Some(None),
+        (found, wanted) if found == wanted => None,
+        (found, wanted) => Some(Some((line, found, wanted))),
+    })?
+}
+
+/// A line as a message has room for it.
+fn short(line: Option<&str>) -> String {
+    const LONGEST: usize = 80;
+    match line {
+        None => "missing".to_owned(),
+        Some(line) if line.len() > LONGEST => format!("'{}…'", &line[..line.floor_char_boundary(LONGEST)]),
+        Some(line) => format!("'{line}'"),
     }
 }
 

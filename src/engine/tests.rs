@@ -1,6 +1,7 @@
 //! Planning and converging on a tree of files, with resources that are as small as the point they make.
 
 mod ledger;
+mod node;
 mod notifications;
 
 use std::{path::Path, time::Duration};
@@ -42,6 +43,43 @@ enum Habit {
     Installs,
     /// It wants no file.
     Removes,
+    /// It comes to its contents in many small steps.
+    Does(Vec<Step>),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Step {
+    /// A file of its own.
+    Writes(&'static str),
+    /// A file that its `validate` refuses.
+    Refused(&'static str),
+    /// A program that fails.
+    Fails,
+}
+
+/// What is left to do of these steps.
+fn left_of(steps: &[Step], node: &dyn Probe) -> Result<Reading<Plan>> {
+    let mut plan = Plan::none();
+    for step in steps {
+        let (path, validate) = match step {
+            Step::Writes(path) => (path, None),
+            Step::Refused(path) => (path, Some(vec!["false".to_owned()])),
+            Step::Fails => {
+                plan = plan.op(Op::Run(Command::new(["groupdel", "none"])));
+                continue;
+            }
+        };
+        if known!(node.contents(Path::new(path))?).is_none() {
+            plan.action = Action::Update;
+            plan = plan.change(Change::new(*path, "x")).op(Op::WriteFile {
+                path: path.parse().unwrap(),
+                contents: b"x".as_slice().into(),
+                meta: Meta::default(),
+                validate,
+            });
+        }
+    }
+    Ok(Reading::Known(plan))
 }
 
 impl Resource for Note {
@@ -63,6 +101,9 @@ impl Resource for Note {
                 packages: vec!["thing".to_owned()],
             });
             return Ok(Reading::Known(if there { Plan::none() } else { install }));
+        }
+        if let Habit::Does(steps) = &self.habit {
+            return left_of(steps, node);
         }
         let now = known!(node.contents(&self.path)?);
         if self.habit == Habit::Removes {
@@ -314,6 +355,68 @@ fn a_notification_survives_the_death_of_the_run() {
     assert_eq!(lab.read("listener"), "l!", "once");
 }
 
+/// A role with nothing beside it.
+struct Alone;
+
+impl Role for Alone {
+    fn file(&self, source: &str) -> Result<crate::system::Bytes> {
+        bail!("there is no file {source}")
+    }
+
+    fn tree(&self, source: &str) -> Result<Vec<String>> {
+        bail!("there is no directory {source}")
+    }
+
+    fn render(&self, source: &str, _: &serde_json::Map<String, serde_json::Value>) -> Result<String> {
+        bail!("there is no template {source}")
+    }
+}
+
+/// A job of every minute, in a run in which each look at the clock finds another minute.
+#[test]
+fn what_follows_from_the_time_is_no_drift() {
+    let lab = Lab::new();
+    let real = LocalNode::offline(lab.tree.path()).unwrap();
+    for path in ["/etc", "/etc/cron.d"] {
+        let path = path.parse().unwrap();
+        real.execute(&Op::MakeDirectory {
+            path,
+            meta: Meta::default(),
+        })
+        .unwrap();
+    }
+    for (path, text) in [
+        ("/etc/passwd", "root:x:0:0::/root:/bin/sh\n"),
+        ("/etc/group", "root:x:0:\n"),
+    ] {
+        let (path, contents) = (path.parse().unwrap(), text.as_bytes().into());
+        let meta = Meta::default();
+        real.execute(&Op::WriteFile {
+            path,
+            contents,
+            meta,
+            validate: None,
+        })
+        .unwrap();
+    }
+    let minutes = std::sync::atomic::AtomicI64::new(0);
+    let clock = || {
+        let minute = minutes.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let start: jiff::Zoned = "2026-11-30T23:58:59.9[UTC]".parse().unwrap();
+        start + jiff::Span::new().minutes(minute)
+    };
+    let node = node::Node::around(&real).clock(&clock);
+    let job = serde_json::json!({"name": "often", "schedule": "* * * * *", "command": "true", "in": "cron.d"});
+    let mut declared = note("job", "", Habit::Plain);
+    declared.resource = crate::resource::parse("cron", job).unwrap().unwrap();
+    declared.resource.prepare(&Alone).unwrap();
+    let graph = graph::build(vec![declared]).unwrap();
+    let mut events = Vec::new();
+    let summary = converge(&lab.run(&graph), &node, &lab.state(), &mut |event| events.push(event)).unwrap();
+    assert_eq!((summary.changed, drifts(&events)), (1, 0), "{events:?}");
+    assert!(minutes.into_inner() > 1, "the clock was asked again");
+}
+
 #[test]
 fn what_is_never_satisfied_has_failed() {
     let lab = Lab::new();
@@ -322,7 +425,10 @@ fn what_is_never_satisfied_has_failed() {
     let Outcome::Failed { error } = outcome(&events, "restless") else {
         panic!("{events:?}")
     };
-    assert_eq!(error, "it was applied and is still not as declared (contents)");
+    assert_eq!(
+        error,
+        "it was applied and is still not as declared (contents: nothing is there)"
+    );
 }
 
 #[test]

@@ -4,9 +4,11 @@ mod cycle;
 mod declaration;
 mod declare;
 mod export;
+mod grow;
 mod imply;
 mod keep;
 mod link;
+mod numbers;
 mod reserve;
 mod target;
 #[cfg(test)]
@@ -56,6 +58,10 @@ pub fn build(mut declarations: Vec<Declaration>) -> Result<Graph, Diagnostics> {
     keep::keep(&mut declarations);
     // What one keeps free, another does not take.
     reserve::reserve(&mut declarations);
+    // What one is to have, another is not given.
+    numbers::numbers(&mut declarations);
+    // What cannot grow before it is mounted grows then.
+    grow::grow(&mut declarations);
     Ok(Graph {
         declarations,
         edges,

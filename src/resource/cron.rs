@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::{
     Action, Change, Plan, PropertyError, Provider, Role, Shown,
     cron_field::Field,
-    crontab::{job, marker, parted, prefix, with},
+    crontab::{has_marker, is_marker_of, is_parted, job, marker, prefix, with},
     metadata::Metadata,
     parent,
     presence::Presence,
@@ -166,9 +166,9 @@ impl Cron {
         let before = job(table, &self.name);
         let wanted = self.wanted(Place::Crontab).map(Text::expose);
         let variables: Vec<String> = self.variables.iter().map(Text::expose).collect();
-        if let Some(parted) = parted(table, &self.name) {
-            let is_there = |variable: &String| table.lines().any(|line| line == variable);
-            if wanted.as_deref() == Some(parted) && variables.iter().all(is_there) {
+        if is_parted(table, &self.name) {
+            let is_there = |wanted: &String| table.split('\n').any(|line| line == wanted);
+            if wanted.as_ref().is_some_and(is_there) && variables.iter().all(is_there) {
                 return Ok(());
             }
             bail!(
@@ -179,7 +179,11 @@ impl Cron {
             );
         }
         match (&before, &wanted) {
-            (None, None) => return Ok(()),
+            (None, None) if !has_marker(table, &self.name) => return Ok(()),
+            (None, None) => {
+                plan.action = Action::Remove;
+                plan.changes.push(Change::gone("marker", marker(&self.name)));
+            }
             (None, Some(_)) => {
                 plan.action = Action::Create;
                 plan.changes.push(Change::new("job", &self.text));
@@ -189,8 +193,13 @@ impl Cron {
                 plan.changes.push(Change::gone("job", &self.name));
             }
             (Some(before), Some(wanted)) => {
-                if before.line == wanted && before.variables == variables {
+                let ends = table.ends_with('\n');
+                if before.line == wanted && before.variables == variables && ends {
                     return Ok(());
+                }
+                if !ends {
+                    plan.changes
+                        .push(Change::of("end of the table", "cut off", "a new line"));
                 }
                 plan.action = Action::Update;
                 if before.line != wanted {
@@ -221,7 +230,8 @@ impl Cron {
 
     /// Whether a file in `/etc/cron.d` is one that glrl has written.
     fn wrote(&self, contents: &[u8]) -> bool {
-        contents.starts_with(format!("{}\n", marker(&self.name)).as_bytes())
+        let text = String::from_utf8_lossy(contents);
+        text.lines().any(|line| is_marker_of(line, &self.name))
     }
 
     /// The file of its own, as it is.

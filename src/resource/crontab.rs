@@ -5,6 +5,16 @@ pub(super) fn marker(name: &str) -> String {
     format!("# glrl: {name}")
 }
 
+/// Whether a line is a job's marker, whatever an editor or a panel has made of its blanks.
+pub(super) fn is_marker_of(line: &str, name: &str) -> bool {
+    line.split_whitespace().eq(marker(name).split(' '))
+}
+
+/// Whether it is any job's.
+fn is_marker(line: &str) -> bool {
+    line.split_whitespace().take(2).eq(["#", "glrl:"])
+}
+
 /// What the names of a job's own variables begin with. In a table a variable is for all the lines below it, so its name has to be nobody
 /// else's; a job's name may hold `-`, a variable's may not.
 pub(super) fn prefix(name: &str) -> String {
@@ -35,28 +45,44 @@ pub(super) struct Job<'t> {
     pub(super) line: &'t str,
 }
 
-/// The job below a marker that others have parted from it, by a comment or a variable; `None` where the marker has its job, or there is
-/// none of which that could be said.
-pub(super) fn parted<'t>(table: &'t str, name: &str) -> Option<&'t str> {
-    let (marker, prefix) = (marker(name), prefix(name));
-    let mut lines = body(table).lines();
-    lines.find(|line| *line == marker)?;
-    let mut below = lines
-        .take_while(|line| !line.starts_with("# glrl: "))
-        .skip_while(|line| line.starts_with(&prefix))
-        .peekable();
-    if below.peek().is_some_and(|line| is_job(line)) {
-        return None;
+/// The lines of a table, without their new lines. What stands before one is the line's own: cron takes a carriage return for a part of
+/// the command.
+fn lines(table: &str) -> impl Iterator<Item = &str> {
+    body(table).split_terminator('\n')
+}
+
+/// Whether there is a marker of this name.
+pub(super) fn has_marker(table: &str, name: &str) -> bool {
+    lines(table).any(|line| is_marker_of(line, name))
+}
+
+/// Whether others have parted a marker from its job: by a comment or a variable, or by sorting the table, which leaves marker below
+/// marker. False where the marker has its job, or there is none of which that could be said.
+pub(super) fn is_parted(table: &str, name: &str) -> bool {
+    let prefix = prefix(name);
+    let mut lines = lines(table);
+    let mut above = None;
+    loop {
+        match lines.next() {
+            None => return false,
+            Some(line) if is_marker_of(line, name) => break,
+            line => above = line,
+        }
     }
-    below.find(|line| is_job(line))
+    let mut below = lines.skip_while(|line| line.starts_with(&prefix)).peekable();
+    match below.peek() {
+        Some(next) if is_marker(next) => return true,
+        Some(next) if is_job(next) => return above.is_some_and(is_marker),
+        _ => {}
+    }
+    below.take_while(|line| !is_marker(line)).any(is_job)
 }
 
 /// The job of this name; `None` where there is none.
 pub(super) fn job<'t>(table: &'t str, name: &str) -> Option<Job<'t>> {
-    let (marker, prefix) = (marker(name), prefix(name));
-    let mut lines = body(table)
-        .lines()
-        .skip_while(|line| *line != marker)
+    let prefix = prefix(name);
+    let mut lines = lines(table)
+        .skip_while(|line| !is_marker_of(line, name))
         .skip(1)
         .peekable();
     let variables = std::iter::from_fn(|| lines.next_if(|line| line.starts_with(&prefix))).collect();
@@ -72,7 +98,7 @@ pub(super) fn with(table: &str, name: &str, job: Option<&str>) -> String {
     let mut pair = job.map(|job| format!("{marker}\n{job}\n"));
     let mut lines = body(table).split_inclusive('\n').peekable();
     while let Some(line) = lines.next() {
-        if line.trim_end_matches('\n') != marker {
+        if !is_marker_of(line, name) {
             result.push_str(line);
             continue;
         }
@@ -81,12 +107,11 @@ pub(super) fn with(table: &str, name: &str, job: Option<&str>) -> String {
         // A second pair of the same name goes.
         result.push_str(&pair.take().unwrap_or_default());
     }
-    if let Some(pair) = pair {
-        if !result.is_empty() && !result.ends_with('\n') {
-            result.push('\n');
-        }
-        result.push_str(&pair);
+    // cron calls a table broken whose last line does not end.
+    if !result.is_empty() && !result.ends_with('\n') {
+        result.push('\n');
     }
+    result.push_str(&pair.unwrap_or_default());
     result
 }
 
@@ -157,17 +182,16 @@ mod tests {
     #[test]
     fn a_job_that_is_parted_from_its_marker_is_found() {
         for (table, found) in [
-            ("# glrl: a\n# a note\n0 1 * * * /bin/a\n", Some("0 1 * * * /bin/a")),
-            (
-                "# glrl: a\nMAILTO=x\n\n@daily /bin/a\n# glrl: b\n@daily b\n",
-                Some("@daily /bin/a"),
-            ),
-            ("# glrl: a\n0 1 * * * /bin/a\n# a note\n@daily b\n", None),
-            ("# glrl: a\n# glrl: b\n@daily b\n", None),
-            ("# glrl: a\n# a note\n", None),
-            ("# a note\n@daily b\n", None),
+            ("# glrl: a\n# a note\n0 1 * * * /bin/a\n", true),
+            ("# glrl: a\nMAILTO=x\n\n@daily /bin/a\n# glrl: b\n@daily b\n", true),
+            ("# glrl: a\n\n0 1 * * * /bin/a\n", true),
+            ("# glrl: a\n# glrl: b\n@daily b\n", true),
+            ("# glrl: 0\n# glrl: a\n@daily b\n", true),
+            ("# glrl: a\n0 1 * * * /bin/a\n# a note\n@daily b\n", false),
+            ("# glrl: a\n# a note\n", false),
+            ("# a note\n@daily b\n", false),
         ] {
-            assert_eq!(parted(table, "a"), found, "{table}");
+            assert_eq!(is_parted(table, "a"), found, "{table}");
         }
     }
 

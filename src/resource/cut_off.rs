@@ -46,9 +46,9 @@ pub(super) fn member_must_not_be(name: &dyn Display, member: &PhysicalVolume, gr
     ))
 }
 
-/// A refusal if a physical volume of the group is missing: LVM changes nothing in it, then.
-pub(super) fn must_be_whole(group: &str, lvm: &Lvm) -> Result<()> {
-    if lvm.members(group).all(|member| !member.missing) {
+/// A refusal if one of the group's physical volumes is missing: LVM changes nothing in it, then.
+pub(super) fn must_be_whole<'m>(group: &str, mut members: impl Iterator<Item = &'m PhysicalVolume>) -> Result<()> {
+    if members.all(|member| !member.missing) {
         return Ok(());
     }
     Err(Refused::because(
@@ -59,7 +59,7 @@ pub(super) fn must_be_whole(group: &str, lvm: &Lvm) -> Result<()> {
 
 /// A refusal if that is so of any physical volume of the group: its free extents may not be there.
 pub(super) fn group_must_not_be(group: &VolumeGroup, lvm: &Lvm) -> Result<()> {
-    must_be_whole(&group.name, lvm)?;
+    must_be_whole(&group.name, lvm.members(&group.name))?;
     lvm.members(&group.name)
         .try_for_each(|member| member_must_not_be(&member.device.display(), member, group))
 }

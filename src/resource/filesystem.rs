@@ -4,9 +4,13 @@ use anyhow::{Context, Result};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Change, Plan, PropertyError, Provider, Role, cut_off, mkfs::FsType, wipe};
+use super::{
+    Action, Change, Plan, PropertyError, Provider, Role, cut_off,
+    mkfs::{self, FsType},
+    wipe,
+};
 use crate::{
-    system::{BlockDevice, Command, Contents, Effect, Fact, Op, Probe, Reading, Refused, Signature, known},
+    system::{BlockDevice, Command, Contents, Effect, Fact, Mount, Op, Probe, Reading, Refused, Signature, known},
     value::{DevicePath, Size},
 };
 
@@ -26,18 +30,21 @@ pub(super) struct Filesystem {
     /// Options for mkfs, which count when it is made. None that forces anything is accepted.
     #[serde(default)]
     options: Vec<String>,
-    /// Whether it grows when its device has grown.
+    /// Whether it grows when its device has grown. One that is not mounted yet grows once a `mount` of the role has mounted it.
     #[serde(default = "yes")]
     grow: bool,
     /// Consent to destroy what is on the device.
     wipe: Option<wipe::Wipe>,
+    /// Whether something declared mounts it.
+    #[serde(skip)]
+    is_mounted_later: bool,
 }
 
 fn yes() -> bool {
     true
 }
 
-/// The device and where it is mounted.
+/// The device and where it is mounted for writing.
 #[derive(Debug, PartialEq)]
 pub(super) struct State {
     block: Option<BlockDevice>,
@@ -71,9 +78,13 @@ impl Provider for Filesystem {
         let block = known!(node.block(&self.device)?);
         let mounts = known!(node.mounts()?);
         let mount_point = block.as_ref().and_then(|block| {
-            let mine = mounts
-                .iter()
-                .find(|mount| mount.is_of(&self.device, block) && mount.root.as_os_str() == "/")?;
+            // btrfs is grown by any part of it that is mounted.
+            let is_whole = |mount: &Mount| mount.root.as_os_str() == "/" || mount.fs_type == "btrfs";
+            let mine = mounts.iter().find(|mount| {
+                mount.is_of(&self.device, block)
+                    && is_whole(mount)
+                    && !mount.options.iter().any(|option| option == "ro")
+            })?;
             mine.target.to_str().map(str::to_owned)
         });
         Ok(Reading::Known(State { block, mount_point }))
@@ -117,6 +128,10 @@ impl Provider for Filesystem {
 
     fn requires(&self) -> Vec<Fact> {
         vec![Fact::Device(self.device.clone())]
+    }
+
+    fn growth(&mut self) -> Option<&mut bool> {
+        self.grow.then_some(&mut self.is_mounted_later)
     }
 }
 
@@ -175,22 +190,19 @@ impl Filesystem {
             return Ok(Plan::none());
         }
         let Some(mount_point) = mount_point else {
-            return Ok(Plan::none().warn(format!(
-                "the {} on {} can grow to {} when it is mounted: run again then",
-                self.r#type.name(),
-                self.device,
-                Size::bytes(block.size)
-            )));
+            let plan = Plan::none();
+            return Ok(if self.is_mounted_later {
+                plan
+            } else {
+                plan.warn(mkfs::can_grow_later(&signature.what, &self.device, block.size))
+            });
         };
-        let Some(argv) = self.r#type.grow(&self.device, mount_point) else {
-            return Ok(Plan::none());
-        };
-        Ok(Plan::to(Action::Update)
-            .change(Change::of(
-                "size",
-                Size::bytes(geometry.size()),
-                Size::bytes(block.size),
-            ))
-            .op(Op::Run(Command::new(argv).makes([Effect::Grown(self.device.clone())]))))
+        Ok(self.r#type.grow(
+            Plan::to(Action::Update),
+            &self.device,
+            &geometry,
+            block.size,
+            mount_point,
+        ))
     }
 }

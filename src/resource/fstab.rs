@@ -272,6 +272,31 @@ mod tests {
         assert_eq!(remove(&new, "/a b"), format!("{FSTAB}\n"));
     }
 
+    /// Whatever editors and panels do to it: the line is found again, changes only in what differs, and goes as a whole.
+    #[test]
+    fn a_line_is_found_again_whatever_was_done_to_its_file() {
+        let noatime = options(&["noatime"]);
+        let own = wanted("/dev/mysql/data", "/var/lib/mysql", &noatime);
+        let text = set(FSTAB, &own);
+        let mut sorted: Vec<&str> = text.lines().collect();
+        sorted.sort_unstable();
+        for mangled in [
+            text.replace('\n', "\r\n"),
+            text.replace('\n', " \t\n"),
+            text.replace(' ', "\t"),
+            text.replace('\n', "\n\n# mine\n"),
+            text.trim_end().to_owned(),
+            sorted.join("\n"),
+        ] {
+            assert_eq!(set(&mangled, &own), mangled);
+            let changed = set(&mangled, &wanted("/dev/mysql/data", "/var/lib/mysql", &[]));
+            assert_eq!(entries(&changed).len(), entries(&mangled).len(), "{changed}");
+            let gone = remove(&mangled, "/var/lib/mysql");
+            assert_eq!(entries(&gone).len() + 1, entries(&mangled).len(), "{gone}");
+            assert!(!gone.contains("/dev/mysql"), "{gone}");
+        }
+    }
+
     #[test]
     fn comments_and_fragments_are_no_entries() {
         for none in ["", "   ", "# /dev/vdb /x xfs", "/dev/vdb", "/dev/vdb /x"] {

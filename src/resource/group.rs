@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Change, Plan, PropertyError, Provider, Role, presence::Presence};
+use super::{Action, Change, Plan, PropertyError, Provider, Role, number, presence::Presence};
 use crate::{
     system::{Command, Effect, Fact, Group as Entry, Op, Probe, Reading, known},
     value::AccountName,
@@ -24,6 +24,17 @@ pub(super) struct Group {
     /// Whether it is to be there.
     #[serde(default)]
     state: Presence,
+    /// Numbers that others are to have.
+    #[serde(skip)]
+    others: Vec<u32>,
+}
+
+/// What of the node matters to a group.
+#[derive(Debug, PartialEq)]
+pub(super) struct State {
+    group: Option<Entry>,
+    /// The number of a new group, declared or chosen.
+    gid: Option<u32>,
 }
 
 impl Group {
@@ -31,7 +42,7 @@ impl Group {
 }
 
 impl Provider for Group {
-    type State = Option<Entry>;
+    type State = State;
 
     fn name(&self) -> String {
         self.name.to_string()
@@ -47,7 +58,7 @@ impl Provider for Group {
         Ok(())
     }
 
-    fn read(&self, node: &dyn Probe) -> Result<Reading<Option<Entry>>> {
+    fn read(&self, node: &dyn Probe) -> Result<Reading<State>> {
         let group = known!(node.group(&self.name)?);
         match (self.state, self.gid, &group) {
             (Presence::Present, Some(gid), _) => {
@@ -74,13 +85,17 @@ impl Provider for Group {
             }
             _ => {}
         }
-        Ok(Reading::Known(group))
+        let gid = match (self.gid, self.state, &group) {
+            (None, Presence::Present, None) => known!(number::free(node, self.system, &self.others)?),
+            (gid, ..) => gid,
+        };
+        Ok(Reading::Known(State { group, gid }))
     }
 
-    fn diff(&self, current: &Option<Entry>, _notified: bool) -> Result<Plan> {
+    fn diff(&self, current: &State, _notified: bool) -> Result<Plan> {
         let name = || self.name.to_string();
         let makes = |group: Option<Entry>| Effect::Group(name(), group);
-        Ok(match (self.state, current) {
+        Ok(match (self.state, &current.group) {
             (Presence::Absent, None) => Plan::none(),
             (Presence::Absent, Some(_)) => {
                 Plan::to(Action::Remove)
@@ -94,15 +109,17 @@ impl Provider for Group {
                 if self.system {
                     argv.push("--system".to_owned());
                 }
-                if let Some(gid) = self.gid {
+                if let Some(gid) = current.gid {
                     argv.extend(["--gid".to_owned(), gid.to_string()]);
                 }
                 argv.push(name());
-                let gid = self.gid.map_or_else(|| "next free".to_owned(), |gid| gid.to_string());
+                let gid = current
+                    .gid
+                    .map_or_else(|| "next free".to_owned(), |gid| gid.to_string());
                 let plan = Plan::to(Action::Create).change(Change::new("gid", gid));
                 let group = Entry {
                     name: name(),
-                    gid: self.gid,
+                    gid: current.gid,
                     members: Vec::new(),
                 };
                 plan.op(Op::Run(Command::new(argv).makes([makes(Some(group))])))
@@ -128,8 +145,13 @@ impl Provider for Group {
         self.state == Presence::Absent
     }
 
+    fn numbers(&mut self) -> Option<&mut Vec<u32>> {
+        self.gid.is_none().then_some(&mut self.others)
+    }
+
     fn provides(&self) -> Vec<Fact> {
-        vec![Fact::Group(self.name.to_string())]
+        let group = Fact::Group(self.name.to_string());
+        [group].into_iter().chain(self.gid.map(Fact::Number)).collect()
     }
 }
 

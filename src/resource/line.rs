@@ -43,15 +43,17 @@ impl Line {
 
     /// The line that gives way to the declared one.
     fn replaced(&self, current: &[u8]) -> Shown {
-        let mut lines = current.split_inclusive(|&b| b == b'\n').map(body);
+        let end = end_of(current);
+        let mut lines = current.split_inclusive(|&b| b == b'\n').map(|line| body(line, end));
         lines.find(|line| self.matches(line)).map_or(Shown::Absent, shown)
     }
 
     /// The lines that go, as the plan shows them.
     fn numbers(&self, current: &[u8]) -> String {
+        let end = end_of(current);
         let lines = current.split_inclusive(|&b| b == b'\n').enumerate();
         let gone: Vec<String> = lines
-            .filter(|(_, line)| self.matches(body(line)))
+            .filter(|(_, line)| self.matches(body(line, end)))
             .map(|(number, _)| (number + 1).to_string())
             .collect();
         format!("line{} {}", if gone.len() == 1 { "" } else { "s" }, gone.join(", "))
@@ -63,10 +65,11 @@ impl Line {
 
     /// The file as it has to be; `None` if it is.
     fn rewrite(&self, current: &[u8]) -> Result<Option<Vec<u8>>> {
+        let end = end_of(current);
         let lines = || current.split_inclusive(|&b| b == b'\n');
         let (Presence::Present, Some(wanted)) = (self.state, &self.line) else {
             let kept: Vec<u8> = lines()
-                .filter(|line| !self.matches(body(line)))
+                .filter(|line| !self.matches(body(line, end)))
                 .flatten()
                 .copied()
                 .collect();
@@ -74,7 +77,7 @@ impl Line {
         };
         let found: Vec<(usize, bool)> = lines()
             .enumerate()
-            .map(|(number, line)| (number, body(line)))
+            .map(|(number, line)| (number, body(line, end)))
             .filter(|(_, line)| self.matches(line))
             .map(|(number, line)| (number, self.is_it(line)))
             .collect();
@@ -82,9 +85,9 @@ impl Line {
             [] => {
                 let mut whole = current.to_vec();
                 if !whole.is_empty() && !whole.ends_with(b"\n") {
-                    whole.push(b'\n');
+                    whole.extend(end);
                 }
-                whole.extend(wanted.bytes().chain([b'\n']));
+                whole.extend([wanted.as_bytes(), end].concat());
                 Ok(Some(whole))
             }
             all if all.iter().all(|(_, same)| *same) => Ok(None),
@@ -93,7 +96,7 @@ impl Line {
                     .enumerate()
                     .flat_map(|(here, line)| {
                         if here == *number {
-                            let end = if line.ends_with(b"\n") { &b"\n"[..] } else { b"" };
+                            let end = if line.ends_with(b"\n") { end } else { b"" };
                             [wanted.as_bytes(), end].concat()
                         } else {
                             line.to_vec()
@@ -210,9 +213,22 @@ fn shown(line: &[u8]) -> Shown {
     Shown::contents(&[line, b"\n"].concat())
 }
 
+/// What the lines of a file end with. A carriage return belongs to the end where all lines have one; else it is a part of its line.
+fn end_of(current: &[u8]) -> &'static [u8] {
+    let mut ends = current
+        .split_inclusive(|&b| b == b'\n')
+        .filter(|line| line.ends_with(b"\n"))
+        .peekable();
+    if ends.peek().is_some() && ends.all(|line| line.ends_with(b"\r\n")) {
+        b"\r\n"
+    } else {
+        b"\n"
+    }
+}
+
 /// A line without its end.
-fn body(line: &[u8]) -> &[u8] {
-    line.strip_suffix(b"\n").unwrap_or(line)
+fn body<'l>(line: &'l [u8], end: &[u8]) -> &'l [u8] {
+    line.strip_suffix(end).unwrap_or(line)
 }
 
 #[cfg(test)]
@@ -248,6 +264,20 @@ mod tests {
         let remove = || json!({"path": "/a", "match": "^x ", "state": "absent"});
         assert_eq!(rewritten(remove(), "x 1\na\nx 2\n"), Some("a\n".to_owned()));
         assert_eq!(rewritten(remove(), "a\n"), None);
+    }
+
+    /// As editors of other systems write files.
+    #[test]
+    fn a_line_is_found_in_a_file_whose_lines_end_otherwise() {
+        let set = || json!({"path": "/a", "match": "^#?x ", "line": "x 1"});
+        let add = || json!({"path": "/a", "line": "x 1"});
+        let remove = || json!({"path": "/a", "line": "x 1", "state": "absent"});
+        assert_eq!(rewritten(add(), "a\r\nx 1\r\n"), None);
+        assert_eq!(rewritten(add(), "a\r\nb"), Some("a\r\nb\r\nx 1\r\n".to_owned()));
+        assert_eq!(rewritten(set(), "a\r\n#x 9\r\n"), Some("a\r\nx 1\r\n".to_owned()));
+        assert_eq!(rewritten(remove(), "x 1\r\na\r\n"), Some("a\r\n".to_owned()));
+        // One among others that do not: whoever reads the file takes it for a part of the line.
+        assert_eq!(rewritten(set(), "a\nx 1\r\n"), Some("a\nx 1\n".to_owned()));
     }
 
     #[test]

@@ -321,6 +321,10 @@ impl LogicalVolume {
         plan.warnings.extend(self.differs(volume));
         // The fifth of its attributes says whether it is active (lvs(8)); one that is planned has none.
         if volume.attributes.as_bytes().get(4) == Some(&b'-') {
+            // The ninth says whether a part of it is missing.
+            if volume.attributes.as_bytes().get(8) == Some(&b'p') {
+                cut_off::must_be_whole(self.volume_group.as_str(), lvm.members(self.volume_group.as_str()))?;
+            }
             let activate = Command::new(["lvchange", "--activate", "y", &self.full_name()]);
             plan = plan
                 .change(Change::of("active", "no", "yes"))
@@ -438,5 +442,52 @@ impl LogicalVolume {
                 Size::bytes(pool.size)
             )
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::system::PhysicalVolume;
+
+    /// lvchange(8) activates no volume of which a part is missing; another of the group it does.
+    #[test]
+    fn what_lies_on_a_missing_disk_is_not_activated() {
+        let declared: LogicalVolume =
+            serde_json::from_value(serde_json::json!({"name": "x", "volume_group": "data", "size": "4MiB"})).unwrap();
+        let plan = |attributes: &str, missing: bool| {
+            let lvm = Lvm {
+                physical_volumes: vec![PhysicalVolume {
+                    device: "/dev/sdb".into(),
+                    volume_group: Some("data".to_owned()),
+                    size: 400 << 20,
+                    room: 400 << 20,
+                    free_extents: Some(99),
+                    missing,
+                }],
+                volume_groups: vec![VolumeGroup {
+                    name: "data".to_owned(),
+                    extent_size: 4 << 20,
+                    extents: 100,
+                    free_extents: 99,
+                }],
+                logical_volumes: vec![Volume {
+                    volume_group: "data".to_owned(),
+                    name: "x".to_owned(),
+                    size: 4 << 20,
+                    attributes: attributes.to_owned(),
+                    origin: None,
+                    layout: Layout::Linear,
+                    tags: Vec::new(),
+                }],
+            };
+            declared.diff(&State(Arc::new(lvm)), false)
+        };
+        assert!(plan("-wi-----p-", true).unwrap_err().is::<Refused>());
+        assert_eq!(plan("-wi-------", true).unwrap().ops.len(), 1);
+        assert!(plan("-wi-a---p-", true).unwrap().is_empty());
+        assert_eq!(plan("-wi-------", false).unwrap().ops.len(), 1);
     }
 }

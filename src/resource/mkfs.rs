@@ -1,6 +1,10 @@
 //! The programs that make filesystems: what each is told, and which of its options a role may give.
 
-use crate::value::DevicePath;
+use super::{Change, Plan};
+use crate::{
+    system::{Command, Effect, Geometry, Op},
+    value::{DevicePath, Size},
+};
 
 /// What an option list may hold for one program, as getopt(3) writes it: letters, with a colon where a value follows. Letters that
 /// force, that only pretend, that name another device, or that have a property of their own are left out.
@@ -27,6 +31,12 @@ pub(super) enum FsType {
 }
 
 impl FsType {
+    /// The one of this name.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        let all = [Self::Xfs, Self::Ext4, Self::Btrfs, Self::Vfat];
+        all.into_iter().find(|one| one.name() == name)
+    }
+
     /// As blkid and mount name it.
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -215,16 +225,26 @@ impl FsType {
         argv
     }
 
-    /// The command that grows it to its device, mounted as it is; `None` if it cannot grow.
-    pub(super) fn grow(self, device: &DevicePath, mount_point: &str) -> Option<Vec<String>> {
-        let argv: Vec<&str> = match self {
-            Self::Xfs => vec!["xfs_growfs", "-d", mount_point],
-            Self::Ext4 => vec!["resize2fs", device.as_str()],
-            Self::Btrfs => vec!["btrfs", "filesystem", "resize", "max", mount_point],
-            Self::Vfat => return None,
+    /// The plan with what grows it to its device, mounted as it is by then; without, if it cannot grow.
+    pub(super) fn grow(self, plan: Plan, device: &DevicePath, now: &Geometry, size: u64, mount_point: &str) -> Plan {
+        let argv: &[&str] = match self {
+            Self::Xfs => &["xfs_growfs", "-d", mount_point],
+            Self::Ext4 => &["resize2fs", device.as_str()],
+            Self::Btrfs => &["btrfs", "filesystem", "resize", "max", mount_point],
+            Self::Vfat => return if plan.is_empty() { Plan::none() } else { plan },
         };
-        Some(argv.into_iter().map(str::to_owned).collect())
+        let grow = Command::new(argv.iter().copied()).makes([Effect::Grown(device.clone())]);
+        plan.change(Change::of("size", Size::bytes(now.size()), Size::bytes(size)))
+            .op(Op::Run(grow))
     }
+}
+
+/// What can grow and is not mounted for writing.
+pub(super) fn can_grow_later(what: &str, device: &DevicePath, size: u64) -> String {
+    format!(
+        "the {what} on {device} can grow to {} when it is mounted for writing: run again then",
+        Size::bytes(size)
+    )
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod laws;
 mod metadata;
 mod mkfs;
 mod mount_options;
+mod number;
 mod parent;
 mod plan;
 mod presence;
@@ -94,6 +95,17 @@ pub trait Provider: fmt::Debug + Send + Sync {
     fn leaves(&mut self) -> Option<(&GroupName, &mut Option<VolumeSize>)> {
         None
     }
+
+    /// For an account: the numbers that are declared, in order; the graph fills that in.
+    fn numbers(&mut self) -> Option<&mut Vec<u32>> {
+        None
+    }
+
+    /// For a filesystem that is to grow: whether something declared mounts it. For a mount: whether what it mounts is to grow. The graph
+    /// fills both in.
+    fn growth(&mut self) -> Option<&mut bool> {
+        None
+    }
 }
 
 /// A directory in which what nobody declares is removed.
@@ -172,6 +184,14 @@ pub trait Resource: fmt::Debug + Send + Sync {
     fn leaves(&mut self) -> Option<(&GroupName, &mut Option<VolumeSize>)> {
         None
     }
+    /// See `Provider::numbers`.
+    fn numbers(&mut self) -> Option<&mut Vec<u32>> {
+        None
+    }
+    /// See `Provider::growth`.
+    fn growth(&mut self) -> Option<&mut bool> {
+        None
+    }
 }
 
 /// A provider with its kind's name.
@@ -237,6 +257,14 @@ impl<P: Provider> Resource for Of<P> {
 
     fn leaves(&mut self) -> Option<(&GroupName, &mut Option<VolumeSize>)> {
         self.provider.leaves()
+    }
+
+    fn numbers(&mut self) -> Option<&mut Vec<u32>> {
+        self.provider.numbers()
+    }
+
+    fn growth(&mut self) -> Option<&mut bool> {
+        self.provider.growth()
     }
 }
 

@@ -1,5 +1,6 @@
 //! `mount`: a filesystem mounted now and, by fstab, at every boot.
 
+mod bind;
 mod moving;
 mod source;
 mod steps;
@@ -26,12 +27,13 @@ use crate::{
 pub(super) struct Mount {
     /// Where it is mounted. The directory is made if there is none.
     path: AbsPath,
-    /// What is mounted: a device, `UUID=…`, or `host:/path`.
+    /// What is mounted: a device, `UUID=…`, `host:/path`, or, with the option `bind`, a directory, which is seen at both paths.
     device: MountSource,
-    /// The filesystem's type; that of what is on the device, or `nfs`, if it is not given.
+    /// The filesystem's type; that of what is on the device, or `nfs`, if it is not given. `none` for a directory.
     r#type: Option<String>,
     /// Mount options, as fstab(5) has them. A network filesystem gets `_netdev` and `nofail` besides, and NFS `bg`, which
-    /// has a boot go on and the mount come when its server does, unless `fg`, `noauto` or an option of systemd is given.
+    /// has a boot go on and the mount come when its server does, unless `fg`, `noauto` or an option of systemd is given. `bind` mounts a
+    /// directory a second time, `rbind` what is mounted below it, too.
     #[serde(default)]
     options: Vec<String>,
     /// Whether fstab has it, so that it is mounted at boot.
@@ -52,6 +54,9 @@ pub(super) struct Mount {
     /// How long the mount of a network filesystem is tried, while its server does not answer or does not export it yet. 60s if
     /// it is not given.
     wait: Option<Duration>,
+    /// Whether the filesystem is to grow.
+    #[serde(skip)]
+    grows: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -84,6 +89,10 @@ pub(super) struct State {
     data: Option<Data>,
     /// Whether a move of data has its marker in what is mounted: it is not over.
     moving: bool,
+    /// What a directory that is bound is part of, as it would be mounted here.
+    origin: Option<Live>,
+    /// Mounts below that.
+    below: Vec<bind::Below>,
     /// Whether systemd mounts it there for the first who looks (systemd.automount(5)).
     waits: bool,
     /// Whether systemd makes units of fstab here.
@@ -169,7 +178,7 @@ impl Provider for Mount {
                     format!("'{option}' holds a comma: write each option by itself"),
                 ));
             }
-            if option == "bind" || option == "rbind" || option.starts_with("remount") {
+            if option.starts_with("remount") {
                 return Err(PropertyError::of(
                     "options",
                     format!("'{option}' is not managed by glrl"),
@@ -179,6 +188,7 @@ impl Provider for Mount {
         if self.target() == "/" {
             return Err(PropertyError::of("path", "the root is mounted before glrl runs"));
         }
+        self.check_bound()?;
         if matches!(self.device, MountSource::Named(_)) && self.r#type.is_none() {
             return Err(PropertyError::of(
                 "type",
@@ -228,8 +238,13 @@ impl Provider for Mount {
         let fstab = std::str::from_utf8(&fstab)
             .context("/etc/fstab is not UTF-8")?
             .to_owned();
+        let mounts = known!(node.mounts()?);
+        let origin = self.origin(&mounts);
+        if let (Some(directory), Presence::Mounted) = (self.bound(), self.state) {
+            known!(self.must_be_there(node, directory)?);
+        }
         let moving = match (mounted.last(), self.device()) {
-            (Some(top), Some(_)) if self.state == Presence::Mounted && self.is_mine(top, block.as_ref()) => {
+            (Some(top), Some(_)) if self.state == Presence::Mounted && self.is_mine(top, block.as_ref(), None) => {
                 // One that nobody has looked into yet is not taken for half of a move.
                 matches!(node.entry(&self.marker())?, Reading::Known(Some(_)))
             }
@@ -237,11 +252,11 @@ impl Provider for Mount {
         };
         let (mut ground, mut data) = (None, None);
         // systemd mounts what is behind an automount point for whoever looks there: a plan does not.
-        let waits = known!(node.mounts()?)
+        let waits = mounts
             .iter()
             .any(|mount| mount.target == *self.path && mount.fs_type == "autofs");
         if self.state == Presence::Mounted && mounted.is_empty() && !waits {
-            let found = known!(self.ground(node)?);
+            let found = known!(self.ground(node, &self.path)?);
             if !found.names.is_empty() && known!(node.is_mount_point(&self.path)?) {
                 // Mounted since the mounts were read, these may be the names in what is mounted.
                 mounted = known!(self.live(node)?);
@@ -262,6 +277,8 @@ impl Provider for Mount {
             ground,
             data,
             moving,
+            below: self.below(&mounts),
+            origin,
             waits,
             systemd: known!(node.entry(Path::new(SYSTEMD))?).is_some(),
         }))
@@ -277,9 +294,14 @@ impl Provider for Mount {
             );
         }
         let mine = match current.mounted.last() {
-            Some(top) if !self.is_mine(top, current.block.as_ref()) => {
+            Some(top) if !self.is_mine(top, current.block.as_ref(), current.origin.as_ref()) => {
                 return Err(Refused::because(
-                    format!("{} is mounted on {}, not {}", top.source, self.path, self.device),
+                    format!(
+                        "{} is mounted on {}, not {}",
+                        source::shown(top),
+                        self.path,
+                        self.device
+                    ),
                     format!("unmount it (umount {}), or declare what is mounted there", self.path),
                 ));
             }
@@ -287,7 +309,7 @@ impl Provider for Mount {
         };
         match self.state {
             Presence::Mounted => self.mounted(current, mine),
-            Presence::Absent => Ok(self.absent(current, mine)),
+            Presence::Absent => self.absent(current, mine),
         }
     }
 
@@ -309,7 +331,12 @@ impl Provider for Mount {
             .device()
             .into_iter()
             .flat_map(|device| [Fact::Filesystem(device.clone()), Fact::Device(device.clone())]);
-        device.chain(parent.map(Fact::Path)).collect()
+        let bound = self.bound().cloned();
+        device.chain(parent.into_iter().chain(bound).map(Fact::Path)).collect()
+    }
+
+    fn growth(&mut self) -> Option<&mut bool> {
+        (self.state == Presence::Mounted).then_some(&mut self.grows)
     }
 }
 
@@ -323,11 +350,10 @@ impl Mount {
         Ok(Reading::Known(here.cloned().collect()))
     }
 
-    /// Looks at the directory to mount on, and at those above it.
-    fn ground(&self, node: &dyn Probe) -> Result<Reading<Ground>> {
+    /// Looks at the directory to mount on, and at those above it; or at one that is bound.
+    fn ground(&self, node: &dyn Probe, directory: &AbsPath) -> Result<Reading<Ground>> {
         let mut ground = Ground::default();
-        let mut above: Vec<AbsPath> = self
-            .path
+        let mut above: Vec<AbsPath> = directory
             .ancestors()
             .filter_map(|path| path.to_str()?.parse().ok())
             .collect();
@@ -341,12 +367,13 @@ impl Mount {
                         "{path} is a link to {}: declare the path it stands for",
                         target.display()
                     ),
-                    _ => bail!("{path} is not a directory, so nothing can be mounted on it"),
+                    _ if directory == &self.path => bail!("{path} is not a directory, so nothing can be mounted on it"),
+                    _ => bail!("{path} is not a directory, and glrl binds no files"),
                 },
             }
         }
         if ground.missing.is_empty() {
-            ground.names = known!(node.list(&self.path)?);
+            ground.names = known!(node.list(directory)?);
         }
         Ok(Reading::Known(ground))
     }
@@ -375,7 +402,7 @@ impl Mount {
                 }
                 plan = self.mount(plan, current, &fs_type, &wanted)?;
             }
-            Some(live) => plan = self.update_live(plan, live, entry, &fs_type, &wanted)?,
+            Some(live) => plan = self.update_live(plan, current, live, &fs_type, &wanted)?,
         }
         if self.persist {
             plan = self.persist(plan, current, stale.is_some(), &fs_type, &wanted);
@@ -388,6 +415,9 @@ impl Mount {
         } else if plan.ops.iter().any(|op| matches!(op, Op::MoveData(_))) {
             let start = current.data.as_ref().map(|data| data.start().to_vec());
             plan = self.finish_move(plan, start.unwrap_or_default());
+        }
+        if mine.is_none() && self.grows {
+            plan = self.grow(plan, current, &wanted);
         }
         if plan.is_empty() {
             plan.action = Action::None;

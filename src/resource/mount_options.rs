@@ -35,7 +35,12 @@ impl Flags {
 
     /// What a list of declared options asks for; the later of two that contradict each other wins.
     fn declared(options: &[String]) -> Self {
-        let mut flags = Self::DEFAULT;
+        Self::DEFAULT.with(options)
+    }
+
+    /// These, and what a list of declared options says otherwise.
+    fn with(self, options: &[String]) -> Self {
+        let mut flags = self;
         for option in options {
             match option.as_str() {
                 "ro" => flags.read_only = true,
@@ -169,6 +174,50 @@ pub(super) fn foreseen(options: &[String]) -> Vec<String> {
     let mut all = Flags::declared(options).shown();
     all.extend(of_filesystem(options));
     all
+}
+
+/// Whether what is mounted with these options cannot be written to.
+pub(super) fn is_read_only(options: &[String]) -> bool {
+    Flags::declared(options).read_only
+}
+
+/// Whether an option says that a directory is mounted a second time.
+pub(super) fn binds(option: &str) -> bool {
+    matches!(option, "bind" | "rbind")
+}
+
+/// Whether an option is of a mount, and not of the filesystem, which a directory that is mounted a second time has already.
+pub(super) fn is_for_binding(option: &str) -> bool {
+    binds(option) || FLAGS.contains(&option) || is_for_programs(option)
+}
+
+/// Whether a directory is mounted a second time as declared. What is not declared may be as it is on the filesystem that the directory is
+/// on, or as if it were mounted by itself: of what a boot mounts, mount(8) makes the one or the other, by its release.
+pub(super) fn is_bound_as(live: &[String], origin: &[String], declared: &[String]) -> bool {
+    let (live, own, plain) = (
+        Flags::live(live),
+        Flags::live(origin).with(declared),
+        Flags::declared(declared),
+    );
+    let is = |flag: fn(&Flags) -> bool| [own, plain].iter().any(|wanted| flag(wanted) == flag(&live));
+    is(|flags| flags.read_only)
+        && is(|flags| flags.no_suid)
+        && is(|flags| flags.no_dev)
+        && is(|flags| flags.no_exec)
+        && is(|flags| flags.no_directory_time)
+        && [own, plain].iter().any(|wanted| wanted.access_time == live.access_time)
+}
+
+/// The options for a remount of a directory that is mounted a second time; `origin` are those of the filesystem that it is on.
+pub(super) fn for_rebinding(origin: &[String], declared: &[String]) -> Vec<String> {
+    let mut all = vec!["remount".to_owned(), "bind".to_owned()];
+    all.extend(Flags::live(origin).with(declared).spelled());
+    all
+}
+
+/// What mountinfo will show of it.
+pub(super) fn foreseen_of_bound(origin: &[String], declared: &[String]) -> Vec<String> {
+    Flags::live(origin).with(declared).shown()
 }
 
 /// The options that the filesystem itself reads.

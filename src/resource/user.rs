@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::{
     Action, Change, Plan, PropertyError, Provider, Role,
     home::{self, Home},
-    parent,
+    number, parent,
     presence::Presence,
 };
 use crate::{
@@ -43,12 +43,17 @@ pub(super) struct User {
     /// Whether it is to be there.
     #[serde(default)]
     state: Presence,
+    /// Numbers that others are to have.
+    #[serde(skip)]
+    others: Vec<u32>,
 }
 
 /// What of the node matters to an account.
 #[derive(Debug, PartialEq)]
 pub(super) struct State {
     user: Option<Entry>,
+    /// The number of a new account, declared or chosen.
+    uid: Option<u32>,
     /// The number of the declared primary group.
     primary: Option<u32>,
     /// The group of the account's own name.
@@ -57,6 +62,8 @@ pub(super) struct State {
     groups: Vec<Group>,
     /// The number of a group that useradd makes with the account, where that is known: the account's own, if no group has it.
     gid_to_come: Option<u32>,
+    /// The number of that group where it is chosen: useradd would take any.
+    own_gid: Option<u32>,
     /// What has to be made of its home.
     home: Option<Home>,
 }
@@ -91,10 +98,10 @@ impl User {
         let home = self.home_of(None);
         let mut argv = vec!["useradd".to_owned(), "--no-create-home".to_owned()];
         let mut option = |name: &str, value: String| argv.extend([name.to_owned(), value]);
-        if let Some(uid) = self.uid {
+        if let Some(uid) = state.uid {
             option("--uid", uid.to_string());
         }
-        let uid = self.uid.map_or_else(|| "next free".to_owned(), |uid| uid.to_string());
+        let uid = state.uid.map_or_else(|| "next free".to_owned(), |uid| uid.to_string());
         let mut plan = Plan::to(Action::Create)
             .change(Change::new("uid", uid))
             .change(Change::new("group", self.primary()))
@@ -108,16 +115,24 @@ impl User {
         }
         let mut effects = Vec::new();
         let gid = if self.group.is_none() && state.own_group.is_none() {
-            argv.push("--user-group".to_owned());
-            effects.push(Effect::Group(
+            let gid = state.own_gid.or(state.gid_to_come);
+            let group = Effect::Group(
                 self.name.to_string(),
                 Some(Group {
                     name: self.name.to_string(),
-                    gid: state.gid_to_come,
+                    gid,
                     members: Vec::new(),
                 }),
-            ));
-            state.gid_to_come
+            );
+            if let Some(own) = state.own_gid {
+                let groupadd = ["groupadd", "--gid", &own.to_string(), &self.name].map(str::to_owned);
+                plan = plan.op(Op::Run(Command::new(groupadd).makes([group])));
+                argv.extend(["--gid".to_owned(), self.name.to_string()]);
+            } else {
+                argv.push("--user-group".to_owned());
+                effects.push(group);
+            }
+            gid
         } else {
             argv.extend(["--gid".to_owned(), self.primary().to_string()]);
             state.primary.or(state.own_group.as_ref().and_then(|group| group.gid))
@@ -136,7 +151,7 @@ impl User {
             self.name.to_string(),
             Some(Entry {
                 name: self.name.to_string(),
-                uid: self.uid,
+                uid: state.uid,
                 gid,
                 comment: self.comment.clone().unwrap_or_default(),
                 home,
@@ -305,14 +320,19 @@ impl Provider for User {
         let own_group = known!(node.group(&self.name)?);
         let mut state = State {
             user,
+            uid: self.uid,
             primary: None,
             own_group,
             groups: Vec::new(),
             gid_to_come: None,
+            own_gid: None,
             home: None,
         };
         if self.state == Presence::Absent {
             return Ok(Reading::Known(state));
+        }
+        if self.uid.is_none() && state.user.is_none() {
+            state.uid = known!(number::free(node, self.system, &self.others)?);
         }
         state.primary = match &self.group {
             Some(Owner::Name(name)) => known!(group(node, name)?).gid,
@@ -322,9 +342,12 @@ impl Provider for User {
         for name in &self.groups {
             state.groups.push(known!(group(node, name)?));
         }
-        if let (Some(uid), None, None) = (self.uid, &self.group, &state.own_group) {
+        if let (Some(uid), None, None) = (state.uid, &self.group, &state.own_group) {
             let is_taken = known!(node.groups()?).iter().any(|group| group.gid == Some(uid));
             state.gid_to_come = (!is_taken).then_some(uid);
+            if is_taken && state.user.is_none() {
+                state.own_gid = known!(number::free(node, self.system, &self.others)?);
+            }
         }
         if self.create_home() {
             state.home = known!(home::read(node, &self.home_of(state.user.as_ref()))?);
@@ -362,9 +385,14 @@ impl Provider for User {
             .map(Fact::Made);
         [Fact::User(self.name.to_string())]
             .into_iter()
+            .chain(self.uid.map(Fact::Number))
             .chain(own_group)
             .chain(home)
             .collect()
+    }
+
+    fn numbers(&mut self) -> Option<&mut Vec<u32>> {
+        Some(&mut self.others)
     }
 
     fn requires(&self) -> Vec<Fact> {

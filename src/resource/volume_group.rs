@@ -307,6 +307,7 @@ impl VolumeGroup {
         if plan.is_empty() {
             plan.action = Action::None;
         } else {
+            cut_off::must_be_whole(self.name.as_str(), members.iter())?;
             plan = plan.change(Change::of(
                 "size",
                 Size::bytes(group.extents * extent_size),

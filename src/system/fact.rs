@@ -34,6 +34,8 @@ pub enum Fact {
     User(String),
     /// A group.
     Group(String),
+    /// A number that a user or a group is to have.
+    Number(u32),
     /// A package.
     Package(String),
 }

@@ -3,8 +3,9 @@
 mod heard;
 
 use std::{
-    cell::Cell,
+    cell::RefCell,
     ffi::OsString,
+    fmt,
     io::{self, PipeReader, PipeWriter},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
@@ -145,8 +146,14 @@ impl Program {
         if output.status.code().is_none() {
             bail!("{} ended with {}", self.shown(), output.status);
         }
-        let said = excerpt(&words(&output));
-        SAID.set((!said.is_empty()).then(|| format!("{} said{said}", self.name)));
+        SAID.with_borrow_mut(|said| {
+            if let Some(said) = said {
+                *said = Said {
+                    name: self.name.clone(),
+                    bytes: stream(&output).to_vec(),
+                };
+            }
+        });
         Ok(output)
     }
 
@@ -230,7 +237,7 @@ impl Program {
 
     /// The error that says which program failed, with what status, and the last lines it wrote.
     pub fn failed(&self, output: &Output) -> anyhow::Error {
-        anyhow!("{} failed ({}){}", self.shown(), output.status, excerpt(&words(output)))
+        anyhow!("{} failed ({}){}", self.shown(), output.status, excerpt(stream(output)))
     }
 
     fn shown(&self) -> String {
@@ -244,13 +251,31 @@ impl Program {
 }
 
 thread_local! {
-    /// What the last program of this thread said.
-    static SAID: Cell<Option<String>> = const { Cell::new(None) };
+    /// What the last program of this thread said; nothing while nobody wants to know.
+    static SAID: RefCell<Option<Said>> = const { RefCell::new(None) };
 }
 
-/// Takes what the last program that ended in this thread has said, in its own words: it may have said why it did nothing.
-pub fn take_said() -> Option<String> {
-    SAID.take()
+/// What a program said, in its own words: it may have said why it did nothing. Shown, it is an excerpt without secrets.
+#[derive(Default)]
+pub struct Said {
+    name: String,
+    bytes: Vec<u8>,
+}
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match excerpt(&self.bytes).as_str() {
+            "" => Ok(()),
+            said => write!(f, "\n{} said{said}", self.name),
+        }
+    }
+}
+
+/// Runs this, and hands back besides what the last program that ended meanwhile in this thread has said.
+pub fn heard<T>(run: impl FnOnce() -> T) -> (T, Said) {
+    let outer = SAID.replace(Some(Said::default()));
+    let result = run();
+    (result, SAID.replace(outer).unwrap_or_default())
 }
 
 /// A program that was started. Dropping it kills it, with all that it started.
@@ -323,20 +348,21 @@ pub fn find(name: &str) -> Result<PathBuf> {
         .ok_or_else(|| Missing(name.to_owned()).into())
 }
 
-/// What a program said, its secrets hidden: whole, and only then cut, as half a secret is known to nobody.
-fn words(output: &Output) -> String {
-    redact_pieces(if output.stderr.trim_ascii().is_empty() {
+/// Where a program says what matters.
+fn stream(output: &Output) -> &[u8] {
+    if output.stderr.trim_ascii().is_empty() {
         &output.stdout
     } else {
         &output.stderr
-    })
+    }
 }
 
 /// The first and the last lines of what a program said, as the end of a message: some say first what is wrong, and then at length how
-/// they are used.
-fn excerpt(text: &str) -> String {
+/// they are used. Its secrets are hidden while it is whole: half a secret is known to nobody.
+fn excerpt(said: &[u8]) -> String {
     const LONGEST: usize = 4 << 10;
     const SHOWN: usize = 8;
+    let text = redact_pieces(said);
     let end = lines(&text[text.ceil_char_boundary(text.len().saturating_sub(LONGEST))..]);
     let shown = if end.len() > SHOWN || text.len() > LONGEST {
         let first = lines(&text[..text.floor_char_boundary(LONGEST / SHOWN)])
@@ -433,6 +459,19 @@ mod tests {
             assert_eq!(found, None, "{script}: {said}");
             assert!(said.contains("‹secret›"), "{script}: {said}");
         }
+    }
+
+    #[test]
+    fn what_is_said_is_kept_while_somebody_listens() {
+        let say = |what: &str| Program::new("echo").args([what]).output().unwrap();
+        let ((), said) = heard(|| {
+            say("first");
+            say("last");
+        });
+        assert_eq!(said.to_string(), "\necho said: last");
+        say("to nobody");
+        assert!(SAID.take().is_none());
+        assert_eq!(heard(|| ()).1.to_string() + &heard(|| say("")).1.to_string(), "");
     }
 
     #[test]

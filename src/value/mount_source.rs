@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use super::{DevicePath, string_value};
+use super::{AbsPath, DevicePath, string_value};
 
 /// What a mount mounts, as fstab(5) has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub enum MountSource {
     },
     /// A directory that another machine exports: `host:/path`.
     Network(String),
+    /// A directory of this machine, which is mounted a second time.
+    Directory(AbsPath),
     /// No device at all: `tmpfs`, `proc`.
     Named(String),
 }
@@ -25,6 +27,7 @@ impl MountSource {
     pub fn as_str(&self) -> &str {
         match self {
             Self::Device { text, .. } | Self::Network(text) | Self::Named(text) => text,
+            Self::Directory(path) => path.as_str(),
         }
     }
 }
@@ -35,7 +38,7 @@ impl FromStr for MountSource {
     fn from_str(text: &str) -> Result<Self, String> {
         if text.is_empty() || text.contains(char::is_control) {
             return Err(format!(
-                "'{text}' cannot be mounted: write a device, UUID=…, LABEL=…, or host:/path"
+                "'{text}' cannot be mounted: write a device, UUID=…, LABEL=…, host:/path, or a directory"
             ));
         }
         for by in ["UUID", "LABEL", "PARTUUID", "PARTLABEL"] {
@@ -65,7 +68,7 @@ impl FromStr for MountSource {
             return Ok(Self::Network(format!("{host}:/{path}")));
         }
         if text.starts_with('/') {
-            return Err(format!("'{text}' is a directory: bind mounts are not managed"));
+            return Ok(Self::Directory(text.parse()?));
         }
         Ok(Self::Named(text.to_owned()))
     }
@@ -79,7 +82,7 @@ impl fmt::Display for MountSource {
 
 string_value!(
     MountSource,
-    "What is mounted: a device's path, UUID=…, LABEL=…, PARTUUID=…, PARTLABEL=…, or host:/path.",
+    "What is mounted: a device's path, UUID=…, LABEL=…, PARTUUID=…, PARTLABEL=…, host:/path, or a directory.",
     "^.+$",
     ["/dev/mysql/data", "backup:/backup"]
 );
@@ -115,9 +118,11 @@ mod tests {
             Ok(MountSource::Network("[fe80::1]:/".to_owned()))
         );
         assert_eq!("tmpfs".parse(), Ok(MountSource::Named("tmpfs".to_owned())));
+        let directory: Result<MountSource, _> = "/srv//data/".parse();
+        assert_eq!(directory, "/srv/data".parse().map(MountSource::Directory));
         for wrong in [
             "",
-            "/srv/data",
+            "/srv/../etc",
             "LABEL=",
             "UUID=",
             "UUID=\"x\"",

@@ -96,6 +96,8 @@ struct Disk {
 #[serde(deny_unknown_fields)]
 struct Mounted {
     source: String,
+    /// The part of its filesystem that it is.
+    root: Option<PathBuf>,
     #[serde(rename = "type")]
     fs_type: String,
     #[serde(default)]
@@ -196,7 +198,7 @@ impl State {
         for (target, mounted) in &self.mounts {
             let mount = Mount {
                 source: mounted.source.clone(),
-                root: "/".into(),
+                root: mounted.root.clone().unwrap_or_else(|| "/".into()),
                 target: target.to_path_buf(),
                 fs_type: mounted.fs_type.clone(),
                 options: mounted.options.clone(),
@@ -274,6 +276,7 @@ impl State {
         }
         for (name, account) in &self.users {
             let user = known(node.user(name))?.ok_or_else(|| format!("user {name} is missing"))?;
+            same(name, "uid", &user.uid, &Some(account.uid))?;
             same(name, "groups", &user.groups, &account.groups)?;
             same(name, "shell", &user.shell, &account.shell)?;
             same(name, "home", &user.home, &account.home)?;
@@ -298,6 +301,9 @@ impl State {
             let found = mounts.iter().rev().find(|mount| mount.target == **target);
             let found = found.ok_or_else(|| format!("nothing is mounted at {target}"))?;
             same(target, "source", &found.source, &mounted.source)?;
+            if let Some(root) = &mounted.root {
+                same(target, "root", &found.root, root)?;
+            }
             if let Some(option) = mounted.options.iter().find(|option| !found.options.contains(option)) {
                 return Err(format!("{target} is mounted with {:?}, not {option}", found.options));
             }

@@ -116,14 +116,65 @@ fn a_group_with_a_missing_or_a_cut_disk_is_told_about() {
     }
     disks[0].grow(100 << 20);
 
+    let driverless = [
+        "--driverloaded",
+        "n",
+        "--activate",
+        "n",
+        "--zero",
+        "n",
+        "--wipesignatures",
+        "n",
+    ];
+    sh(
+        "lvcreate",
+        &[
+            &driverless[..],
+            &["--quiet", "--extents", "2", "--name", "old", "glrltest", paths[0]],
+        ]
+        .concat(),
+    );
+    sh(
+        "lvcreate",
+        &[
+            &driverless[..],
+            &["--quiet", "--extents", "2", "--name", "gone", "glrltest", paths[1]],
+        ]
+        .concat(),
+    );
     let label = disks[1].read(0, 1 << 20);
     disks[1].write(0, &vec![0; 1 << 20]);
+    // LVM changes nothing in such a group: neither the volumes that grow or come nor the group itself.
+    let third = Loop::new(100 << 20);
+    let more = resource(
+        "volume_group",
+        json!({"name": "glrltest", "devices": [paths[0], third.path]}),
+    )
+    .expect("right");
+    let volume = |name: &str, size: &str| {
+        let properties = json!({"name": name, "volume_group": "glrltest", "size": size});
+        resource("logical_volume", properties).expect("right")
+    };
+    for wish in [&more, &volume("old", "16MiB"), &volume("new", "8MiB")] {
+        let error = plan(&**wish).expect_err("a missing disk");
+        let way_out = error
+            .downcast_ref::<Refused>()
+            .map(|refused| refused.hint.clone())
+            .unwrap_or_default();
+        assert!(
+            way_out.contains("vgreduce --removemissing glrltest"),
+            "{error:#}: {way_out}"
+        );
+    }
     let one = resource("volume_group", json!({"name": "glrltest", "devices": [paths[0]]})).expect("right");
     let plan = plan(&*one).expect("a plan");
     assert!(
         plan.is_empty() && plan.warnings.iter().any(|warning| warning.contains("missing")),
         "{plan:?}"
     );
-    disks[1].write(0, &label);
-    drop(group);
+    // The way out, for what was on the disk is lost here.
+    sh("vgreduce", &["--quiet", "--removemissing", "--force", "glrltest"]);
+    assert!(super::plan(&*volume("old", "16MiB")).is_ok() && super::plan(&*volume("new", "8MiB")).is_ok());
+    assert_eq!(disks[1].read(0, 1 << 20), vec![0; 1 << 20]);
+    drop((group, label));
 }

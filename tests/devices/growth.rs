@@ -5,7 +5,9 @@ use glrl::system::{Contents, LocalNode, Probe, Reading, Refused, Signature};
 use serde_json::json;
 
 use super::{
-    alone, converge,
+    alone,
+    apart::Apart,
+    converge,
     loops::{Loop, Mounted, SIZE, sh, sh_output},
     plan, resource,
 };
@@ -118,6 +120,72 @@ fn an_unmounted_filesystem_says_that_it_can_grow() {
         .expect("right");
         assert!(super::plan(&*kept).expect("a plan").warnings.is_empty());
     }
+}
+
+/// By the one run that mounts it; the next has nothing to do.
+#[test]
+fn an_unmounted_filesystem_grows_once_the_role_mounts_it() {
+    let _alone = alone();
+    let mut types = vec!["xfs", "btrfs"];
+    types.extend(may_grow_ext4().then_some("ext4"));
+    for fs_type in types {
+        let disk = Loop::new(SIZE);
+        let filesystem = json!({"device": disk.path, "type": fs_type});
+        converge(&*resource("filesystem", filesystem).expect("right")).expect("made");
+        let before = signature(&disk).geometry.expect("a size").size();
+        disk.grow(SIZE + (128 << 20));
+        let role = |options: &str| {
+            format!(
+                "  - mount: {{ path: $base/mnt, device: {0}, persist: false, options: [{options}] }}\n
+  - filesystem: {{ device: {0}, type: {fs_type} }}\n",
+                disk.path
+            )
+        };
+        let apart = Apart::new();
+        let base = apart.path().display().to_string();
+        apart.role("grows", &role("noatime").replace("$base", &base));
+        apart.role("read-only", &role("ro").replace("$base", &base));
+        let ended = apart.sh(
+            "glrl converge --role $base/read-only.yml; umount $base/mnt; glrl plan --role $base/grows.yml
+            glrl converge --role $base/grows.yml; glrl plan --role $base/grows.yml --detailed-exitcode; umount $base/mnt",
+        );
+        let said = &ended.said;
+        assert_eq!(ended.status, Some(0), "{fs_type}: {said}");
+        assert_eq!(
+            said.matches("can grow to 448MiB when it is mounted for writing")
+                .count(),
+            1,
+            "{fs_type}: {said}"
+        );
+        assert!(said.contains("-> 448MiB"), "{fs_type}: {said}");
+        let after = signature(&disk).geometry.expect("a size").size();
+        assert!(after > before + (100 << 20), "{fs_type}: {before} {after}");
+    }
+}
+
+/// The kernel refuses to grow an ext4 in which it has met an error: the run says so, and what is in it stays.
+#[test]
+fn a_filesystem_with_errors_is_not_grown() {
+    let _alone = alone();
+    let disk = Loop::new(SIZE);
+    sh("mkfs.ext4", &["-q", &disk.path]);
+    sh("debugfs", &["-w", "-R", "set_super_value state 2", &disk.path]);
+    disk.grow(SIZE + (128 << 20));
+    let before = signature(&disk).geometry;
+    let apart = Apart::new();
+    let role = format!(
+        "  - mount: {{ path: {0}/mnt, device: {1}, persist: false }}\n  - filesystem: {{ device: {1}, type: ext4 }}\n",
+        apart.path().display(),
+        disk.path
+    );
+    let ended = apart.glrl("converge", &role);
+    assert!(
+        ended.status == Some(1) && ended.said.contains("resize2fs"),
+        "{:?} {}",
+        ended.status,
+        ended.said
+    );
+    assert_eq!(signature(&disk).geometry, before);
 }
 
 #[test]

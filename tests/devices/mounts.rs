@@ -164,6 +164,74 @@ fn what_cannot_be_mounted_otherwise_stays_as_it_is() {
     );
 }
 
+/// On a filesystem with options of its own, whose mounts propagate as those of a machine that systemd has booted.
+#[test]
+fn a_directory_is_mounted_a_second_time() {
+    let _alone = alone();
+    let apart = Apart::new();
+    let base = apart.path().display().to_string();
+    let role = |name: &str, options: &str, state: &str| {
+        let mount = format!("path: {base}/tree/dst, device: {base}/tree/src/, options: [{options}], state: {state}");
+        apart.role(
+            name,
+            &format!("  - mount: {{ {mount} }}\n  - directory: {base}/tree/src\n"),
+        );
+    };
+    role("plain", "bind", "mounted");
+    role("read-only", "bind, ro", "mounted");
+    role("no-exec", "bind, noexec, nofail", "mounted");
+    role("deep", "rbind", "mounted");
+    role("gone", "bind", "absent");
+    role("deep-gone", "rbind", "absent");
+    let apart = apart.before(
+        "test -d $base/etc || cp -a /etc $base/etc; mount --bind $base/etc /etc; printf '# mine' > /etc/fstab
+        mkdir -p $base/tree; mount -t tmpfs -o noatime,nosuid tmpfs $base/tree; mount --make-rshared $base/tree; cd $base/tree
+        glrl() { command glrl \"$1\" --role $base/$2.yml --detailed-exitcode $3; }
+        not() { if \"$@\"; then exit 8; fi; }
+        makes() { glrl converge $1 && exit 9 || test $? = 2; glrl plan $1; }
+        shown() { findmnt --noheadings --output FSROOT,OPTIONS $base/tree/dst | tail -1; }
+        once() { test $(grep -c \" $base/tree/dst \" /proc/self/mountinfo) = 1; test $(grep -c tree/dst /etc/fstab) = 1; }",
+    );
+    for (how, script) in [
+        (
+            "plain",
+            "makes plain; once; shown | grep -E '^/src +rw,nosuid,noatime'; echo data > src/f; test $(cat dst/f) = data
+            grep -x \"$base/tree/src $base/tree/dst none bind 0 0\" /etc/fstab; grep -x '# mine' /etc/fstab",
+        ),
+        (
+            "read-only and back",
+            "makes read-only; once; not touch dst/x; touch src/x; makes plain; once; touch dst/x; shown | grep rw,nosuid,noatime",
+        ),
+        (
+            "as a boot mounts it",
+            "makes no-exec; shown | grep noexec; umount dst; mount $base/tree/dst; shown | grep noexec; glrl plan no-exec; once
+            umount dst; makes no-exec; once",
+        ),
+        ("gone", "makes plain; makes gone; not mountpoint dst; not grep dst /etc/fstab; test -d src; glrl plan gone"),
+        (
+            "what is mounted below comes along, and stays where it was",
+            "mkdir -p src/in; mount -t tmpfs inner src/in; touch src/in/f; makes plain; not test -e dst/in/f
+            makes deep; once; test -e dst/in/f; makes plain; not test -e dst/in/f
+            makes deep; makes deep-gone; not mountpoint dst; test -e src/in/f
+            umount src/in; makes plain; mount -t tmpfs later src/in; mountpoint dst/in; makes gone; not mountpoint dst; mountpoint src/in",
+        ),
+        (
+            "what others mounted below",
+            "makes deep; mount --make-private dst; mkdir dst/own; mount -t tmpfs own dst/own; glrl converge deep-gone || test $? = 3
+            mountpoint dst/own; umount dst/own; makes deep-gone",
+        ),
+        (
+            "another directory",
+            "mkdir other dst; mount --bind other dst; glrl plan plain > said 2>&1 || test $? = 3; grep -F 'tmpfs[/other] is mounted on' said
+            umount dst; rmdir other; mkdir src; mount --bind src dst; rmdir src; glrl plan plain || test $? = 3; makes gone",
+        ),
+    ] {
+        let ended = apart.sh(&format!("{script}; echo all the same"));
+        let is_right = ended.status == Some(0) && ended.said.contains("all the same");
+        assert!(is_right, "{how}: {:?} {}", ended.status, ended.said);
+    }
+}
+
 #[test]
 fn nothing_is_mounted_over() {
     let _alone = alone();

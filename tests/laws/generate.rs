@@ -224,8 +224,10 @@ impl Role {
             return;
         }
         let mut properties = json!({"name": name, "create_home": dice.percent(30)});
-        // Whoever takes the next free number may take one that is declared later: that is not foreseen.
-        properties["uid"] = json!(dice.one_of(&[1042, 3000, 3001, 3002]));
+        // Others may have any number but those.
+        if dice.percent(60) {
+            properties["uid"] = json!(dice.one_of(&[1042, 1044, 3000, 3001, 3002]));
+        }
         if dice.percent(40) && !self.groups.is_empty() {
             properties["groups"] = json!([dice.one_of(&self.groups)]);
         }
@@ -236,7 +238,9 @@ impl Role {
     fn group(&mut self, dice: &mut Dice) {
         let name = format!("g{}", self.groups.len());
         let mut properties = json!({"name": name});
-        properties["gid"] = json!(dice.one_of(&[50, 3000, 3001, 3003]));
+        if dice.percent(60) {
+            properties["gid"] = json!(dice.one_of(&[50, 1044, 1045, 3000, 3001, 3003]));
+        }
         self.add(dice, "group", format!("group:{name}"), properties);
         self.groups.push(name);
     }

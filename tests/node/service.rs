@@ -24,6 +24,16 @@ resources:
     for_each: [dies, dies-later, comes-again, comes-later, ends, stays, is-done]
 "#;
 
+const HANGING: &str = r#"
+role: hanging
+resources:
+  - file:
+      path: /etc/systemd/system/never-ready.service
+      content: "[Service]\nType=notify\nTimeoutStartSec=infinity\nExecStart=/bin/sleep infinity\n"
+  - service: { name: never-ready, running: true }
+    timeout: 5s
+"#;
+
 #[test]
 fn a_service_that_dies_at_once_fails_with_its_last_words() -> Result<()> {
     let lab = Lab::start([NodeSpec::new("node")])?;
@@ -55,6 +65,15 @@ fn a_service_that_dies_at_once_fails_with_its_last_words() -> Result<()> {
     )?;
     let converge = said(node, "converge --role /root/dying.yml")?;
     ensure!(converge.status == 0, "converge ended with {}", converge.status);
-    node.run("systemctl is-active comes-again comes-later dies dies-later ends stays")
-        .map(drop)
+    node.run("systemctl is-active comes-again comes-later dies dies-later ends stays")?;
+
+    // The role says how long a start may take, whatever the unit says; that systemd goes on with it is told.
+    write(node, "/root/hanging.yml", HANGING)?;
+    let converge = said(node, "converge --role /root/hanging.yml")?;
+    ensure!(converge.status == 1, "converge ended with {}", converge.status);
+    let error = converge.outcomes("applied")["service:never-ready"]["error"].to_string();
+    for part in ["took longer than 5 s", "systemd goes on with it"] {
+        ensure!(error.contains(part), "never-ready does not say {part}: {error}");
+    }
+    Ok(())
 }

@@ -116,6 +116,46 @@ fn templates_are_counted() {
         let said = Site::role(role).file("templates/t.hbs", template).errors();
         assert!(said.contains("t.hbs:1:") && said.contains(expected), "{said}");
     }
+    // What the parser recurses into, or goes through again and again; the last one hides from who only looks for tags.
+    let chain = |count: usize| {
+        format!(
+            "{{{{#if inputs.l}}}}x{}{{{{/if}}}}",
+            "{{~else if inputs.l}}y".repeat(count)
+        )
+    };
+    let parentheses = |count: usize| {
+        format!(
+            "{{{{#if {}inputs.l{}}}}}y{{{{/if}}}}",
+            "(not ".repeat(count),
+            ")".repeat(count)
+        )
+    };
+    let hidden = |count: usize| "{{#if \"}}{{/if}}\"}}".repeat(count) + &"{{/if}}".repeat(count);
+    for (template, expected) in [
+        (chain(10_000), "more than 64 'else if' follow each other here"),
+        (chain(65), "more than 64 'else if' follow each other here"),
+        (parentheses(10_000), "more than 200 parentheses lie in each other here"),
+        (
+            "{{inputs.l}}".repeat(100_000),
+            "more than 83 tags take too much: split the template",
+        ),
+        (
+            "{{#if inputs.l}}x{{/if}}".repeat(50_000),
+            "more than 83 tags take too much: split the template",
+        ),
+        ("{".repeat(100_000), "more than 1000 tags take too much"),
+        ("{{!-- ".repeat(10_000), "more than 1666 tags take too much"),
+        (hidden(10_000), "more than 384 tags take too much"),
+    ] {
+        let said = Site::role(role).file("templates/t.hbs", template).errors();
+        assert!(
+            said.contains("t.hbs:1:") && said.contains(expected),
+            "{expected}: {said}"
+        );
+    }
+    for fine in [chain(60), chain(30).repeat(10), parentheses(150), hidden(1_000)] {
+        Site::role(role).file("templates/t.hbs", fine).ids();
+    }
     let small = "{{#each inputs.l}}{{#each ../inputs.l}}{{this}}{{else}}none{{/each}}{{/each}}";
     Site::role(role).file("templates/t.hbs", small).ids();
 }

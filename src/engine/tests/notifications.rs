@@ -1,90 +1,15 @@
 //! Who is told of what, counted: of what happened, once; of what did not, never; whatever the moment at which a run fails or dies.
 
 use std::{
-    ffi::OsString,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
-use super::*;
-use crate::{
-    system::{BlockDevice, Bytes, Entry, Export, Group, Guard, Lvm, Mount, Package, Swap, Unit, Usage, User},
-    value::{DevicePath, UnitName},
-};
-
-/// How a resource comes to its contents, as many small steps.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Step {
-    /// A file of its own.
-    Writes(&'static str),
-    /// A file that its `validate` refuses.
-    Refused(&'static str),
-    /// A program that fails.
-    Fails,
-}
-
-#[derive(Debug)]
-struct Steps {
-    id: Id,
-    steps: Vec<Step>,
-}
-
-impl Resource for Steps {
-    fn id(&self) -> Id {
-        self.id.clone()
-    }
-
-    fn prepare(&mut self, _: &dyn Role) -> Result<()> {
-        Ok(())
-    }
-
-    fn plan(&self, node: &dyn Probe, _: bool) -> Result<Reading<Plan>> {
-        let mut plan = Plan::none();
-        for step in &self.steps {
-            let (path, validate) = match step {
-                Step::Writes(path) => (path, None),
-                Step::Refused(path) => (path, Some(vec!["false".to_owned()])),
-                Step::Fails => {
-                    plan = plan.op(Op::Run(Command::new(["groupdel", "none"])));
-                    continue;
-                }
-            };
-            if known!(node.contents(Path::new(path))?).is_none() {
-                plan.action = Action::Update;
-                plan = plan.change(Change::new(*path, "x")).op(Op::WriteFile {
-                    path: path.parse().unwrap(),
-                    contents: b"x".as_slice().into(),
-                    meta: Meta::default(),
-                    validate,
-                });
-            }
-        }
-        Ok(Reading::Known(plan))
-    }
-
-    fn afterwards(&self, _: &dyn Probe) -> Result<Reading<Vec<String>>> {
-        Ok(Reading::Known(Vec::new()))
-    }
-
-    fn provides(&self) -> Vec<Fact> {
-        Vec::new()
-    }
-
-    fn requires(&self) -> Vec<Fact> {
-        Vec::new()
-    }
-}
+use super::{node::Node, *};
 
 /// A resource of these steps that notifies a listener.
 fn graph_of(steps: &[Step]) -> Graph {
-    let mut config = note("config", "", Habit::Plain);
-    config.resource = Box::new(Steps {
-        id: config.id.clone(),
-        steps: steps.to_vec(),
-    });
+    let mut config = note("config", "", Habit::Does(steps.to_vec()));
     config.notify.push(to("listener"));
     graph::build(vec![config, note("listener", "l", Habit::Listens)]).unwrap()
 }
@@ -129,10 +54,10 @@ fn a_run_that_is_killed_anywhere_tells_of_what_happened_once() {
         ] {
             let lab = Lab::new();
             let real = LocalNode::offline(lab.tree.path()).unwrap();
-            let node = Dying {
-                node: &real,
-                left: AtomicUsize::new(kill),
-            };
+            // It dies before an operation, or after it.
+            let left = AtomicUsize::new(kill);
+            let die = || assert!(left.fetch_sub(1, Ordering::Relaxed) > 0, "killed here");
+            let node = Node::around(&real).beside(&die);
             let graph = graph_of(&steps);
             let died = catch_unwind(AssertUnwindSafe(|| {
                 let _ = converge(&lab.run(&graph), &node, &lab.state(), &mut |_| {});
@@ -191,53 +116,4 @@ fn what_an_earlier_release_owed_is_still_owed() {
         .unwrap();
     lab.converge(&graph_of(&[]));
     assert_eq!(told(&lab), 1);
-}
-
-/// A node on which the run dies before an operation, or after it.
-struct Dying<'n> {
-    node: &'n LocalNode,
-    left: AtomicUsize,
-}
-
-impl Dying<'_> {
-    fn may_die(&self) {
-        let left = self.left.fetch_sub(1, Ordering::Relaxed);
-        assert!(left > 0, "killed here");
-    }
-}
-
-impl System for Dying<'_> {
-    fn execute(&self, op: &Op) -> Result<()> {
-        self.may_die();
-        self.node.execute(op)?;
-        self.may_die();
-        Ok(())
-    }
-}
-
-macro_rules! by_its_node {
-    ($($name:ident($($arg:ident: $type:ty),*) -> $answer:ty;)+) => {
-        impl Probe for Dying<'_> {
-            $(fn $name(&self, $($arg: $type),*) -> Result<Reading<$answer>> {
-                self.node.$name($($arg),*)
-            })+
-        }
-    };
-}
-
-by_its_node! {
-    entry(path: &Path) -> Option<Entry>;
-    contents(path: &Path) -> Option<Bytes>;
-    list(path: &Path) -> Vec<OsString>;
-    user(name: &str) -> Option<User>;
-    group(name: &str) -> Option<Group>;
-    package(name: &str) -> Option<Package>;
-    unit(name: &UnitName) -> Option<Unit>;
-    mounts() -> Arc<Vec<Mount>>;
-    usage(mount_point: &Path) -> Usage;
-    block(device: &DevicePath) -> Option<BlockDevice>;
-    lvm() -> Arc<Lvm>;
-    swaps() -> Arc<Vec<Swap>>;
-    exports() -> Arc<Vec<Export>>;
-    guard(guard: &Guard) -> bool;
 }

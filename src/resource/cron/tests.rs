@@ -73,6 +73,78 @@ fn what_somebody_puts_between_the_marker_and_the_job_is_told_or_passed_over() {
     assert_eq!(tree.text(TABLE), table);
 }
 
+type Mangle = fn(&str) -> String;
+
+/// Whatever editors and panels do to a table or a file: the job is found again and runs once, or the plan says why not.
+#[test]
+fn a_job_is_found_again_whatever_was_done_to_its_file() {
+    let other = with(job(), json!({"name": "zero", "command": "zero"}));
+    let mangled: [(&str, Mangle); 8] = [
+        ("line ends", |text| text.replace('\n', "\r\n")),
+        ("trailing blanks", |text| text.replace('\n', " \n")),
+        ("tabs", |text| text.replace(' ', "\t")),
+        ("blank lines", |text| text.replace('\n', "\n\n")),
+        ("comments", |text| text.replace('\n', "\n# mine\n")),
+        ("on top", |text| format!("# mine\n\n{text}")),
+        ("no end", |text| text.trim_end().to_owned()),
+        ("sorted", |text| {
+            let mut lines: Vec<&str> = text.lines().collect();
+            lines.sort_unstable();
+            lines.join("\n") + "\n"
+        }),
+    ];
+    for (how, mangle) in mangled {
+        for place in ["crontab", "cron.d"] {
+            let tree = offline(&cron());
+            let [one, other] = [job(), other.clone()].map(|job| with(job, json!({"in": place})));
+            for job in [&one, &other] {
+                converge(&tree.node, "cron", job.clone()).unwrap();
+            }
+            let file = if place == "crontab" {
+                TABLE
+            } else {
+                "/etc/cron.d/nightly"
+            };
+            let text = mangle(&tree.text(file));
+            tree.node.execute(&write(file, &text)).unwrap();
+            let found = converge(&tree.node, "cron", one.clone());
+            let found_other = converge(&tree.node, "cron", other.clone());
+            let runs = tree.text(file);
+            assert_eq!(runs.matches("backup").count(), 1, "{how} {place}: {found:?} {runs}");
+            if place == "crontab" {
+                assert_eq!(runs.matches(" zero").count(), 2, "{how}: {found_other:?} {runs}");
+            }
+            let gone = converge(&tree.node, "cron", with(one, json!({"state": "absent"})));
+            match gone {
+                Ok(_) if place == "cron.d" => {
+                    let path = file.parse().unwrap();
+                    assert!(tree.node.execute(&Op::Remove { path }).is_err(), "{how}: it is gone");
+                }
+                Ok(_) => assert!(!tree.text(TABLE).contains("nightly"), "{how}: {}", tree.text(TABLE)),
+                Err(_) => {
+                    let said = error(gone);
+                    assert!(
+                        said.contains("something stands between `# glrl: nightly` and its job"),
+                        "{how}: {said}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// Somebody has removed the job, and not the line above it.
+#[test]
+fn a_marker_that_has_lost_its_job_goes() {
+    let tree = offline(&cron());
+    tree.node
+        .execute(&write(TABLE, "# glrl: nightly\nMAILTO=ann\n"))
+        .unwrap();
+    let plan = converge(&tree.node, "cron", with(job(), json!({"state": "absent"}))).unwrap();
+    assert_eq!(properties(&plan), ["marker"]);
+    assert_eq!(tree.text(TABLE), "MAILTO=ann\n");
+}
+
 #[test]
 fn a_job_moves_between_the_table_and_a_file_of_its_own() {
     let tree = offline(&cron());

@@ -12,8 +12,9 @@ use crate::{
 
 impl Mount {
     /// Whether this is the declared thing.
-    pub(super) fn is_mine(&self, live: &Live, block: Option<&BlockDevice>) -> bool {
+    pub(super) fn is_mine(&self, live: &Live, block: Option<&BlockDevice>, origin: Option<&Live>) -> bool {
         match (&self.device, block) {
+            (MountSource::Directory(_), _) => origin.is_some_and(|origin| self.shows(live, origin)),
             // Part of a filesystem is another thing than the whole; only btrfs has parts that are mounted by themselves.
             (MountSource::Device { device, .. }, Some(block)) => {
                 live.is_of(device, block) && (live.root == Path::new("/") || live.fs_type == "btrfs")
@@ -39,7 +40,7 @@ impl Mount {
     /// Whether a source that fstab has stands for the declared device.
     pub(super) fn is_same_source(&self, found: &str, block: Option<&BlockDevice>) -> bool {
         let wanted = self.fstab_source(block);
-        if found == wanted {
+        if found == wanted || self.bound().is_some_and(|directory| Path::new(found) == &**directory) {
             return true;
         }
         let Some(Contents::Known(signature)) = block.map(|block| &block.contents) else {
@@ -55,7 +56,8 @@ impl Mount {
     /// The type, declared or found; an error where what is on the device is no filesystem.
     pub(super) fn fs_type(&self, block: Option<&BlockDevice>) -> Result<String> {
         let Some(device) = self.device() else {
-            return Ok(self.r#type.clone().unwrap_or_else(|| "nfs".to_owned()));
+            let usual = if self.bound().is_some() { "none" } else { "nfs" };
+            return Ok(self.r#type.clone().unwrap_or_else(|| usual.to_owned()));
         };
         let block = block.with_context(|| format!("there is no device {device}"))?;
         let found = match &block.contents {
@@ -86,6 +88,15 @@ impl Mount {
             )),
             _ => Ok(found.what.clone()),
         }
+    }
+}
+
+/// What is mounted, as findmnt(8) shows it: `/dev/sdb[/sub]` where it is a part of a filesystem.
+pub(super) fn shown(live: &Live) -> String {
+    if live.root == Path::new("/") {
+        live.source.clone()
+    } else {
+        format!("{}[{}]", live.source, live.root.display())
     }
 }
 

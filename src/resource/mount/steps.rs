@@ -4,14 +4,15 @@ use std::time::Duration as Time;
 
 use anyhow::{Context, Result, bail};
 
-use super::{Ground, Mount, State};
+use super::{Ground, Mount, State, bind};
 use crate::{
     resource::{
         Action, Change, Plan, Shown,
         fstab::{self, Entry},
+        mkfs::{self, FsType},
         mount_options as options,
     },
-    system::{Command, Effect, Meta, Mount as Live, Op, Refused, UnitVerb},
+    system::{Command, Contents, Effect, Meta, Mount as Live, Op, Refused, UnitVerb},
     value::{Duration, UnitName},
 };
 
@@ -20,7 +21,7 @@ const WAIT: Duration = Duration::seconds(60);
 const NETWORK_TRY: Time = Time::from_secs(30);
 
 impl Mount {
-    /// Mounts it, on a directory that has nothing to hide. or whose files it gets. fstab is written afterwards: a mount
+    /// Mounts it, on a directory that has nothing to hide, or whose files it gets. fstab is written afterwards: a mount
     /// that fails leaves it as it was.
     pub(super) fn mount(&self, mut plan: Plan, current: &State, fs_type: &str, wanted: &[String]) -> Result<Plan> {
         let nothing = Ground::default();
@@ -46,7 +47,7 @@ impl Mount {
         if !wanted.is_empty() {
             plan = plan.change(Change::new("options", wanted.join(",")));
         }
-        let mut mount = self.mount_command(fs_type, wanted);
+        let mut mount = self.mount_command(fs_type, wanted, current.origin.as_ref());
         if let (true, Some(data)) = (moves, &current.data) {
             let start = |unit: &UnitName| Op::Unit {
                 name: unit.clone(),
@@ -57,7 +58,29 @@ impl Mount {
         Ok(plan.op(Op::Run(mount)))
     }
 
-    pub(super) fn mount_command(&self, fs_type: &str, wanted: &[String]) -> Command {
+    /// Grows what could not grow before it was mounted. What fails here leaves it mounted, and the next run grows it.
+    pub(super) fn grow(&self, plan: Plan, current: &State, wanted: &[String]) -> Plan {
+        let (Some(device), Some(block)) = (self.device(), &current.block) else {
+            return plan;
+        };
+        let Contents::Known(signature) = &block.contents else {
+            return plan;
+        };
+        let (Some(geometry), Some(fs_type)) = (&signature.geometry, FsType::named(&signature.what)) else {
+            return plan;
+        };
+        if geometry.grown(block.size).is_none() {
+            return plan;
+        }
+        // systemd mounts it for the first who looks there.
+        let waits = current.waits && self.is_on_demand();
+        if waits || options::is_read_only(wanted) {
+            return plan.warn(mkfs::can_grow_later(&signature.what, device, block.size));
+        }
+        fs_type.grow(plan, device, geometry, block.size, self.target())
+    }
+
+    pub(super) fn mount_command(&self, fs_type: &str, wanted: &[String], origin: Option<&Live>) -> Command {
         let mut given = options::for_mounting(wanted);
         if self.is_network() {
             // One try; the trying again is glrl's.
@@ -68,7 +91,8 @@ impl Mount {
             argv.extend(["-o".to_owned(), given.join(",")]);
         }
         argv.extend([self.device.to_string(), self.path.to_string()]);
-        let mut command = Command::new(argv).makes([self.makes(fs_type, wanted)]);
+        let makes = origin.map_or_else(|| self.makes(fs_type, wanted), |origin| bind::makes(origin, wanted));
+        let mut command = Command::new(argv).makes([makes]);
         if self.is_network() {
             command.timeout = NETWORK_TRY;
             command.patience = self.wait.unwrap_or(WAIT).get();
@@ -94,11 +118,15 @@ impl Mount {
     pub(super) fn update_live(
         &self,
         mut plan: Plan,
+        current: &State,
         live: &Live,
-        entry: Option<&Entry>,
         fs_type: &str,
         wanted: &[String],
     ) -> Result<Plan> {
+        if let Some(origin) = &current.origin {
+            return self.update_bound(plan, current, live, origin, wanted);
+        }
+        let entry = current.entries.first();
         let same_type = live.fs_type == fs_type
             || (self.is_network() && live.fs_type.starts_with("nfs") && fs_type.starts_with("nfs"));
         if !same_type {
@@ -129,7 +157,7 @@ impl Mount {
         ));
         let before = entry.map(|entry| entry.options.as_slice());
         if self.is_network() || options::need_a_new_mount(&live.options, before, wanted, fs_type) {
-            let mut mount = self.mount_command(fs_type, wanted);
+            let mut mount = self.mount_command(fs_type, wanted, None);
             let again = if entry.is_some() {
                 Command::new(["mount", self.target()])
             } else {
@@ -213,12 +241,15 @@ impl Mount {
         }
     }
 
-    pub(super) fn absent(&self, current: &State, mine: Option<&Live>) -> Plan {
+    pub(super) fn absent(&self, current: &State, mine: Option<&Live>) -> Result<Plan> {
         let mut plan = Plan::to(Action::Remove);
         if mine.is_some() {
-            plan = plan
-                .change(Change::gone("device", &self.device))
-                .op(Op::Run(self.unmount()));
+            plan = plan.change(Change::gone("device", &self.device));
+            plan = if self.bound().is_some() {
+                self.unbind(plan, current)?
+            } else {
+                plan.op(Op::Run(self.unmount()))
+            };
         }
         if !current.entries.is_empty() {
             plan = plan.change(Change::of("fstab", "yes", "no"));
@@ -227,6 +258,6 @@ impl Mount {
         if plan.is_empty() {
             plan.action = Action::None;
         }
-        plan
+        Ok(plan)
     }
 }

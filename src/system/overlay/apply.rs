@@ -170,7 +170,7 @@ impl Applying<'_> {
                 }
                 // Whoever needs the group needs its author, and is unknown with it by its own reading of the device; and who provides
                 // all that a file holds, or its absence, provides the file.
-                Fact::VolumeGroup(_) | Fact::ThinPool(_) | Fact::Whole(_) | Fact::Absent(_) => {}
+                Fact::VolumeGroup(_) | Fact::ThinPool(_) | Fact::Whole(_) | Fact::Absent(_) | Fact::Number(_) => {}
             }
         }
         Ok(())
@@ -488,7 +488,8 @@ impl Applying<'_> {
     }
 
     fn mounted(&mut self, mount: &Mount) -> Result<()> {
-        let empty = self.made(mount)?;
+        // One that is mounted already may have got something since.
+        let empty = self.made(mount)? && !self.mounts()?.iter().any(|known| known.source == mount.source);
         let again = self.mounts()?.iter().any(|known| known.target == mount.target);
         self.mounts()?.retain(|known| known.target != mount.target);
         self.mounts()?.push(mount.clone());

@@ -1,0 +1,24 @@
+//! Accounts are told which numbers are declared, so that none of them is given to another.
+
+use super::Declaration;
+use crate::system::Fact;
+
+/// Tells each account the numbers that are declared.
+pub(super) fn numbers(declarations: &mut [Declaration]) {
+    let there = |one: &&mut Declaration| one.skipped.is_none() && !one.resource.is_absent();
+    let mut declared: Vec<u32> = declarations
+        .iter_mut()
+        .filter(there)
+        .flat_map(|one| one.resource.provides())
+        .filter_map(|fact| match fact {
+            Fact::Number(number) => Some(number),
+            _ => None,
+        })
+        .collect();
+    declared.sort_unstable();
+    for one in declarations {
+        if let Some(others) = one.resource.numbers() {
+            others.clone_from(&declared);
+        }
+    }
+}
