@@ -167,7 +167,7 @@ impl Cron {
         let wanted = self.wanted(Place::Crontab).map(Text::expose);
         let variables: Vec<String> = self.variables.iter().map(Text::expose).collect();
         if let Some(parted) = parted(table, &self.name) {
-            let is_there = |variable: &String| table.lines().any(|line| line == variable);
+            let is_there = |variable: &String| table.split('\n').any(|line| line == variable);
             if wanted.as_deref() == Some(parted) && variables.iter().all(is_there) {
                 return Ok(());
             }
