@@ -15,8 +15,8 @@ use super::{
     hash::{Digests, Hashing},
 };
 
-/// No line may be longer, in bytes.
-const LONGEST: u64 = 16 << 10;
+/// No line may be longer, in bytes: the longest path there is, each character of it escaped, takes 24 KiB.
+const LONGEST: u64 = 32 << 10;
 
 /// Writes a list, for these recipients alone, if there are any.
 pub(super) fn write<T: Serialize>(entries: &[T], what: &str, to: impl Write, recipients: &[Recipient]) -> Result<()> {
@@ -45,17 +45,59 @@ pub(super) fn bytes(path: &Path, digests: &Digests) -> Result<Vec<u8>> {
 /// Reads a list of so many entries.
 pub(super) fn read<T: DeserializeOwned>(from: impl Read, what: &str, count: u64) -> Result<Vec<T>> {
     let doing = || format!("reading the list of {what}");
-    let decoder = zstd::Decoder::new(from).with_context(doing)?;
+    let mut lines = BufReader::new(zstd::Decoder::new(from).with_context(doing)?);
     let mut entries = Vec::new();
-    // A list may not be longer than its manifest says, whatever it unpacks to.
-    for line in BufReader::new(decoder.take(count.saturating_mul(LONGEST))).lines() {
-        entries.push(serde_json::from_str(&line.with_context(doing)?).with_context(doing)?);
+    let mut line = Vec::new();
+    // Neither a line nor the list may be longer than it can be, whatever it unpacks to: it lies where others can write.
+    while entries.len() as u64 <= count {
+        line.clear();
+        if lines
+            .by_ref()
+            .take(LONGEST)
+            .read_until(b'\n', &mut line)
+            .with_context(doing)?
+            == 0
+        {
+            break;
+        }
+        entries.push(serde_json::from_slice(&line).with_context(doing)?);
     }
-    if entries.len() as u64 != count {
-        bail!(
-            "the list of {what} holds {} entries, the manifest says {count}",
-            entries.len()
-        );
+    match entries.len() as u64 {
+        found if found > count => {
+            bail!("the list of {what} holds more than the {count} entries that the manifest says")
+        }
+        found if found < count => bail!("the list of {what} holds {found} entries, the manifest says {count}"),
+        _ => {}
     }
     Ok(entries)
+}
+
+#[cfg(test)]
+mod tests {
+
+    #[test]
+    fn a_list_is_no_longer_than_its_manifest_says_and_no_line_is_longer_than_a_line() {
+        let read = |text: &str, count| {
+            let list = zstd::encode_all(text.as_bytes(), 1).unwrap();
+            super::read::<String>(list.as_slice(), "files", count).map_err(|error| format!("{error:#}"))
+        };
+        assert_eq!(read("\"a\"\n\"b\"\n", 2).unwrap(), ["a", "b"]);
+        assert!(
+            read("\"a\"\n", 2)
+                .unwrap_err()
+                .contains("holds 1 entries, the manifest says 2")
+        );
+        // What is behind is not read.
+        assert!(
+            read("\"a\"\n\"b\"\n{", 1)
+                .unwrap_err()
+                .contains("more than the 1 entries")
+        );
+        let long = format!("\"{}\"\n", "x".repeat(1 << 20));
+        assert!(
+            read(&long, u64::MAX)
+                .unwrap_err()
+                .contains("EOF while parsing a string")
+        );
+    }
 }

@@ -20,9 +20,8 @@ pub(super) fn room(reserve: VolumeSize, group: &VolumeGroup, lvm: &Lvm) -> (u64,
         .logical_volumes
         .iter()
         .filter(is_snapshot)
-        .map(|volume| volume.size)
-        .sum();
-    (group.free_extents * group.extent_size + taken, wanted)
+        .fold(0, |all, volume| all.saturating_add(volume.size));
+    ((group.free_extents * group.extent_size).saturating_add(taken), wanted)
 }
 
 /// A refusal where a volume that takes so many more extents would leave less. `has` is how many it has now.

@@ -77,6 +77,11 @@ pub struct Geometry {
 }
 
 impl Geometry {
+    /// Whether there can be so many blocks.
+    pub fn is_possible(&self) -> bool {
+        self.block > 0 && self.blocks.checked_mul(self.block).is_some()
+    }
+
     /// Bytes that it spans.
     pub fn size(&self) -> u64 {
         self.blocks * self.block

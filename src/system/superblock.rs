@@ -17,6 +17,11 @@ pub(super) fn identify(head: &[u8]) -> Option<Signature> {
         .or_else(|| btrfs(&head))
         .or_else(|| physical_volume(&head))
         .or_else(|| swap(&head))
+        .map(|signature| Signature {
+            // What no device can hold is damaged: how far it reaches is not known.
+            geometry: signature.geometry.filter(Geometry::is_possible),
+            ..signature
+        })
 }
 
 /// The bytes, read as numbers and texts; what lies beyond the end is zero.
@@ -131,7 +136,7 @@ fn ext(head: &Head) -> Option<Signature> {
     let (first, group) = (head.le32(AT + 0x14), head.le32(AT + 0x20));
     let inode_table = (head.le32(AT + 0x28) * head.le16(AT + 0x58)).div_ceil(block);
     let descriptor = if wide { head.le16(AT + 0xFE).max(32) } else { 32 };
-    let descriptors = (blocks.div_ceil(group.max(1)) * descriptor).div_ceil(block) + head.le16(AT + 0xCE);
+    let descriptors = blocks.div_ceil(group.max(1)).saturating_mul(descriptor).div_ceil(block) + head.le16(AT + 0xCE);
     let cluster = 1 << head.le32(AT + 0x1C).saturating_sub(head.le32(AT + 0x18)).min(16);
     Some(Signature {
         what: what.to_owned(),
@@ -211,4 +216,24 @@ fn swap(head: &Head) -> Option<Signature> {
         }),
         ..Signature::default()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_device_can_hold_has_no_size() {
+        let mut head = vec![0; HEAD];
+        head[1024 + 0x38..1024 + 0x3A].copy_from_slice(&0xEF53_u16.to_le_bytes());
+        let geometry = |head: &[u8]| identify(head).unwrap().geometry;
+        assert_eq!(geometry(&head).unwrap().size(), 0);
+        // 64bit, and as many blocks as there are numbers.
+        head[1024 + 0x60] = 0x80;
+        head[1024 + 0x150..1024 + 0x154].fill(0xFF);
+        assert_eq!(geometry(&head), None);
+        let xfs = [&b"XFSB"[..], &[0xFF; 200]].concat();
+        assert_eq!(geometry(&xfs), None);
+        assert_eq!(geometry(b"XFSB"), None);
+    }
 }

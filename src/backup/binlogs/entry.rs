@@ -5,6 +5,7 @@
 //! - `NAME.json`: what it is. It is written last and is the commit record.
 
 use std::{
+    collections::HashMap,
     fs::{self, File},
     io::{BufReader, Read},
     path::{Path, PathBuf},
@@ -12,6 +13,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use jiff::Timestamp;
+use petgraph::{algo::toposort, graph::DiGraph};
 use serde::{Deserialize, Serialize};
 
 use crate::backup::{
@@ -102,7 +104,42 @@ pub(in crate::backup) fn all(directory: &Path) -> Result<Vec<Entry>> {
         }
     }
     entries.sort_by(|a, b| (a.begun, &a.name).cmp(&(b.begun, &b.name)));
+    if let Some(entry) = circle(&entries) {
+        bail!(
+            "{} says that it goes on from itself, over others: it was changed, and so are others maybe",
+            directory.join(format!("{}{RECORD}", entry.name)).display()
+        );
+    }
     Ok(entries)
+}
+
+/// One of logs that go on from each other in a circle: who follows them comes to no end. Those that may be one log, archived twice, are taken
+/// for one, as they are followed.
+pub(super) fn circle(entries: &[Entry]) -> Option<&Entry> {
+    let log = |entry: &'_ Entry| {
+        let of_text = |text: &Option<String>| text.clone().unwrap_or_default();
+        let (first, last) = (of_text(&entry.first), of_text(&entry.last));
+        (
+            entry.file.clone(),
+            entry.begun,
+            entry.ended,
+            entry.log.bytes,
+            entry.transactions,
+            first,
+            last,
+        )
+    };
+    let named: HashMap<&str, &Entry> = entries.iter().map(|entry| (entry.name.as_str(), entry)).collect();
+    let (mut logs, mut nodes) = (DiGraph::new(), HashMap::new());
+    for entry in entries {
+        nodes.entry(log(entry)).or_insert_with(|| logs.add_node(entry));
+    }
+    for entry in entries {
+        if let Some(previous) = entry.previous.as_deref().and_then(|name| named.get(name)) {
+            logs.add_edge(nodes[&log(previous)], nodes[&log(entry)], ());
+        }
+    }
+    toposort(&logs, None).err().map(|circle| logs[circle.node_id()])
 }
 
 fn read(directory: &Path, name: &str) -> Result<Entry> {
@@ -180,5 +217,24 @@ impl Entry {
         let file = unseal(BufReader::with_capacity(1 << 20, file), key.as_ref());
         let file = file.with_context(doing).of_kind(Kind::Corrupt)?;
         Ok(zstd::Decoder::new(file).with_context(doing)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backup::made_up;
+
+    #[test]
+    fn logs_that_go_on_in_a_circle_are_refused() {
+        let place = tempfile::tempdir().unwrap();
+        let settings = made_up::settings(place.path());
+        let first = made_up::log(&settings, "binlog.000001", 3, None);
+        let second = made_up::log(&settings, "binlog.000002", 2, Some(&first));
+        let logs = directory(&settings);
+        assert_eq!(all(&logs).unwrap().len(), 2);
+        made_up::log(&settings, "binlog.000001", 3, Some(&second));
+        let error = all(&logs).unwrap_err().to_string();
+        assert!(error.contains("goes on from itself"), "{error}");
     }
 }

@@ -77,7 +77,8 @@ impl Gap {
     /// Looks for a gap behind a backup.
     pub(super) fn behind(backup: &Manifest, series: &Series<'_>) -> Option<Self> {
         let stood = backup.coordinates.binlog.as_ref();
-        let at = backup.lock.at.unwrap_or(backup.started) + SignedDuration::from_secs(1);
+        let at = backup.lock.at.unwrap_or(backup.started);
+        let at = at.checked_add(SignedDuration::from_secs(1)).unwrap_or(at);
         // After RESET MASTER, and a restore, another log has the name.
         let is_its = |file: &str, begun| stood.is_some_and(|stood| stood.file == file) && begun <= at;
         if is_its(series.open.0, series.open.1) {

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 use super::{
     until::{Gtids, Until},
-    ways::{behind, fork, holds},
+    ways::{all_behind, behind, fork, holds},
 };
 use crate::backup::{
     archive::Owner,
@@ -194,14 +194,12 @@ fn set_back(
         };
         places.push(format!("{count}{which} in {}", last.name));
     }
-    let mut later = behind(last, entries);
-    while let Some(entry) = later.pop() {
+    for entry in all_behind(last, entries) {
         if entry.begun < time && entry.transactions > 0 {
             let which = entry.first.as_ref().zip(entry.last.as_ref());
             let which = which.map_or_else(String::new, |(first, last)| format!(" ({first} to {last})"));
             places.push(format!("some in {}{which}", entry.name));
         }
-        later.extend(behind(entry, entries));
     }
     (!places.is_empty()).then(|| {
         format!(
@@ -356,7 +354,7 @@ fn copy(settings: &Settings, entry: &Entry, to: &Path, owner: Owner) -> Result<(
         ));
     }
     let opened = entry.open(&binlogs::directory(settings), &settings.encryption)?;
-    let mut log = Hashing::new(opened.take(entry.log.bytes + 1));
+    let mut log = Hashing::new(opened.take(entry.log.bytes.saturating_add(1)));
     let file = File::options().write(true).create_new(true).mode(0o600).open(to);
     let mut file = BufWriter::new(file.with_context(doing)?);
     io::copy(&mut log, &mut file)

@@ -19,6 +19,19 @@ pub(super) fn behind<'a>(entry: &Entry, entries: &'a [Entry]) -> Vec<&'a Entry> 
     entries.iter().filter(goes_on).collect()
 }
 
+/// Returns all that go on from this one, over others too, each once: where each log was archived twice there are very many ways.
+pub(super) fn all_behind<'a>(entry: &Entry, entries: &'a [Entry]) -> Vec<&'a Entry> {
+    let mut all: Vec<&Entry> = Vec::new();
+    let mut next = behind(entry, entries);
+    while let Some(entry) = next.pop() {
+        if !all.iter().any(|known| known.name == entry.name) {
+            all.push(entry);
+            next.extend(behind(entry, entries));
+        }
+    }
+    all
+}
+
 /// Which of several logs that go on from the same place, as they do where the server was restored and wrote on, leads to the moment that is
 /// wanted: the last, which is what became of the database; but before the restore, what had been until then.
 pub(super) fn fork<'a>(
@@ -59,14 +72,16 @@ pub(super) fn fork<'a>(
 
 /// Whether a log, or one that goes on from it, may hold the moment.
 fn leads(way: &Entry, until: &Until, entries: &[Entry]) -> bool {
-    let behind = || behind(way, entries).into_iter();
     match until {
         Until::End => true,
         // The next one was begun by the server when it was started on what was restored.
-        Until::Time(time) => behind().map(|next| next.begun).min().unwrap_or(way.archived) <= *time,
+        Until::Time(time) => {
+            let begun = behind(way, entries).into_iter().map(|next| next.begun).min();
+            begun.unwrap_or(way.archived) <= *time
+        }
         Until::Gtid(Gtids(wanted)) => {
-            let has = wanted.last.iter().any(|gtid| holds(way, *gtid));
-            has || behind().any(|next| leads(next, until, entries))
+            let has = |entry: &Entry| wanted.last.iter().any(|gtid| holds(entry, *gtid));
+            has(way) || all_behind(way, entries).into_iter().any(has)
         }
     }
 }

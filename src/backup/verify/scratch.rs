@@ -65,7 +65,7 @@ impl Scratch {
             end_servers_in(&directory.join("volume").join(&manifest.volume.datadir));
             fs::remove_dir_all(&directory).with_context(|| format!("removing {}", directory.display()))?;
         }
-        let wanted = manifest.files.stored + MARGIN;
+        let wanted = manifest.files.stored.saturating_add(MARGIN);
         let room = target::free(&below)?;
         if room < wanted {
             return Err(Unfit(format!(

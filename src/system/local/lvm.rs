@@ -116,19 +116,21 @@ struct Seg {
     chunk_size: String,
 }
 
-fn parse(report: &[u8]) -> Result<Lvm> {
+pub(super) fn parse(report: &[u8]) -> Result<Lvm> {
     let report: Report = serde_json::from_slice(report).context("it is not the JSON that lvmreport(7) describes")?;
     let mut lvm = Lvm::default();
     for part in report.report {
         let mut extent_size = 0;
         for group in part.vg {
             extent_size = number(&group.vg_extent_size)?;
-            lvm.volume_groups.push(VolumeGroup {
+            let group = VolumeGroup {
                 name: group.vg_name,
                 extent_size,
                 extents: number(&group.vg_extent_count)?,
                 free_extents: number(&group.vg_free_count)?,
-            });
+            };
+            must_be_possible(&group)?;
+            lvm.volume_groups.push(group);
         }
         for volume in part.pv {
             lvm.physical_volumes.push(physical_volume(volume, extent_size)?);
@@ -157,6 +159,20 @@ fn parse(report: &[u8]) -> Result<Lvm> {
     Ok(lvm)
 }
 
+/// Refuses a group whose sizes cannot be computed with.
+fn must_be_possible(group: &VolumeGroup) -> Result<()> {
+    let VolumeGroup {
+        name,
+        extent_size,
+        extents,
+        free_extents,
+    } = group;
+    if *extent_size == 0 || extents.checked_mul(*extent_size).is_none() || free_extents > extents {
+        bail!("it says that {name} has {extents} extents of {extent_size} bytes, {free_extents} of them free");
+    }
+    Ok(())
+}
+
 fn physical_volume(volume: Pv, extent_size: u64) -> Result<PhysicalVolume> {
     let missing = !volume.pv_missing.is_empty();
     let volume_group = filled(volume.vg_name).or_else(|| filled(volume.pv_in_use).map(|_| "[unknown]".to_owned()));
@@ -167,8 +183,15 @@ fn physical_volume(volume: Pv, extent_size: u64) -> Result<PhysicalVolume> {
     };
     let room = match volume.dev_size.as_str() {
         "" => 0,
-        size => number(size)?.saturating_sub(number(&volume.pe_start)? + behind),
+        size => number(size)?.saturating_sub(number(&volume.pe_start)?.saturating_add(behind)),
     };
+    let extents = number(&volume.pv_pe_count)?;
+    let size = extents.checked_mul(extent_size).with_context(|| {
+        format!(
+            "it says that {} has {extents} extents of {extent_size} bytes",
+            volume.pv_name
+        )
+    })?;
     Ok(PhysicalVolume {
         device: if missing {
             volume.pv_name.into()
@@ -176,8 +199,8 @@ fn physical_volume(volume: Pv, extent_size: u64) -> Result<PhysicalVolume> {
             block::canonical(Path::new(&volume.pv_name))
         },
         volume_group,
-        size: number(&volume.pv_pe_count)? * extent_size,
-        free_extents: Some(number(&volume.pv_pe_count)?.saturating_sub(number(&volume.pv_pe_alloc_count)?)),
+        size,
+        free_extents: Some(extents.saturating_sub(number(&volume.pv_pe_alloc_count)?)),
         room,
         missing,
     })
@@ -313,6 +336,22 @@ mod tests {
             assert!(parse(broken.as_bytes()).is_err(), "{broken}");
         }
         assert!(parse(REPORT.replace("\"74\"", "\"seventy\"").as_bytes()).is_err());
+        // Sizes that nothing can have, each of which would be computed with.
+        let most = format!("\"{}\"", u64::MAX);
+        for (number, other) in [
+            ("\"4194304\"", "\"0\""),
+            ("\"148\"", most.as_str()),
+            ("\"100\"", "\"149\""),
+            ("\"74\"", most.as_str()),
+        ] {
+            let report = REPORT.replacen(number, other, 1);
+            let error = parse(report.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains("extents of"), "{error}");
+        }
+        let far = REPORT
+            .replace("\"pv_mda_count\":\"1\"", "\"pv_mda_count\":\"2\"")
+            .replace("\"1044480\"", &most);
+        assert_eq!(parse(far.as_bytes()).unwrap().physical_volumes[0].room, 0);
         assert_eq!(parse(b"{\"report\": []}").unwrap(), Lvm::default());
     }
 }
