@@ -342,14 +342,17 @@ pub(super) fn facts_named(text: &str) -> Option<Vec<&'static str>> {
     (!is_whole).then(|| facts::NAMES.into_iter().filter(named).collect())
 }
 
-/// What stands between `{{` and `}}`, and where; comments and escaped tags are left out.
+/// What stands between `{{` and `}}`, and where; comments, with what they hold, and escaped tags are left out.
 fn tags(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    text.match_indices("{{").filter_map(move |(at, _)| {
-        let start = at + 2;
-        let length = text[start..].find("}}")?;
-        let is_tag = !text[start..].starts_with('!') && !text[..at].ends_with('\\');
-        is_tag.then(|| (start, &text[start..start + length]))
-    })
+    let mut from = 0;
+    let next = move || {
+        let start = from + text[from..].find("{{")? + 2;
+        let end = if text[start..].starts_with("!--") { "--" } else { "" };
+        from = start + text[start..].find(&format!("{end}}}}}"))?;
+        let is_tag = !text[start..].starts_with('!') && !text[..start - 2].ends_with('\\');
+        Some(is_tag.then(|| (start, &text[start..from])))
+    };
+    std::iter::from_fn(next).flatten()
 }
 
 /// What has no value is not there, so that strict mode finds it; `{{#if}}` takes it as false.

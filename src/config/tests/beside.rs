@@ -110,6 +110,8 @@ fn templates_see_the_role_and_their_own_vars_on_top() {
         ("{{lookup facts \"arch\"}}", "x86_64"),
         ("{{#each inputs.list as |x|}}{{@index}}{{x}}{{/each}}", "0a1b"),
         ("{{{own}}} & \"quotes\"", "<x> & \"quotes\""),
+        // What a comment holds is no tag.
+        ("{{!-- {{inputs.nothing}} {{#each --}}{{own}}", "<x>"),
     ];
     for (text, expected) in cases {
         assert_eq!(render(text, &json!({"own": "<x>"})).as_deref(), Ok(expected), "{text}");

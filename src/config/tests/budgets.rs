@@ -127,7 +127,14 @@ fn aliases_may_not_add_much_text() {
         "x".repeat(1 << 20),
         "*a, ".repeat(3000)
     );
-    refused(&role, "the aliases of this file make too much of it");
+    refused(&role, "the anchors and aliases of this file make too much of it");
+}
+
+#[test]
+fn anchors_in_anchors_may_not_add_much_either() {
+    let (open, close): (String, String) = ((0..200).map(|n| format!("&a{n} [")).collect(), "]".repeat(200));
+    let role = format!("vars:\n  a: {open}{}{close}\nresources: []\n", "x, ".repeat(10_000));
+    refused(&role, "the anchors and aliases of this file make too much of it");
 }
 
 #[test]

@@ -15,9 +15,9 @@ use super::{
 };
 use crate::source::{Diagnostic, Diagnostics, FileId, Place};
 
-/// Nodes that aliases may add to a file.
+/// Nodes that anchors and aliases may add to a file.
 const ALIASED_NODES: usize = 100_000;
-/// Bytes of text that aliases may add to a file.
+/// Bytes of text that they may add to a file.
 const ALIASED_BYTES: usize = 16 << 20;
 /// How deep lists and maps may lie in each other, aliases included; the parser's own limit is the same.
 const DEPTH: usize = 255;
@@ -104,7 +104,7 @@ impl Builder<'_> {
             }
             Event::Scalar(value, style, anchor, tag) => {
                 let node = self.scalar(&value, style, tag.as_deref(), place, span);
-                self.add(node, anchor, 1);
+                return self.add(node, anchor, 1);
             }
             Event::SequenceStart(style, anchor, tag) => {
                 self.refuse_tag(tag.as_deref(), "seq", place, span);
@@ -119,7 +119,7 @@ impl Builder<'_> {
                 };
                 self.open(place, anchor, style, content);
             }
-            Event::SequenceEnd | Event::MappingEnd => self.close(place),
+            Event::SequenceEnd | Event::MappingEnd => return self.close(place),
             Event::Alias(anchor) => return self.alias(anchor, place),
             _ => {}
         }
@@ -193,8 +193,10 @@ impl Builder<'_> {
         });
     }
 
-    fn close(&mut self, end: Place) {
-        let Some(open) = self.stack.pop() else { return };
+    fn close(&mut self, end: Place) -> Flow {
+        let Some(open) = self.stack.pop() else {
+            return Flow::Go;
+        };
         let (last, data) = match open.content {
             Content::Sequence(items) => (items.last().map(|item| item.place.end), Data::Sequence(items)),
             Content::Mapping { pairs, .. } => (pairs.last().map(|pair| pair.value.place.end), Data::Mapping(pairs)),
@@ -211,7 +213,7 @@ impl Builder<'_> {
         };
         let node = Node::new(place, data);
         let depth = if open.anchor == 0 { 0 } else { depth(&node) };
-        self.add(node, open.anchor, depth);
+        self.add(node, open.anchor, depth)
     }
 
     fn alias(&mut self, anchor: usize, place: Place) -> Flow {
@@ -220,25 +222,30 @@ impl Builder<'_> {
                 .push(Diagnostic::at(place, "this alias stands inside what it refers to"));
             return Flow::Stop;
         };
-        self.aliased = self.aliased.saturating_add(count(node));
-        self.aliased_bytes = self.aliased_bytes.saturating_add(bytes(node));
-        if self.aliased > ALIASED_NODES || self.aliased_bytes > ALIASED_BYTES || self.stack.len() + depth > DEPTH {
-            self.mistakes.push(
-                Diagnostic::at(place, "the aliases of this file make too much of it").hint(format!(
-                    "they may add {ALIASED_NODES} values and {} MiB, {DEPTH} deep",
-                    ALIASED_BYTES >> 20
-                )),
-            );
-            return Flow::Stop;
+        if copied(node, &mut self.aliased, &mut self.aliased_bytes) && self.stack.len() + depth <= DEPTH {
+            let node = node.clone();
+            return self.add(node, 0, 0);
         }
-        let node = node.clone();
-        self.add(node, 0, 0);
-        Flow::Go
+        self.too_much(place)
     }
 
-    /// A complete node goes where it belongs.
-    fn add(&mut self, node: Node, anchor: usize, depth: usize) {
+    fn too_much(&mut self, place: Place) -> Flow {
+        self.mistakes.push(
+            Diagnostic::at(place, "the anchors and aliases of this file make too much of it").hint(format!(
+                "they may add {ALIASED_NODES} values and {} MiB, {DEPTH} deep",
+                ALIASED_BYTES >> 20
+            )),
+        );
+        Flow::Stop
+    }
+
+    /// A complete node goes where it belongs. One that aliases may refer to is kept as a copy, with copies in it where such nodes lie in each
+    /// other.
+    fn add(&mut self, node: Node, anchor: usize, depth: usize) -> Flow {
         if anchor != 0 {
+            if !copied(&node, &mut self.aliased, &mut self.aliased_bytes) {
+                return self.too_much(node.place);
+            }
             self.anchors.insert(anchor, (node.clone(), depth));
         }
         match self.stack.last_mut().map(|open| &mut open.content) {
@@ -252,7 +259,7 @@ impl Builder<'_> {
                                 .label("again here")
                                 .note(first, "first here"),
                         );
-                        return;
+                        return Flow::Go;
                     }
                     pairs.push(Pair {
                         key,
@@ -263,6 +270,7 @@ impl Builder<'_> {
                 None => *key = Some(as_key(node, &mut self.mistakes)),
             },
         }
+        Flow::Go
     }
 }
 
@@ -298,6 +306,13 @@ fn first_place(pairs: &[Pair], index: &mut HashMap<Text, Place>, key: &Text, pla
         index.insert(key.clone(), place);
     }
     first
+}
+
+/// Counts a copy of a node. False once these are too many.
+fn copied(node: &Node, nodes: &mut usize, text: &mut usize) -> bool {
+    *nodes = nodes.saturating_add(count(node));
+    *text = text.saturating_add(bytes(node));
+    *nodes <= ALIASED_NODES && *text <= ALIASED_BYTES
 }
 
 fn count(node: &Node) -> usize {
