@@ -12,7 +12,7 @@ const STATUS: &str = "/var/lib/dpkg/status";
 const UPDATES: &str = "/var/lib/dpkg/updates";
 
 /// All packages that are installed, wholly or half.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub(super) struct Packages {
     /// By name; of one name there may be several architectures.
     known: HashMap<Box<str>, Vec<Build>>,
@@ -23,7 +23,7 @@ pub(super) struct Packages {
 }
 
 /// One package of one architecture.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 struct Build {
     architecture: Box<str>,
     /// `None` where only conffiles, or nothing, is left.
@@ -48,13 +48,26 @@ impl Packages {
                 packages.add(update.as_deref().unwrap_or_default());
             }
         }
-        // dpkg itself is always of the native architecture.
-        packages.native = packages
-            .known
-            .get("dpkg")
-            .and_then(|builds| builds.first())
-            .map_or_else(Box::default, |dpkg| dpkg.architecture.clone());
+        packages.settle();
         Ok(packages)
+    }
+
+    /// Sorts out what belongs together, when all is read.
+    pub(super) fn settle(&mut self) {
+        // dpkg itself is always of the native architecture.
+        if let Some(dpkg) = self.known.get("dpkg").and_then(|builds| builds.last()) {
+            self.native = dpkg.architecture.clone();
+        }
+        // One that is for all architectures is in the place of the native one: what an interrupted dpkg changed from one into the other
+        // is both in the status file and in what it has noted, and the later counts.
+        let in_place = |build: &Build| build.architecture == self.native || &*build.architecture == "all";
+        for builds in self.known.values_mut() {
+            let later: Vec<bool> = (1..=builds.len())
+                .map(|next| builds[next..].iter().any(in_place))
+                .collect();
+            let mut later = later.into_iter();
+            builds.retain(|build| !(later.next().unwrap_or_default() && in_place(build)));
+        }
     }
 
     /// A package by `name`, which is one of the native architecture or of all, or by `name:architecture`.
@@ -69,8 +82,9 @@ impl Packages {
 
     fn build(&self, name: &str) -> Option<&Build> {
         let (name, architecture) = name.split_once(':').unwrap_or((name, &self.native));
-        let mut builds = self.known.get(name)?.iter();
-        builds.find(|build| *build.architecture == *architecture || &*build.architecture == "all")
+        let builds = self.known.get(name)?;
+        let of = |architecture: &str| builds.iter().find(|build| *build.architecture == *architecture);
+        of(architecture).or_else(|| of("all"))
     }
 
     /// Whether dpkg has to finish what an earlier run began before anything else can be installed.
@@ -107,7 +121,7 @@ impl Packages {
     }
 
     /// Reads stanzas; one that is known already is replaced.
-    fn add(&mut self, stanzas: &[u8]) {
+    pub(super) fn add(&mut self, stanzas: &[u8]) {
         let mut stanza = Stanza::default();
         for line in stanzas.split(|&b| b == b'\n') {
             if line.is_empty() {
@@ -128,7 +142,10 @@ impl Packages {
 
     fn take(&mut self, stanza: &Stanza) {
         let text = |bytes| String::from_utf8_lossy(bytes).trim_end().to_owned();
-        if stanza.name.is_empty() {
+        // As dpkg names them; with anything else in it a name would be taken apart, or be an option to apt.
+        let is_in_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"+.-".contains(byte);
+        let name = stanza.name.trim_ascii_end();
+        if !name.first().is_some_and(u8::is_ascii_alphanumeric) || !name.iter().all(is_in_name) {
             return;
         }
         let mut words = stanza.status.split(|&b| b == b' ');
@@ -145,15 +162,14 @@ impl Packages {
         };
         let architecture = text(stanza.architecture).into_boxed_str();
         let builds = self.known.entry(text(stanza.name).into_boxed_str()).or_default();
-        match builds.iter_mut().find(|build| build.architecture == architecture) {
-            Some(build) => (build.package, build.leftover, build.again) = (package, leftover, again),
-            None => builds.push(Build {
-                architecture,
-                package,
-                leftover,
-                again,
-            }),
-        }
+        // The last one is the latest.
+        builds.retain(|build| build.architecture != architecture);
+        builds.push(Build {
+            architecture,
+            package,
+            leftover,
+            again,
+        });
     }
 }
 
@@ -176,6 +192,7 @@ mod tests {
             ..Packages::default()
         };
         packages.add(status.as_bytes());
+        packages.settle();
         packages
     }
 
@@ -226,6 +243,10 @@ Version: 1
         assert_eq!(packages.get("gone"), None);
         assert!(packages.is_leftover("gone") && !packages.is_leftover("g++") && !packages.is_leftover("none"));
         assert_eq!(packages.get("not-a-field"), None);
+        assert_eq!(
+            parse(&STANZAS.replace("Package: torn", "Package: -o:torn")).to_reinstall(),
+            [""; 0]
+        );
         assert!(packages.get("tzdata").unwrap().hold);
         assert!(!packages.get("half").unwrap().configured && packages.interrupted());
         assert_eq!(packages.to_reinstall(), ["torn", "torn-too:i386"]);
@@ -240,6 +261,23 @@ Version: 1
         assert!(packages.get("libc6:i386").is_some());
         assert!(packages.get("g++:amd64").is_some() && packages.get("g++:i386").is_none());
         assert!(packages.get("tzdata").is_some() && packages.get("tzdata:amd64").is_some());
+    }
+
+    #[test]
+    fn what_was_for_all_architectures_and_is_native_now_is_one_package() {
+        let stanza = |architecture: &str, state: &str| {
+            format!("Package: tzdata\nStatus: install {state}\nArchitecture: {architecture}\nVersion: 1\n\n")
+        };
+        for (before, now) in [("all", "amd64"), ("amd64", "all")] {
+            let mut packages = parse(&(stanza(before, "ok installed") + &stanza("i386", "ok installed")));
+            packages.add(stanza(now, "reinstreq half-installed").as_bytes());
+            packages.settle();
+            assert!(
+                !packages.is_whole("tzdata") && packages.is_whole("tzdata:i386"),
+                "{packages:?}"
+            );
+            assert_eq!(packages.to_reinstall(), ["tzdata"]);
+        }
     }
 
     #[test]
