@@ -96,7 +96,13 @@ pub fn one(diagnostic: &Diagnostic, sources: &Sources, width: usize) -> String {
     if let Some(hint) = &diagnostic.hint {
         group = group.element(Level::HELP.message(text::lines(hint)));
     }
-    EXCERPTS.term_width(width).render(&[group]) + "\n"
+    // What annotate-snippets shows as it is, and a terminal obeys all the same.
+    let is_obeyed = |c: char| matches!(c, '\u{80}'..='\u{9f}' | '\u{2028}' | '\u{2029}');
+    EXCERPTS
+        .term_width(width)
+        .render(&[group])
+        .replace(is_obeyed, "\u{fffd}")
+        + "\n"
 }
 
 /// One for programs: where, what, what to do.
@@ -187,6 +193,22 @@ mod tests {
     fn plain(diagnostics: Vec<Diagnostic>, sources: &Sources) -> String {
         let drawn = render(&Diagnostics(diagnostics), sources, 100);
         anstream::adapter::strip_str(&drawn).to_string()
+    }
+
+    #[test]
+    fn what_a_terminal_obeys_is_not_drawn() {
+        let mut sources = Sources::default();
+        let text: String = (0x80..=0x9f)
+            .filter_map(char::from_u32)
+            .chain("\u{1b}\u{2028}\u{202e}é".chars())
+            .collect();
+        let file = sources.add("a.yml", text);
+        let drawn = plain(vec![Diagnostic::at(Place::new(file, 0..0), "wrong")], &sources);
+        assert!(
+            !drawn.contains(|c: char| c.is_control() && c != '\n' || c == '\u{2028}' || c == '\u{202e}'),
+            "{drawn:?}"
+        );
+        assert!(drawn.contains('é'), "{drawn:?}");
     }
 
     #[test]
