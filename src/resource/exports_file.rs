@@ -234,7 +234,7 @@ pub(super) fn check_option(option: &str) -> Result<(), String> {
                 || SYNONYMS.iter().any(|(name, _)| *name == option)
         }
     };
-    if !known || option.contains([' ', '\t', '\n', ',', '(', ')', '"', '#', '\\']) {
+    if !known || option.contains(|c: char| c.is_whitespace() || c.is_control() || ",()\"#\\".contains(c)) {
         return Err(format!("'{option}' is not an option of an export (exports(5))"));
     }
     Ok(())
@@ -367,7 +367,17 @@ mod tests {
         for right in ["rw", "fsid=0", "sec=krb5:krb5p", "anonuid=1000", "crossmnt"] {
             assert_eq!(check_option(right), Ok(()));
         }
-        for wrong in ["", "rw,async", "readwrite", "fsid=", "fsid", "rw)", "anonuid=1 2"] {
+        for wrong in [
+            "",
+            "rw,async",
+            "readwrite",
+            "fsid=",
+            "fsid",
+            "rw)",
+            "anonuid=1 2",
+            "sec=sys\r",
+            "mp=/a\u{b}",
+        ] {
             assert!(check_option(wrong).is_err(), "{wrong}");
         }
     }

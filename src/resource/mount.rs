@@ -157,7 +157,7 @@ impl Provider for Mount {
 
     fn prepare(&mut self, _role: &dyn Role) -> Result<()> {
         for option in &self.options {
-            if option.is_empty() || option.contains([' ', '\t', '\n']) {
+            if option.is_empty() || option.contains(|c: char| c == ' ' || c.is_control()) {
                 return Err(PropertyError::of(
                     "options",
                     format!("'{option}' is not a mount option"),
