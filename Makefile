@@ -42,7 +42,8 @@ node: lab-tools build
 	GLRL_BINARY=$(BINARY) cargo test --test main -- $(NODE) --test-threads=2 --nocapture
 
 ## make test-long     what takes too long for make test: all hard texts as secrets; a local user against root in ROUNDS rounds; the law of
-##                    backups on 50 databases of each server (GLRL_SEED=); the roles on Ubuntu 24.04, where a mirror of it answers; reboots
+##                    backups on 50 databases of each server (GLRL_SEED=); each fuzz target for a minute; the roles on Ubuntu 24.04, where a
+##                    mirror of it answers; reboots
 ROUNDS := 2000
 .PHONY: test-long
 test-long: lab-tools build tools
@@ -50,8 +51,15 @@ test-long: lab-tools build tools
 	cargo test --test main -- --ignored --nocapture leaks::
 	GLRL_ROUNDS=$(ROUNDS) GLRL_BINARY=$(CURDIR)/$(BINARY) cargo test --test main -- --nocapture adversary::nothing
 	GLRL_DATABASES=50 $(IN_MEMORY) 'exec cargo test --lib backup::tests::law -- --ignored --nocapture'
+	SECONDS_EACH=60 fuzz/run.sh 100000
 	cargo run -q -p glrl-lab -- images
 	GLRL_BINARY=$(BINARY) cargo test --test main -- --ignored --nocapture --test-threads=1 node::spine node::moved node::reboots
+
+## make fuzz          RUNS inputs for each fuzz target, or for those in TARGETS; what breaks a contract is kept in fuzz/artifacts
+RUNS := 1000000
+.PHONY: fuzz
+fuzz:
+	fuzz/run.sh $(RUNS) $(TARGETS)
 
 # Backup, verification and restore against real servers, which they start for themselves: MariaDB of this machine, and the releases
 # of MariaDB and MySQL that tests/servers.sh brings from mirrors of Debian and Ubuntu the first time. As root. Their data is in memory: on a

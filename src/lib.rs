@@ -15,6 +15,8 @@ pub mod backup;
 mod cli;
 pub mod config;
 pub mod engine;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod graph;
 pub mod report;
 pub mod resource;

@@ -14,7 +14,7 @@ use crate::system::{clock, state::StateDir};
 const FILE: &str = "made.json";
 
 /// The record of one instance.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Made {
     /// Since when it is kept: of those that are older, it knows some at most.
     since: Timestamp,

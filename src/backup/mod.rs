@@ -30,6 +30,8 @@ mod draft;
 mod encryption;
 mod error;
 mod files;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod gtid;
 mod hash;
 mod history;

@@ -9,6 +9,8 @@ mod counted;
 mod de;
 mod entry;
 mod expression;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod hidden;
 mod include;
 mod input;
@@ -167,12 +169,16 @@ const STACK: usize = 64 << 20;
 /// Loads roles. Nothing of the node is read but the facts that they ask for.
 pub fn load(request: &Request<'_>) -> Result<Loaded, Failure> {
     let library = library::Library::new(&request.roles_directories, request.whose());
-    let here = || load_from(&library, request);
+    deep(|| load_from(&library, request))
+}
+
+/// Does something that goes deep.
+fn deep<T: Send>(work: impl Fn() -> T + Sync) -> T {
     std::thread::scope(|scope| {
         let builder = std::thread::Builder::new().name("load".to_owned()).stack_size(STACK);
-        match builder.spawn_scoped(scope, here) {
+        match builder.spawn_scoped(scope, &work) {
             Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-            Err(_) => here(),
+            Err(_) => work(),
         }
     })
 }

@@ -58,7 +58,7 @@ impl Wrong {
 }
 
 /// The tag, or the name in one, at a line and column counted from 1.
-fn place_in(file: crate::source::FileId, text: &str, at: Option<(usize, usize)>) -> Place {
+pub(super) fn place_in(file: crate::source::FileId, text: &str, at: Option<(usize, usize)>) -> Place {
     let Some((line, column)) = at else {
         return Place::new(file, 0..0);
     };

@@ -5,6 +5,8 @@ mod apply;
 mod converge;
 mod earlier;
 mod foresee;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod held;
 mod journal;
 mod ledger;

@@ -6,6 +6,8 @@ mod crontab;
 mod cut_off;
 mod exports_file;
 mod fstab;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod home;
 #[cfg(test)]
 mod laws;

@@ -50,6 +50,8 @@ pub use exports::Export;
 pub use fact::{Effect, Fact};
 pub use file::{Bytes, Entry, FileType, Meta};
 pub use guard::Guard;
+#[cfg(any(test, fuzzing))]
+pub(crate) use local::fuzzing;
 pub use local::{LocalNode, mounts_of_process};
 pub use lvm::{Layout, LogicalVolume, Lvm, PhysicalVolume, VolumeGroup};
 pub use mounts::{Mount, Usage};

@@ -6,6 +6,8 @@
 
 mod entry;
 pub(super) mod event;
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzzing;
 mod gap;
 pub(super) mod invoker;
 mod keep;

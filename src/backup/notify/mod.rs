@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 
 pub(super) use event::{Event, Program};
 pub(super) use metrics::write as write_metrics;
-pub(super) use outbox::waiting;
+pub(super) use outbox::{Letter, waiting};
 pub use settings::NotifySettings;
 
 use self::{
     deliver::Receiver,
     event::Kind,
-    outbox::{Letter, Outbox, now},
+    outbox::{Outbox, now},
 };
 use super::{
     config::Settings,

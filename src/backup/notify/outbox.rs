@@ -36,7 +36,7 @@ fn directory(settings: &Settings) -> PathBuf {
 
 /// An event and who has not been told of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Letter {
+pub(in crate::backup) struct Letter {
     pub(super) receiver: Receiver,
     pub(super) event: Event,
 }

@@ -7,6 +7,8 @@
 pub(super) mod account;
 mod choose;
 mod command;
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzzing;
 mod invokers;
 mod moment;
 mod plan;
@@ -146,7 +148,7 @@ pub fn restore(
     if let Some(what) = removed {
         report(Step::Removed { what });
     }
-    staging.check_room(manifest.files.stored + MARGIN)?;
+    staging.check_room(manifest.files.stored.saturating_add(MARGIN))?;
     let root_attributes = unpack(
         settings,
         &manifest,

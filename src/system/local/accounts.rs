@@ -25,7 +25,7 @@ impl Accounts {
 
     /// Lines that are not of the form, as NIS had them (`+::::::`), are passed over; of two lines with one name the first counts,
     /// as for getpwnam(3).
-    fn parse(passwd: &str, group: &str) -> Self {
+    pub(super) fn parse(passwd: &str, group: &str) -> Self {
         let mut accounts = Self::default();
         for line in passwd.lines() {
             let [name, _, uid, gid, comment, home, shell] = *line.split(':').collect::<Vec<_>>() else {

@@ -15,7 +15,7 @@ pub(super) fn read() -> Result<Vec<Export>> {
 }
 
 /// `PATH<tab>CLIENT(OPTION,OPTION...)`, a line each.
-fn parse(etab: &str) -> Vec<Export> {
+pub(super) fn parse(etab: &str) -> Vec<Export> {
     etab.lines().filter_map(line).collect()
 }
 

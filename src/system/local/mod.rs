@@ -7,6 +7,8 @@ mod block;
 mod devices;
 mod explain;
 mod exports;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod guard;
 pub(super) mod kernel;
 mod lvm;

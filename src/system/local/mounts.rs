@@ -65,7 +65,7 @@ fn device_of(mount: &Mount) -> Result<Option<PathBuf>> {
 }
 
 /// `36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue` (`proc_pid_mountinfo(5)`).
-fn parse(line: &str) -> Option<Mount> {
+pub(super) fn parse(line: &str) -> Option<Mount> {
     let (own, shared) = line.split_once(" - ")?;
     let mut own = own.split(' ').skip(2);
     let (device, root, target, own_options) = (own.next()?, own.next()?, own.next()?, own.next()?);

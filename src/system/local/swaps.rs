@@ -17,7 +17,7 @@ pub(super) fn read() -> Result<Vec<Swap>> {
 }
 
 /// `/dev/dm-1  partition  1048572  0  -2` (`proc_swaps(5)`).
-fn parse(line: &str) -> Option<Swap> {
+pub(super) fn parse(line: &str) -> Option<Swap> {
     let mut fields = line.split_whitespace();
     let path = PathBuf::from(octal::decode(fields.next()?));
     Some(Swap {
