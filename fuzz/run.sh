@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Fuzzes: fuzz/run.sh RUNS [TARGET...] gives each target so many inputs, one target after the other, and says how many it took and how fast.
-# SECONDS_EACH ends a target earlier. What is found is in fuzz/artifacts/TARGET, new inputs worth keeping are in fuzz/grown/TARGET.
+# SECONDS_EACH ends a target earlier; TIMEOUT is how many seconds one input may take, with room for a machine that has other work. What is
+# found is in fuzz/artifacts/TARGET, new inputs worth keeping are in fuzz/grown/TARGET.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 runs=$1
@@ -24,7 +25,7 @@ trap 'rm -rf "$TMPDIR"' EXIT
 for target in "${targets[@]}"; do
     mkdir -p "fuzz/grown/$target" "fuzz/artifacts/$target"
     dictionary=fuzz/dictionaries/$target
-    options=(-runs="$runs" -max_total_time="${SECONDS_EACH:-0}" -timeout="${TIMEOUT:-5}" -rss_limit_mb=512 -max_len=8192
+    options=(-runs="$runs" -max_total_time="${SECONDS_EACH:-0}" -timeout="${TIMEOUT:-60}" -rss_limit_mb=512 -max_len=8192
         -artifact_prefix="fuzz/artifacts/$target/" -print_final_stats=1 -close_fd_mask=1)
     [ -f "$dictionary" ] && options+=(-dict="$dictionary")
     if ! "$built/$host/release/$target" "${options[@]}" "fuzz/grown/$target" "fuzz/corpus/$target" >"$log" 2>&1; then

@@ -113,14 +113,14 @@ fn with_site<T>(files: &[(&str, &str)], then: impl FnOnce(&std::path::Path) -> T
             for directory in ["roles", "templates", "files/tree"] {
                 fs::create_dir_all(site.path().join(directory)).expect("a directory can be made");
             }
-            BESIDE
-                .iter()
-                .for_each(|(name, text)| write(&site.path().join(name), text));
+            for (name, text) in BESIDE {
+                write(&site.path().join(name), text);
+            }
             site
         });
-        files
-            .iter()
-            .for_each(|(name, text)| write(&site.path().join(name), text));
+        for (name, text) in files {
+            write(&site.path().join(name), text);
+        }
         then(site.path())
     })
 }

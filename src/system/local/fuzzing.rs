@@ -16,7 +16,9 @@ pub(crate) fn dpkg(text: &str) {
     let (status, update) = two(text);
     let read = |parts: &[&str]| {
         let mut packages = Packages::default();
-        parts.iter().for_each(|part| packages.add(part.as_bytes()));
+        for part in parts {
+            packages.add(part.as_bytes());
+        }
         packages.settle();
         packages
     };

@@ -142,7 +142,10 @@ impl Packages {
 
     fn take(&mut self, stanza: &Stanza) {
         let text = |bytes| String::from_utf8_lossy(bytes).trim_end().to_owned();
-        if stanza.name.is_empty() {
+        // As dpkg names them; with anything else in it a name would be taken apart, or be an option to apt.
+        let is_in_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"+.-".contains(byte);
+        let name = stanza.name.trim_ascii_end();
+        if !name.first().is_some_and(u8::is_ascii_alphanumeric) || !name.iter().all(is_in_name) {
             return;
         }
         let mut words = stanza.status.split(|&b| b == b' ');
@@ -240,6 +243,10 @@ Version: 1
         assert_eq!(packages.get("gone"), None);
         assert!(packages.is_leftover("gone") && !packages.is_leftover("g++") && !packages.is_leftover("none"));
         assert_eq!(packages.get("not-a-field"), None);
+        assert_eq!(
+            parse(&STANZAS.replace("Package: torn", "Package: -o:torn")).to_reinstall(),
+            [""; 0]
+        );
         assert!(packages.get("tzdata").unwrap().hold);
         assert!(!packages.get("half").unwrap().configured && packages.interrupted());
         assert_eq!(packages.to_reinstall(), ["torn", "torn-too:i386"]);

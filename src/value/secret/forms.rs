@@ -35,7 +35,7 @@ pub(super) fn of(text: &str) -> Vec<String> {
         text.replace('%', "%%"),
         html(text),
         // Several lines that are put into one.
-        text.replace(['\r', '\n'], " "),
+        text.trim_matches(['\r', '\n']).replace(['\r', '\n'], " "),
         text.split_whitespace().collect::<Vec<_>>().join(" "),
     ];
     let plain: [fn(u8) -> bool; 3] = [
