@@ -389,13 +389,17 @@ fn arguments(
         "--performance-schema=OFF".to_owned(),
     ];
     arguments.extend(options::quiet(server).into_iter().map(str::to_owned));
-    if server.flavour == Flavour::MariaDb {
-        // Where the datadir is the volume's root, what this server alone uses is no schema.
-        arguments.push(format!("--ignore-db-dirs={TEMPORARY}"));
-        // Relay logs are no part of what is proven, and may not be here: a server that finds no replica in these files needs none.
-        let unused = |name: &str| temporary.join(name).display().to_string();
-        arguments.push(format!("--master-info-file={}", unused("master.info")));
-        arguments.push(format!("--relay-log-info-file={}", unused("relay-log.info")));
+    // Relay logs are no part of what is proven, and may not be here. Its own are not for a copy that is kept.
+    let unused = |name: &str| temporary.join(name).display().to_string();
+    match server.flavour {
+        Flavour::MariaDb => arguments.extend([
+            // Where the datadir is the volume's root, what this server alone uses is no schema.
+            format!("--ignore-db-dirs={TEMPORARY}"),
+            // One that finds no replica in these files makes no relay log.
+            format!("--master-info-file={}", unused("master.info")),
+            format!("--relay-log-info-file={}", unused("relay-log.info")),
+        ]),
+        Flavour::MySql => arguments.push(format!("--relay-log={}", unused("relay"))),
     }
     let (plugins, directory) = plugins(program, server, given)?;
     arguments.extend(options::told(manifest, root)?.iter().map(options::Told::as_argument));
