@@ -404,7 +404,7 @@ fn arguments(
     let (plugins, directory) = plugins(program, server, given)?;
     arguments.extend(options::told(manifest, root)?.iter().map(options::Told::as_argument));
     arguments.extend(plugins.options);
-    Ok((arguments, remedy(server, &plugins.missing, &directory, given)))
+    Ok((arguments, remedy(server, &plugins.missing, program, &directory, given)))
 }
 
 /// The plugins that reading takes, and the directory where this program looks for them.
