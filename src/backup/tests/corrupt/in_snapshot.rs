@@ -217,6 +217,17 @@ const IN_SNAPSHOT: &[(Of, &str, InSnapshot, &str)] = &[
         "shop",
     ),
     (
+        Of::Both,
+        "a table of a full-text index is lost, which CHECK TABLE does not open",
+        |snapshot| {
+            let is_it =
+                |name: &&String| name.to_lowercase().starts_with("fts_") && name.to_lowercase().contains("_index_1");
+            let names = names(&snapshot.join("shop"));
+            lose(snapshot.join("shop").join(names.iter().find(is_it).unwrap()));
+        },
+        "error log: ",
+    ),
+    (
         Of::MariaDb,
         "the definition of a table is lost",
         |snapshot| lose(snapshot.join("shop/grows.frm")),
@@ -395,6 +406,8 @@ pub(super) fn what_was_damaged_in_the_snapshot_is_corrupt(on: &Programs) {
     server.execute(&[
         "SET GLOBAL event_scheduler = OFF",
         "CREATE TABLE shop.grows (id INT AUTO_INCREMENT PRIMARY KEY, v VARCHAR(200)) ENGINE=InnoDB",
+        "CREATE TABLE shop.words (id INT PRIMARY KEY, t TEXT, FULLTEXT KEY (t)) ENGINE=InnoDB",
+        "INSERT INTO shop.words VALUES (1, 'an apple a day')",
     ]);
     if on.mariadb {
         server.execute(&[
