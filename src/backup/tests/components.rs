@@ -109,14 +109,13 @@ fn to_the_end(settings: &Settings, to: &Path) -> Result<Restored> {
 fn a_component_is_given_or_missed_by_name(on: &Programs) {
     let original = Machine::new(on);
     original.tell(NAMED, &at(&original.keys()));
-    let options = ["--log-bin=binlog", "--server-id=7", "--innodb-redo-log-encrypt=ON"];
-    let mut server = Server::start_with(&original.on, &options);
+    let mut server = Server::start_with(&original.on, &["--log-bin=binlog", "--server-id=7"]);
     encrypted(&server);
     let mut settings = patient(&server);
     settings.verify.tables = vec!["shop.t".to_owned()];
     let to = server.directory.path().join("copy");
     // A machine that is told nothing, and one whose keys are others. Without a key MySQL cannot recover; behind a clean shutdown it starts, and
-    // cannot read these tables.
+    // cannot read these tables, nor replay into them.
     let (here, other) = (Machine::new(on), Machine::new(on));
     other.tell(NAMED, &at(&other.keys()));
     for clean in [false, true] {

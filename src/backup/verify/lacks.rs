@@ -268,6 +268,8 @@ mod tests {
             "1 [ERROR] [MY-012657] [InnoDB] Encryption can't find master key, please check the keyring plugin is loaded.",
             "0 [ERROR] InnoDB: Tablespace './shop/t.ibd' is encrypted, can't decrypt.",
             "0 [ERROR] mariadbd: unknown variable 'key-file=x'",
+            "1 [Warning] [MY-012189] [InnoDB] Encryption information in the redo log of space 2 is invalid",
+            "0 [ERROR] [MY-013709] [Server] Received an error while processing components from manifest file: Failed to load components from manifest file",
         ] {
             let log = format!("0 [Note] starting\n{line}\n{last}\n");
             assert_eq!(Lacks::default().found_in(&log), Some(line));

@@ -31,7 +31,7 @@ use crate::{
     backup::{
         archive::Owner,
         config::VerifySettings,
-        error::Result,
+        error::{Error, Result},
         interrupt::Interrupt,
         manifest::Manifest,
         options::{self, Plugins},
@@ -265,6 +265,15 @@ impl ScratchServer {
     /// What to do where it lacks something.
     pub(super) fn remedy(&self) -> &str {
         &self.remedy
+    }
+
+    /// What a program has failed for on this server, with what to do where that is something that it lacks.
+    pub(in crate::backup) fn explain(&mut self, error: Error) -> Error {
+        let said = format!("{error:#}");
+        if self.remedy.is_empty() || !self.lacks().excuse("", &said) {
+            return error;
+        }
+        Error::new(error.kind, format!("{said}; {}", self.remedy))
     }
 
     fn log(&self) -> String {
