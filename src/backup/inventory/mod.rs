@@ -54,7 +54,8 @@ pub(super) struct Item {
     /// Its name; empty for a schema.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(super) name: String,
-    /// The server's word for its type: `BASE TABLE`, `VIEW`, `PROCEDURE`; `IGNORED` for a directory that the server is told to overlook.
+    /// The server's word for its type: `BASE TABLE`, `VIEW`, `PROCEDURE`; `IGNORED` for a directory that the server is told to overlook;
+    /// a schema's collation.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(super) of_type: String,
     /// A table's engine, where the server knows it.
