@@ -101,7 +101,7 @@ demo: lab-tools build
 bench: build
 	GLRL_BINARY=$(BINARY) cargo bench --bench converge
 
-## make bench-backup  the archiver against tar, zstd and mariadb-backup, in 12 GiB of memory; ROWS=, ROUNDS=
+## make bench-backup  the archiver against tar, zstd and mariadb-backup, in 12 GiB of memory; ROWS=, ROUNDS=, PART=archive|restore|lock|verify
 .PHONY: bench-backup
 bench-backup: MEMORY := 12g
 bench-backup: tools

@@ -245,12 +245,12 @@ pub(super) fn plugins(server: &Server, directory: &Path, given: &[String]) -> Pl
         if !plain(&plugin.name) || !plain(&plugin.library) || loaded(plugin) {
             continue;
         }
-        let with_keys = has_keys(plugin);
+        let with_keys = plugin.has_keys();
         let prefix = plugin.name.to_lowercase().replace('_', "-");
         let configured = || given.iter().any(|option| name_of(option).starts_with(&prefix));
         if !directory.join(&plugin.library).is_file() {
             plugins.missing.push(plugin.clone());
-        } else if !with_keys || configured() {
+        } else if !plugin.is_component() && (!with_keys || configured()) {
             let option = match server.flavour {
                 Flavour::MySql if with_keys => "early-plugin-load",
                 _ => "plugin-load-add",
@@ -263,18 +263,13 @@ pub(super) fn plugins(server: &Server, directory: &Path, given: &[String]) -> Pl
     plugins
 }
 
-/// Whether a plugin holds, or fetches, keys.
-pub(super) fn has_keys(plugin: &Plugin) -> bool {
-    matches!(plugin.kind.as_str(), "ENCRYPTION" | "KEYRING")
-}
-
 fn is_for_reading(plugin: &Plugin) -> bool {
     match plugin.kind.as_str() {
         "STORAGE ENGINE" => !ELSEWHERE.contains(&plugin.name.to_uppercase().as_str()),
-        "ENCRYPTION" | "KEYRING" | "FTPARSER" | "DATA TYPE" | "FUNCTION" => true,
+        "FTPARSER" | "DATA TYPE" | "FUNCTION" => true,
         // MariaDB's compressions call themselves so.
         "DAEMON" => plugin.name.starts_with("provider_"),
-        _ => false,
+        _ => plugin.has_keys(),
     }
 }
 

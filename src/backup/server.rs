@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     error::Result,
+    interrupt::Interrupt,
     session::{Columns, Session},
 };
 
@@ -142,15 +143,32 @@ pub(super) const VARIABLES: &[(&str, Use)] = &[
     ("collation_server", Use::Record),
 ];
 
-/// A plugin that a server has loaded from a library.
+/// The kind of MySQL's keyring components, which are no plugins: files beside the server's program and beside its libraries say what is loaded.
+const COMPONENT: &str = "KEYRING COMPONENT";
+/// The file of a component's keys: what no variable of a server says.
+const COMPONENT_FILE: &str = "keyring_component_data_file";
+
+/// A plugin that a server has loaded from a library, or the component that has its keys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plugin {
     /// Its name: `ARCHIVE`.
     pub name: String,
     /// Its library in the plugin directory: `ha_archive.so`.
     pub library: String,
-    /// What it is to the server: `STORAGE ENGINE`, `ENCRYPTION`.
+    /// What it is to the server: `STORAGE ENGINE`, `ENCRYPTION`, `KEYRING COMPONENT`.
     pub kind: String,
+}
+
+impl Plugin {
+    /// Whether it holds, or fetches, keys.
+    pub(super) fn has_keys(&self) -> bool {
+        matches!(self.kind.as_str(), "ENCRYPTION" | "KEYRING" | COMPONENT)
+    }
+
+    /// Whether it is loaded by files, and by no option.
+    pub(super) fn is_component(&self) -> bool {
+        self.kind == COMPONENT
+    }
 }
 
 /// A server, as its manifest describes it.
@@ -204,7 +222,7 @@ impl Server {
             .into_iter()
             .chain(variables.remove("server_uid"))
             .next();
-        let libraries: Vec<Plugin> = session
+        let mut libraries: Vec<Plugin> = session
             .rows(
                 "SELECT PLUGIN_NAME AS name, PLUGIN_LIBRARY AS file, PLUGIN_TYPE AS kind FROM information_schema.PLUGINS \
                  WHERE PLUGIN_LIBRARY IS NOT NULL AND PLUGIN_STATUS = 'ACTIVE' ORDER BY 1",
@@ -218,6 +236,10 @@ impl Server {
                 })
             })
             .collect();
+        if let Some((component, file)) = keyring_component(session)? {
+            libraries.push(component);
+            variables.extend(file.map(|file| (COMPONENT_FILE.to_owned(), file)));
+        }
         Ok(Self {
             flavour,
             version,
@@ -237,6 +259,11 @@ impl Server {
             .filter(|value| !value.is_empty())
     }
 
+    /// Where the keys of its keyring component are.
+    pub(super) fn component_file(&self) -> Option<&str> {
+        self.variable(COMPONENT_FILE)
+    }
+
     /// Whether it writes a binary log.
     pub fn logs(&self) -> bool {
         matches!(self.variable("log_bin"), Some("ON" | "1"))
@@ -247,6 +274,27 @@ impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.flavour, self.version)
     }
+}
+
+/// The component that has the keys of a server, and their file. MariaDB has none, MySQL before 8.0.24 does not say, and not every account may ask.
+fn keyring_component(session: &mut Session) -> Result<Option<(Plugin, Option<String>)>> {
+    const SQL: &str =
+        "SELECT STATUS_KEY AS name, STATUS_VALUE AS value FROM performance_schema.keyring_component_status";
+    let rows = session.attempt(SQL, &Interrupt::default(), None)?.unwrap_or_default();
+    let mut said: BTreeMap<String, String> = rows
+        .into_iter()
+        .filter_map(|mut row| Some((row.remove("name")??, row.remove("value")??)))
+        .collect();
+    let active = said.get("Component_status").is_some_and(|status| status == "Active");
+    let name = said.remove("Component_name").filter(|_| active);
+    Ok(name.map(|name| {
+        let component = Plugin {
+            library: format!("{name}.so"),
+            name,
+            kind: COMPONENT.to_owned(),
+        };
+        (component, said.remove("Data_file"))
+    }))
 }
 
 /// The one value of a statement that asks for `value`.

@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::mpsc::{RecvTimeoutError, channel},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -35,7 +35,7 @@ const ER_LOCK_WAIT_TIMEOUT: u16 = 1205;
 /// A session and its guard.
 pub(super) struct Session {
     conn: Conn,
-    guard: Conn,
+    guard: Guard,
 }
 
 /// Until when a statement may take.
@@ -50,6 +50,119 @@ pub(super) struct Deadline {
 enum Cut {
     Interrupted,
     Late { running: Vec<String> },
+}
+
+/// Who ends a statement that takes too long: a thread that is there before the statement is, as some are run while writers wait, and nobody
+/// shall wait for a thread to be made, or to end, then.
+struct Guard {
+    conn: Arc<Mutex<Conn>>,
+    watch: Arc<(Mutex<Watch>, Condvar)>,
+}
+
+/// What the guard is to do.
+enum Watch {
+    Nothing,
+    Statement {
+        id: u32,
+        interrupt: Interrupt,
+        deadline: Option<Deadline>,
+    },
+    /// It is ending the statement.
+    Cutting,
+    Done(Cut),
+    /// The session is gone.
+    Over,
+}
+
+impl Guard {
+    fn start(conn: Conn) -> Result<Self> {
+        let guard = Self {
+            conn: Arc::new(Mutex::new(conn)),
+            watch: Arc::new((Mutex::new(Watch::Nothing), Condvar::new())),
+        };
+        let (conn, watch) = (Arc::clone(&guard.conn), Arc::clone(&guard.watch));
+        std::thread::Builder::new()
+            .name("guard".to_owned())
+            .spawn(move || keep_watch(&conn, &watch))
+            .context("starting the guard of a session")?;
+        Ok(guard)
+    }
+
+    fn conn(&self) -> MutexGuard<'_, Conn> {
+        self.conn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, what: Watch) {
+        *self.watch.0.lock().unwrap_or_else(PoisonError::into_inner) = what;
+        self.watch.1.notify_all();
+    }
+
+    /// Ends the watch. Whether the statement was cut: what is being done is done then.
+    fn end(&self) -> Option<Cut> {
+        let watch = self.watch.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let cutting = |watch: &mut Watch| matches!(watch, Watch::Cutting);
+        let mut watch = self
+            .watch
+            .1
+            .wait_while(watch, cutting)
+            .unwrap_or_else(PoisonError::into_inner);
+        match std::mem::replace(&mut *watch, Watch::Nothing) {
+            Watch::Done(cut) => Some(cut),
+            _ => None,
+        }
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.set(Watch::Over);
+    }
+}
+
+fn keep_watch(conn: &Mutex<Conn>, (watch, changed): &(Mutex<Watch>, Condvar)) {
+    const LOOK: Duration = Duration::from_millis(20);
+    let mut now = watch.lock().unwrap_or_else(PoisonError::into_inner);
+    loop {
+        let (id, interrupted, left) = match &*now {
+            Watch::Over => return,
+            Watch::Statement {
+                id,
+                interrupt,
+                deadline,
+            } => (
+                *id,
+                interrupt.check().is_err(),
+                deadline.map_or(LOOK, |deadline| deadline.at.saturating_duration_since(Instant::now())),
+            ),
+            Watch::Nothing | Watch::Cutting | Watch::Done(_) => {
+                now = changed.wait(now).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+        };
+        if !interrupted && !left.is_zero() {
+            now = changed
+                .wait_timeout(now, left.min(LOOK))
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+            continue;
+        }
+        *now = Watch::Cutting;
+        drop(now);
+        let mut conn = conn.lock().unwrap_or_else(PoisonError::into_inner);
+        let cut = if interrupted {
+            Cut::Interrupted
+        } else {
+            Cut::Late {
+                running: running(&mut conn, &[id]),
+            }
+        };
+        kill(&mut conn, id);
+        drop(conn);
+        now = watch.lock().unwrap_or_else(PoisonError::into_inner);
+        // The session waits for it.
+        *now = Watch::Done(cut);
+        changed.notify_all();
+    }
 }
 
 impl Session {
@@ -95,7 +208,7 @@ impl Session {
         Ok(Self {
             conn: log_in(options().read_timeout(patience))?,
             // What the guard asks is answered at once, or the server is in no state to be asked.
-            guard: log_in(options().read_timeout(Some(Duration::from_secs(10))))?,
+            guard: Guard::start(log_in(options().read_timeout(Some(Duration::from_secs(10))))?)?,
         })
     }
 
@@ -132,7 +245,7 @@ impl Session {
         match (self.attempt(sql, interrupt, deadline)?, deadline) {
             (Ok(rows), _) => Ok(rows),
             (Err(mysql::Error::MySqlError(error)), Some(deadline)) if error.code == ER_LOCK_WAIT_TIMEOUT => {
-                let running = running(&mut self.guard, &[self.conn.connection_id()]);
+                let running = running(&mut self.guard.conn(), &[self.conn.connection_id()]);
                 Err(late(sql, deadline.kind, &running))
             }
             (Err(error), _) => Err(anyhow!(error).context(said(sql)).into()),
@@ -147,36 +260,14 @@ impl Session {
         interrupt: &Interrupt,
         deadline: Option<Deadline>,
     ) -> Result<mysql::Result<Vec<Columns>>> {
-        const LOOK: Duration = Duration::from_millis(20);
         interrupt.check()?;
-        let (done, watched) = channel::<()>();
-        let id = self.conn.connection_id();
-        let (conn, guard) = (&mut self.conn, &mut self.guard);
-        let (result, cut) = std::thread::scope(|scope| {
-            let watch = scope.spawn(move || {
-                loop {
-                    let left = deadline.map(|deadline| deadline.at.saturating_duration_since(Instant::now()));
-                    match watched.recv_timeout(left.map_or(LOOK, |left| left.min(LOOK))) {
-                        Ok(()) | Err(RecvTimeoutError::Disconnected) => return None,
-                        Err(RecvTimeoutError::Timeout) => {}
-                    }
-                    let cut = if interrupt.check().is_err() {
-                        Cut::Interrupted
-                    } else if deadline.is_some_and(|deadline| Instant::now() >= deadline.at) {
-                        Cut::Late {
-                            running: running(guard, &[id]),
-                        }
-                    } else {
-                        continue;
-                    };
-                    kill(guard, id);
-                    return Some(cut);
-                }
-            });
-            let result = query(conn, sql);
-            drop(done);
-            (result, watch.join().unwrap_or(None))
+        self.guard.set(Watch::Statement {
+            id: self.conn.connection_id(),
+            interrupt: interrupt.clone(),
+            deadline,
         });
+        let result = query(&mut self.conn, sql);
+        let cut = self.guard.end();
         match (cut, deadline) {
             (None, _) => Ok(result),
             (Some(Cut::Interrupted), _) | (Some(Cut::Late { .. }), None) => {
@@ -189,8 +280,9 @@ impl Session {
     /// The statements that have been running for so long, those of this session left out, and a replica's own: their time is how far it
     /// is behind, and goes on while it has nothing to do (`Query`, `Replica has read all relay log`; seen with MySQL 8.0 and 9.7).
     pub(super) fn running_longer_than(&mut self, time: Duration) -> Result<Vec<String>> {
-        let own = [self.conn.connection_id(), self.guard.connection_id()];
-        let mut rows = query(&mut self.guard, "SHOW FULL PROCESSLIST").context("asking what is running")?;
+        let mut guard = self.guard.conn();
+        let own = [self.conn.connection_id(), guard.connection_id()];
+        let mut rows = query(&mut guard, "SHOW FULL PROCESSLIST").context("asking what is running")?;
         rows.retain(|row| row.get("User").and_then(Option::as_deref) != Some("system user"));
         Ok(statements(&rows, &own, time))
     }

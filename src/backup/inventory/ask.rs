@@ -213,7 +213,10 @@ fn statements(flavour: Flavour) -> [(Kind, String); 5] {
     [
         (
             Kind::Schema,
-            format!("SELECT SCHEMA_NAME AS db FROM information_schema.SCHEMATA WHERE SCHEMA_NAME NOT IN ({MADE_UP})"),
+            format!(
+                "SELECT SCHEMA_NAME AS db, DEFAULT_COLLATION_NAME AS of_type FROM information_schema.SCHEMATA \
+                 WHERE SCHEMA_NAME NOT IN ({MADE_UP})"
+            ),
         ),
         (
             Kind::Table,

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use super::{Inventory, Item, Kind};
 
-/// Says, one line each, what is missing on the copy, what it has beyond the inventory, and what is of another engine or type.
-pub(in crate::backup) fn differ(inventory: &Inventory, copy: &[Item]) -> Vec<String> {
+/// Says, one line each, what is missing on the copy, what it has beyond the inventory, and what is of another engine, type or collation. `collation`:
+/// the server's own, which a schema has that says nothing of it.
+pub(in crate::backup) fn differ(inventory: &Inventory, copy: &[Item], collation: Option<&str>) -> Vec<String> {
     let had: BTreeMap<_, &Item> = inventory.items.iter().map(|item| (item.key(), item)).collect();
     let has: BTreeMap<_, &Item> = copy.iter().map(|item| (item.key(), item)).collect();
     let overlooked = |schema: &str| {
@@ -21,6 +22,17 @@ pub(in crate::backup) fn differ(inventory: &Inventory, copy: &[Item]) -> Vec<Str
         match has.get(key) {
             None => lines.push(format!("{named} is missing")),
             Some(other) if item.kind == Kind::Table => lines.extend(change(item, other).map(|how| named + &how)),
+            Some(other) if item.kind == Kind::Schema => {
+                let said = [&item.of_type, &other.of_type]
+                    .iter()
+                    .all(|of_type| !of_type.is_empty());
+                if said && item.of_type != other.of_type && collation.is_some_and(|own| own != item.of_type) {
+                    lines.push(format!(
+                        "{named} was of collation {} and is of {}",
+                        item.of_type, other.of_type
+                    ));
+                }
+            }
             Some(_) => {}
         }
     }
@@ -60,7 +72,9 @@ mod tests {
     fn what_is_missing_more_or_other_is_named() {
         let mut inventory = Inventory {
             items: items(&[
-                r#"{"kind":"schema","schema":"shop"}"#,
+                r#"{"kind":"schema","schema":"shop","of_type":"latin1_bin"}"#,
+                r#"{"kind":"schema","schema":"older"}"#,
+                r#"{"kind":"schema","schema":"plain","of_type":"own"}"#,
                 r#"{"kind":"schema","schema":"dumps","of_type":"IGNORED"}"#,
                 r#"{"kind":"table","schema":"shop","name":"a","of_type":"BASE TABLE","engine":"InnoDB"}"#,
                 r#"{"kind":"table","schema":"shop","name":"b","of_type":"VIEW"}"#,
@@ -73,7 +87,9 @@ mod tests {
             complete: true,
         };
         let copy = items(&[
-            r#"{"kind":"schema","schema":"shop"}"#,
+            r#"{"kind":"schema","schema":"shop","of_type":"utf8mb4_bin"}"#,
+            r#"{"kind":"schema","schema":"older","of_type":"utf8mb4_bin"}"#,
+            r#"{"kind":"schema","schema":"plain","of_type":"utf8mb4_bin"}"#,
             r#"{"kind":"schema","schema":"dumps"}"#,
             r#"{"kind":"table","schema":"dumps","name":"x"}"#,
             r#"{"kind":"table","schema":"shop","name":"a","of_type":"BASE TABLE","engine":"MyISAM"}"#,
@@ -82,18 +98,19 @@ mod tests {
             r#"{"kind":"table","schema":"shop","name":"new","of_type":"BASE TABLE","engine":"InnoDB"}"#,
         ]);
         let missing = [
+            "schema shop was of collation latin1_bin and is of utf8mb4_bin",
             "table shop.a was of engine InnoDB and is of MyISAM",
             "view shop.b is missing",
             "trigger shop.g is missing",
             "routine shop.p is missing",
             "event shop.e is missing",
         ];
-        let said = differ(&inventory, &copy);
-        assert_eq!(said[..5], missing);
-        assert_eq!(said[5..], ["table shop.new was not on the server"]);
+        let said = differ(&inventory, &copy, Some("own"));
+        assert_eq!(said[..6], missing);
+        assert_eq!(said[6..], ["table shop.new was not on the server"]);
         // Who may not see everything cannot say what was not there.
         inventory.complete = false;
-        assert_eq!(differ(&inventory, &copy), missing);
-        assert_eq!(differ(&inventory, &inventory.items), Vec::<String>::new());
+        assert_eq!(differ(&inventory, &copy, Some("own")), missing);
+        assert_eq!(differ(&inventory, &inventory.items, Some("own")), Vec::<String>::new());
     }
 }

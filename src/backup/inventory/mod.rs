@@ -54,7 +54,8 @@ pub(super) struct Item {
     /// Its name; empty for a schema.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(super) name: String,
-    /// The server's word for its type: `BASE TABLE`, `VIEW`, `PROCEDURE`; `IGNORED` for a directory that the server is told to overlook.
+    /// The server's word for its type: `BASE TABLE`, `VIEW`, `PROCEDURE`; `IGNORED` for a directory that the server is told to overlook;
+    /// a schema's collation.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(super) of_type: String,
     /// A table's engine, where the server knows it.
@@ -110,7 +111,9 @@ impl Item {
     /// Whether a server's message is about this table. Servers write `shop/t`, `shop`.`t`, 'shop.t'.
     pub(super) fn is_named_in(&self, message: &str) -> bool {
         let (schema, name) = (&self.schema, &self.name);
-        let ends = |rest: &str| !rest.starts_with(|next: char| next.is_alphanumeric() || "_$-#".contains(next));
+        let goes_on = |next: char| next.is_alphanumeric() || "_$-#".contains(next);
+        // A partition is the table's.
+        let ends = |rest: &str| !rest.starts_with(goes_on) || rest.starts_with("#P#") || rest.starts_with("#p#");
         [
             format!("{schema}/{name}"),
             format!("`{schema}`.`{name}"),
@@ -227,11 +230,19 @@ mod tests {
             "Table './s/t' is marked as crashed",
             "InnoDB: Table `s`.`t` is corrupted",
             "File ./s/t.ibd is missing",
+            "File ./s/t#P#p1.ibd is missing",
+            "File ./s/t#p#p1.ibd is missing",
             "Table 's.t' doesn't exist",
         ] {
             assert!(item.is_named_in(message), "{message}");
         }
-        for message in ["Table './s/t2' is corrupted", "File ./s/t_1.ibd", "`s`.`t2`", "nothing"] {
+        for message in [
+            "Table './s/t2' is corrupted",
+            "File ./s/t_1.ibd",
+            "File ./s/t#1.ibd",
+            "`s`.`t2`",
+            "nothing",
+        ] {
             assert!(!item.is_named_in(message), "{message}");
         }
     }

@@ -40,7 +40,7 @@ use super::{
     files,
     interrupt::Interrupt,
     list,
-    manifest::Manifest,
+    manifest::{Manifest, Volume},
     milliseconds, mounts,
     name::BackupId,
     server::Flavour,
@@ -166,6 +166,9 @@ pub fn restore(
         (replayed, gtid) = (Some(done.0), done.1);
     }
     let remote = moves && relocation.relocate(staging.volume(), &list)?;
+    if let Some(message) = shared_keys(&manifest).filter(|_| moves) {
+        report(Step::Warning { message });
+    }
     interrupt.check()?;
     report(Step::Syncing);
     // The target is read, and a local disk may take its time.
@@ -300,6 +303,26 @@ fn owner(settings: &Settings, to: &Destination) -> Result<Owned> {
             )),
         }),
     }
+}
+
+/// What is to be known where the keys of a copy are in a file that its original writes, too. Each server writes all keys that it knows: MySQL 8.0
+/// and 9 lose those that the other has made since they have read it.
+fn shared_keys(manifest: &Manifest) -> Option<String> {
+    let Volume {
+        mount_point, datadir, ..
+    } = &manifest.volume;
+    let file = manifest
+        .server
+        .component_file()
+        .or(manifest.server.variable("keyring_file_data"))?;
+    let file = mount_point.join(datadir).join(file);
+    (file.exists() && !file.starts_with(mount_point)).then(|| {
+        format!(
+            "{} has the keys of the original and of this copy: before a server on the copy makes a key (ALTER INSTANCE ROTATE ... MASTER KEY), \
+             give it a file of its own, a copy of this one, or the original loses its keys",
+            file.display()
+        )
+    })
 }
 
 /// What is to be done with what was restored.

@@ -133,8 +133,8 @@ fn run(
     ]
     .map(str::to_owned);
     let started = ScratchServer::start(&program, &settings.verify, manifest, place, &more, interrupt)?;
-    let (server, mut session) = started.map_err(|refused| Error::new(Kind::Failed, refused.why))?;
-    feed(&tools, manifest, plan, place, interrupt)?;
+    let (mut server, mut session) = started.map_err(|refused| Error::new(Kind::Failed, refused.why))?;
+    feed(&tools, manifest, plan, place, interrupt).map_err(|error| server.explain(error))?;
     let account = place.account.as_ref();
     let name = account.map_or("", |account| &*account.name);
     let left = invokers::hand_over(&mut session, manifest.server.flavour, name, plan)?;

@@ -5,6 +5,7 @@
 //! They need root, and are left out unless asked for: `make database`, or `cargo test --lib backup:: -- --ignored` behind it.
 
 mod chance;
+mod components;
 mod copies;
 mod corrupt;
 mod damage;

@@ -115,6 +115,34 @@ impl Programs {
         })
     }
 
+    /// The same with a place for what MySQL's components are told: the program and its libraries are in these two directories.
+    pub(super) fn with_components(&self, directory: &Path) -> Self {
+        let [programs, plugins] = ["programs", "plugins"].map(|name| directory.join(name));
+        fs::create_dir_all(&programs).unwrap();
+        let wrapper = fs::read_to_string(&self.server).unwrap();
+        let (_, tree) = wrapper.split_once("tree=").unwrap();
+        let tree = Path::new(tree.lines().next().unwrap());
+        Program::new("cp")
+            .args([
+                "-rs".as_ref(),
+                tree.join("usr/lib/mysql/plugin").as_os_str(),
+                plugins.as_os_str(),
+            ])
+            .stdout()
+            .unwrap();
+        for tool in ["mysql", "mysqlbinlog"] {
+            std::os::unix::fs::symlink(self.server.with_file_name(tool), programs.join(tool)).unwrap();
+        }
+        let server = programs.join("mysqld");
+        let options = format!("--basedir=$tree/usr --plugin-dir={}", plugins.display());
+        let wrapper = wrapper
+            .replace("--argv0 $program", &format!("--argv0 {}", server.display()))
+            .replace("--basedir=$tree/usr", &options);
+        fs::write(&server, wrapper).unwrap();
+        fs::set_permissions(&server, PermissionsExt::from_mode(0o755)).unwrap();
+        Self { server, ..self.clone() }
+    }
+
     /// Makes a datadir as a server finds it at its first start: a copy, for making it takes MySQL half a minute on a slow machine.
     pub(super) fn initialize(&self, datadir: &Path) {
         static ONE: Mutex<()> = Mutex::new(());

@@ -5,7 +5,7 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::{JoinHandle, sleep},
@@ -220,6 +220,13 @@ impl Server {
         };
         server.launch();
         server
+    }
+
+    /// Waits for a connection of which this is so in the list of them.
+    pub(super) fn until_some(&self, so: &str) {
+        let mut conn = self.connect();
+        let sql = format!("SELECT ID FROM information_schema.PROCESSLIST WHERE ID <> CONNECTION_ID() AND {so}");
+        until(|| conn.query_first::<u64, _>(&sql).unwrap().is_some());
     }
 
     /// How many rows a table has.
@@ -498,65 +505,60 @@ impl Drop for Copy {
     }
 }
 
-/// Somebody who inserts, one transaction after another, and notices how long each takes.
+/// Waits until something is so. What takes minutes does not come.
+fn until(mut so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_mins(2);
+    while !so() {
+        assert!(Instant::now() < deadline, "what was waited for does not come");
+        sleep(Duration::from_millis(5));
+    }
+}
+
+/// Somebody who inserts, one transaction after another.
 pub(super) struct Writer {
     stop: Arc<AtomicBool>,
     written: Arc<AtomicU64>,
-    longest: Arc<Mutex<Duration>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Writer {
     pub(super) fn start(server: &Server) -> Self {
         let mut conn = server.connect();
-        let writer = Self {
+        let mut writer = Self {
             stop: Arc::default(),
             written: Arc::default(),
-            longest: Arc::default(),
             thread: None,
         };
-        let (stop, written, longest) = (writer.stop.clone(), writer.written.clone(), writer.longest.clone());
-        let thread = std::thread::spawn(move || {
+        let (stop, written) = (writer.stop.clone(), writer.written.clone());
+        writer.thread = Some(std::thread::spawn(move || {
             while !stop.load(Ordering::Relaxed) {
-                let began = Instant::now();
                 conn.query_drop("INSERT INTO shop.t (v, n) VALUES ('w', 0)").unwrap();
-                let mut longest = longest.lock().unwrap();
-                *longest = longest.max(began.elapsed());
                 written.fetch_add(1, Ordering::Relaxed);
             }
-        });
-        Self {
-            thread: Some(thread),
-            ..writer
-        }
+        }));
+        writer
     }
 
     pub(super) fn written(&self) -> u64 {
         self.written.load(Ordering::Relaxed)
     }
 
-    /// The longest that an insert has taken.
-    pub(super) fn longest(&self) -> Duration {
-        *self.longest.lock().unwrap()
-    }
-
-    /// Whether inserts go on, within so long.
-    pub(super) fn goes_on_within(&self, time: Duration) -> bool {
+    /// Waits until inserts go on. One may have been under way; two are news.
+    pub(super) fn goes_on(&self) {
         let before = self.written();
-        let deadline = Instant::now() + time;
-        while Instant::now() < deadline {
-            // One may have been under way; two are news.
-            if self.written() > before + 1 {
-                return true;
-            }
-            sleep(Duration::from_millis(5));
-        }
-        false
+        until(|| self.written() > before + 1);
     }
 
-    pub(super) fn stop(mut self) {
+    pub(super) fn stop(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        self.thread.take().unwrap().join().unwrap();
+        let ended = self.thread.take().unwrap().join();
+        assert!(ended.is_ok() || std::thread::panicking(), "an insert has failed");
     }
 }
 

@@ -20,7 +20,7 @@ on_every_server!(@ with_keyring mysql_jammy: a_keyring_is_given_or_missed_by_nam
 
 /// Expects this word because of a check whose detail says all of this.
 #[track_caller]
-fn expect(verdict: &Verdict, word: Word, said: &[&str]) {
+pub(super) fn expect(verdict: &Verdict, word: Word, said: &[&str]) {
     assert_eq!(verdict.verdict, word, "{verdict:#?}");
     let failed = verdict.checks.iter().filter(|check| check.outcome == Outcome::Failed);
     let details: String = failed
@@ -31,7 +31,7 @@ fn expect(verdict: &Verdict, word: Word, said: &[&str]) {
     }
 }
 
-fn rows(copy: &Printed, table: &str) -> u64 {
+pub(super) fn rows(copy: &Printed, table: &str) -> u64 {
     copy.connect()
         .query_first(format!("SELECT COUNT(*) FROM {table}"))
         .unwrap()

@@ -6,8 +6,8 @@ use mysql::{Row, prelude::Queryable};
 
 use super::support::{Behaviour, Programs, Server, names, on_both_flavours, on_every_server, patient};
 use crate::backup::{
-    Destination, Interrupt, Kind, Request, Restored, Settings, Step, Until, archive_binlogs, error::Result, list,
-    partial::Writer, reap_binlogs, restore,
+    Destination, Interrupt, Kind, Request, Restored, Settings, Step, Until, archive_binlogs, error::Result, files,
+    list, partial::Writer, reap_binlogs, restore,
 };
 
 on_every_server!(
@@ -360,12 +360,18 @@ fn a_replica_that_was_replayed_goes_on_behind_it(on: &Programs) {
         panic!("it does not reach {wanted}");
     };
     reaches(&server, 0);
-    server.backup(&settings, &Behaviour::default()).unwrap();
+    let manifest = server.backup(&settings, &Behaviour::default()).unwrap();
     let add = "UPDATE shop.t SET v = v + 1";
     source.execute(&["SET SESSION binlog_format = STATEMENT", add, add]);
     reaches(&server, 2);
     archive(&settings);
     let restored = until(&server, &settings, "end", "end").unwrap();
+    // The server that has replayed has left the replica's files as they were, and none of its own.
+    let of_replica = |name: &String| name.contains("relay") || name.contains(".info") || name.contains("glrl");
+    let list = files::load(&settings.target.directory, &manifest, None).unwrap();
+    let wanted: Vec<String> = list.into_keys().filter(of_replica).collect();
+    let found: Vec<String> = names(&restored.datadir).into_iter().filter(of_replica).collect();
+    assert_eq!(found, wanted);
     // Of two replicas with one server_id the source sends the other away.
     server.stop();
     let copy = server.start_copy(&restored.datadir);

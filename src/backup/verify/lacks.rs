@@ -2,18 +2,23 @@
 //! nothing about the data, and must be told from damage, for servers call both by the same words: MariaDB without a key says "Data
 //! structure corruption", and of a broken page under a key that it has, "Table is encrypted but decrypt failed".
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::Path};
+
+use serde_json::json;
 
 use crate::backup::{
     config::VerifySettings,
     error::Result,
-    options::has_keys,
+    options::quoted,
     server::{Flavour, Plugin, Server},
     session::Session,
 };
 
+/// How MySQL says, in a warning, that a key is not the one by which its redo log was written; the error behind that is called corruption.
+const ENCRYPTION_OF_LOG: &str = "encryption information in the redo log";
+
 /// How servers say that something is not here that was at the original. In lower case.
-const NOT_HERE: [&str; 17] = [
+const NOT_HERE: [&str; 19] = [
     "unknown storage engine",
     "feature is disabled; you need",
     "encryption key is not found",
@@ -24,6 +29,8 @@ const NOT_HERE: [&str; 17] = [
     "keyring is not loaded",
     "keyring is loaded",
     "check keyring fail",
+    ENCRYPTION_OF_LOG,
+    "components from manifest file",
     "provider plugin is not loaded",
     "which is not currently loaded",
     "unknown collation",
@@ -121,7 +128,7 @@ impl Lacks {
 
     /// The line of a log, of all of it, by which a server that has ended says what it lacks.
     pub(super) fn found_in<'a>(&self, log: &'a str) -> Option<&'a str> {
-        let error = |line: &&str| line.contains("[ERROR]");
+        let error = |line: &&str| line.contains("[ERROR]") || line.to_lowercase().contains(ENCRYPTION_OF_LOG);
         let lines = || log.lines().filter(error);
         let clear = lines().find(|line| not_here(&without_paths(line)).is_some());
         clear.or_else(|| lines().find(|line| !self.keys_given && of_keys(&without_paths(line))))
@@ -166,8 +173,14 @@ fn without_paths(said: &str) -> String {
         .join(" ")
 }
 
-/// What to do, so that a server on a copy has all that it lacks; empty where the manifest knows of nothing.
-pub(in crate::backup) fn remedy(server: &Server, missing: &[Plugin], directory: &str, given: &[String]) -> String {
+/// What to do, so that `program` on a copy has all that it lacks; empty where the manifest knows of nothing. `directory` has its plugins.
+pub(in crate::backup) fn remedy(
+    server: &Server,
+    missing: &[Plugin],
+    program: &Path,
+    directory: &str,
+    given: &[String],
+) -> String {
     let mut says = Vec::new();
     if !missing.is_empty() {
         let named: Vec<String> = missing
@@ -180,23 +193,32 @@ pub(in crate::backup) fn remedy(server: &Server, missing: &[Plugin], directory: 
             named.join(", ")
         ));
     }
-    let keys = server.libraries.iter().find(|plugin| has_keys(plugin));
+    let keys = server.libraries.iter().find(|plugin| plugin.has_keys());
     let given = |option: &str| given.iter().any(|given| given.contains(option));
     let ask = |option: &str, variable: &str| {
         let value = server.variable(variable).unwrap_or("FILE");
-        format!("--set 'verify.server_options=[\"{option}={value}\"]'")
+        let options = json!([format!("{option}={value}")]);
+        format!(
+            "give it by --set {}",
+            quoted(&format!("verify.server_options={options}"))
+        )
     };
     match keys {
         Some(plugin) => {
-            let named = format!("the original has its keys from the plugin {} ({})", plugin.name, plugin.library);
+            let what = if plugin.is_component() { "component" } else { "plugin" };
             let how = match plugin.name.as_str() {
                 "file_key_management" if !given("key-management") => {
                     ask("--file-key-management-filename", "file_key_management_filename")
                 }
                 "keyring_file" if !given("keyring") => ask("--keyring-file-data", "keyring_file_data"),
-                _ => "verify.server_options".to_owned(),
+                _ if plugin.is_component() => of_component(server, plugin, program, Path::new(directory)),
+                _ => "give it by verify.server_options".to_owned(),
             };
-            says.push(format!("{named}: bring the file with its keys here, readable by the server's account, and give it by {how}"));
+            says.push(format!(
+                "the original has its keys from the {what} {} ({}): bring the file with its keys here, readable by the server's account, \
+                 and {how}",
+                plugin.name, plugin.library
+            ));
         }
         None if server.flavour == Flavour::MySql && missing.is_empty() => says.push(
             "the original has its keys from a keyring component: have one with its keys here (mysqld.my beside the server), or give \
@@ -206,6 +228,27 @@ pub(in crate::backup) fn remedy(server: &Server, missing: &[Plugin], directory: 
         None => {}
     }
     says.join("; ")
+}
+
+/// How a component is told where its keys are: by two files of this machine. Those that are there are not written over.
+fn of_component(server: &Server, component: &Plugin, program: &Path, directory: &Path) -> String {
+    let mut manifest = program.as_os_str().to_owned();
+    manifest.push(".my");
+    let manifest = Path::new(&manifest);
+    let settings = directory.join(format!("{}.cnf", component.name));
+    let (named, configured) = (manifest.display().to_string(), settings.display().to_string());
+    if component.name != "component_keyring_file" || manifest.exists() || settings.exists() {
+        return format!("have {named} name the component, and {configured} the file, as on the original");
+    }
+    let write = |what: serde_json::Value, to: &str| format!("echo {} > {}", quoted(&what.to_string()), quoted(to));
+    format!(
+        "name both here: {} && {}",
+        write(json!({ "components": format!("file://{}", component.name) }), &named),
+        write(
+            json!({ "path": server.component_file().unwrap_or("FILE"), "read_only": true }),
+            &configured
+        )
+    )
 }
 
 #[cfg(test)]
@@ -225,6 +268,8 @@ mod tests {
             "1 [ERROR] [MY-012657] [InnoDB] Encryption can't find master key, please check the keyring plugin is loaded.",
             "0 [ERROR] InnoDB: Tablespace './shop/t.ibd' is encrypted, can't decrypt.",
             "0 [ERROR] mariadbd: unknown variable 'key-file=x'",
+            "1 [Warning] [MY-012189] [InnoDB] Encryption information in the redo log of space 2 is invalid",
+            "0 [ERROR] [MY-013709] [Server] Received an error while processing components from manifest file: Failed to load components from manifest file",
         ] {
             let log = format!("0 [Note] starting\n{line}\n{last}\n");
             assert_eq!(Lacks::default().found_in(&log), Some(line));

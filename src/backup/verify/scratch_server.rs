@@ -31,7 +31,7 @@ use crate::{
     backup::{
         archive::Owner,
         config::VerifySettings,
-        error::Result,
+        error::{Error, Result},
         interrupt::Interrupt,
         manifest::Manifest,
         options::{self, Plugins},
@@ -267,6 +267,15 @@ impl ScratchServer {
         &self.remedy
     }
 
+    /// What a program has failed for on this server, with what to do where that is something that it lacks.
+    pub(in crate::backup) fn explain(&mut self, error: Error) -> Error {
+        let said = format!("{error:#}");
+        if self.remedy.is_empty() || !self.lacks().excuse("", &said) {
+            return error;
+        }
+        Error::new(error.kind, format!("{said}; {}", self.remedy))
+    }
+
     fn log(&self) -> String {
         String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
     }
@@ -277,13 +286,21 @@ impl ScratchServer {
     }
 
     /// What the server wrote into its log about damage to the data. A statement may succeed all the same: MariaDB reads a column whose
-    /// pages are broken as a shorter one (seen with 10.11).
+    /// pages are broken as a shorter one (seen with 10.11), and CHECK TABLE does not open the tables of a full-text index. What an ALTER TABLE has left
+    /// behind that was cut short is nobody's table.
     pub(in crate::backup) fn complaints(&self) -> Vec<String> {
-        const WORDS: [&str; 4] = ["corrupt", "checksum", "failed read", "cannot read"];
+        const WORDS: [&str; 6] = [
+            "corrupt",
+            "checksum",
+            "failed read",
+            "cannot read",
+            "cannot open datafile",
+            "' is missing!",
+        ];
         self.log()
             .lines()
             .filter(|line| line.contains("[ERROR]") || line.contains("[Warning]"))
-            .filter(|line| WORDS.iter().any(|word| line.to_lowercase().contains(word)))
+            .filter(|line| WORDS.iter().any(|word| line.to_lowercase().contains(word)) && !line.contains("/#sql"))
             .filter(|line| !self.lacks.excuse_line(line))
             .map(str::to_owned)
             .collect()
@@ -389,18 +406,22 @@ fn arguments(
         "--performance-schema=OFF".to_owned(),
     ];
     arguments.extend(options::quiet(server).into_iter().map(str::to_owned));
-    if server.flavour == Flavour::MariaDb {
-        // Where the datadir is the volume's root, what this server alone uses is no schema.
-        arguments.push(format!("--ignore-db-dirs={TEMPORARY}"));
-        // Relay logs are no part of what is proven, and may not be here: a server that finds no replica in these files needs none.
-        let unused = |name: &str| temporary.join(name).display().to_string();
-        arguments.push(format!("--master-info-file={}", unused("master.info")));
-        arguments.push(format!("--relay-log-info-file={}", unused("relay-log.info")));
+    // Relay logs are no part of what is proven, and may not be here. Its own are not for a copy that is kept.
+    let unused = |name: &str| temporary.join(name).display().to_string();
+    match server.flavour {
+        Flavour::MariaDb => arguments.extend([
+            // Where the datadir is the volume's root, what this server alone uses is no schema.
+            format!("--ignore-db-dirs={TEMPORARY}"),
+            // One that finds no replica in these files makes no relay log.
+            format!("--master-info-file={}", unused("master.info")),
+            format!("--relay-log-info-file={}", unused("relay-log.info")),
+        ]),
+        Flavour::MySql => arguments.push(format!("--relay-log={}", unused("relay"))),
     }
     let (plugins, directory) = plugins(program, server, given)?;
     arguments.extend(options::told(manifest, root)?.iter().map(options::Told::as_argument));
     arguments.extend(plugins.options);
-    Ok((arguments, remedy(server, &plugins.missing, &directory, given)))
+    Ok((arguments, remedy(server, &plugins.missing, program, &directory, given)))
 }
 
 /// The plugins that reading takes, and the directory where this program looks for them.

@@ -214,7 +214,7 @@ fn compare(
             ));
         }
     };
-    let different = inventory::differ(inventory, &copy.items);
+    let different = inventory::differ(inventory, &copy.items, server.variable("collation_server"));
     if !different.is_empty() {
         return Ok(Check::failed(NAME, Word::Corrupt, few(&different, Clone::clone)));
     }

@@ -100,14 +100,20 @@ fn redo(snapshot: &Path) -> Vec<PathBuf> {
     }
 }
 
-/// Loses the last 16 KiB of what was written of it, in the file that was written last.
-fn lose_end_of_redo_log(snapshot: &Path) {
+/// The file of it that was written last, and where that ends.
+fn end_of_redo_log(directory: &Path) -> (File, u64) {
     let written = |path: &PathBuf| fs::metadata(path).unwrap().modified().unwrap();
-    let log = open(redo(snapshot).into_iter().max_by_key(written).unwrap());
+    let log = open(redo(directory).into_iter().max_by_key(written).unwrap());
     let mut bytes = vec![0; usize::try_from(log.metadata().unwrap().len()).unwrap()];
     log.read_exact_at(&mut bytes, 0).unwrap();
-    let end = bytes.iter().rposition(|byte| *byte != 0).unwrap();
-    log.write_all_at(&[0; 16 << 10], (end - (16 << 10)) as u64).unwrap();
+    let end = bytes.iter().rposition(|byte| *byte != 0).unwrap_or(0);
+    (log, end as u64)
+}
+
+/// Loses the last 16 KiB of what was written of it.
+fn lose_end_of_redo_log(snapshot: &Path) {
+    let (log, end) = end_of_redo_log(snapshot);
+    log.write_all_at(&[0; 16 << 10], end - (16 << 10)).unwrap();
 }
 
 const IN_SNAPSHOT: &[(Of, &str, InSnapshot, &str)] = &[
@@ -217,6 +223,17 @@ const IN_SNAPSHOT: &[(Of, &str, InSnapshot, &str)] = &[
         "shop",
     ),
     (
+        Of::Both,
+        "a table of a full-text index is lost, which CHECK TABLE does not open",
+        |snapshot| {
+            let is_it =
+                |name: &&String| name.to_lowercase().starts_with("fts_") && name.to_lowercase().contains("_index_1");
+            let names = names(&snapshot.join("shop"));
+            lose(snapshot.join("shop").join(names.iter().find(is_it).unwrap()));
+        },
+        "error log: ",
+    ),
+    (
         Of::MariaDb,
         "the definition of a table is lost",
         |snapshot| lose(snapshot.join("shop/grows.frm")),
@@ -233,6 +250,12 @@ const IN_SNAPSHOT: &[(Of, &str, InSnapshot, &str)] = &[
         "the definition of a table is that of another one",
         |snapshot| replace(snapshot.join("shop/blobs.frm"), snapshot.join("shop/grows.frm")),
         "grows",
+    ),
+    (
+        Of::MariaDb,
+        "the collation of a schema is lost",
+        |snapshot| lose(snapshot.join("shop/db.opt")),
+        "inventory: schema shop was of collation latin1_general_ci",
     ),
     (
         Of::MariaDb,
@@ -394,7 +417,10 @@ pub(super) fn what_was_damaged_in_the_snapshot_is_corrupt(on: &Programs) {
     server.fill();
     server.execute(&[
         "SET GLOBAL event_scheduler = OFF",
+        "ALTER DATABASE shop COLLATE latin1_general_ci",
         "CREATE TABLE shop.grows (id INT AUTO_INCREMENT PRIMARY KEY, v VARCHAR(200)) ENGINE=InnoDB",
+        "CREATE TABLE shop.words (id INT PRIMARY KEY, t TEXT, FULLTEXT KEY (t)) ENGINE=InnoDB",
+        "INSERT INTO shop.words VALUES (1, 'an apple a day')",
     ]);
     if on.mariadb {
         server.execute(&[
@@ -410,8 +436,13 @@ pub(super) fn what_was_damaged_in_the_snapshot_is_corrupt(on: &Programs) {
         if *of == (if on.mariadb { Of::MySql } else { Of::MariaDb }) {
             continue;
         }
-        // What the redo log has and the table has not yet.
-        server.execute(&["INSERT INTO shop.grows (v) SELECT v FROM shop.t LIMIT 200"]);
+        // What the redo log has and the table has not yet. MySQL's has many small files: its end is to be well within one.
+        for _ in 0..10 {
+            server.execute(&["INSERT INTO shop.grows (v) SELECT v FROM shop.t LIMIT 200"]);
+            if on.mariadb || (32 << 10..192 << 10).contains(&end_of_redo_log(&server.data()).1) {
+                break;
+            }
+        }
         sleep(Duration::from_millis(1100));
         let behaviour = Behaviour {
             opened: Arc::new(make),
