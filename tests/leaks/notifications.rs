@@ -55,15 +55,9 @@ fn try_texts(wanted: impl Fn(usize) -> bool) {
     assert!(leaks.is_empty(), "{}", leaks.join("\n"));
 }
 
-/// What is said, told and kept where this text is each of the secrets.
-fn outputs(text: &str) -> Outputs {
-    let directory = tempfile::tempdir().unwrap();
-    let at = |name: &str| directory.path().join(name);
-    for name in ["target", "metrics", "told"] {
-        fs::create_dir(at(name)).unwrap();
-    }
-    let in_url = percent_encoded(text);
-    let web = Receiver::start({
+/// One that refuses all, and repeats the text.
+fn web(text: &str) -> Receiver {
+    Receiver::start({
         let text = text.replace(['\r', '\n'], " ");
         move |mut stream| {
             let mut reader = BufReader::new(stream.try_clone().unwrap());
@@ -76,8 +70,12 @@ fn outputs(text: &str) -> Outputs {
             );
             None
         }
-    });
-    let post = Receiver::start({
+    })
+}
+
+/// One that takes no password, and repeats it.
+fn mail_server(text: &str) -> Receiver {
+    Receiver::start({
         let text = text.to_owned();
         move |mut stream| {
             let mut reader = BufReader::new(stream.try_clone().unwrap());
@@ -99,7 +97,18 @@ fn outputs(text: &str) -> Outputs {
             }
             None
         }
-    });
+    })
+}
+
+/// What is said, told and kept where this text is each of the secrets.
+fn outputs(text: &str) -> Outputs {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    for name in ["target", "metrics", "told"] {
+        fs::create_dir(at(name)).unwrap();
+    }
+    let in_url = percent_encoded(text);
+    let (web, mail_server) = (web(text), mail_server(text));
     for (name, text) in [
         ("url", web.url(&format!("/{in_url}?{in_url}"))),
         ("not-a-url", text.to_owned()),
@@ -126,7 +135,7 @@ fn outputs(text: &str) -> Outputs {
         .unwrap();
     }
     let base = directory.path().display();
-    let port = post.port;
+    let port = mail_server.port;
     let [by_smtp, by_program] = [
         format!("smtp: {{ host: 127.0.0.1, port: {port}, tls: none, user: ops, password_file: {base}/password }}"),
         format!("sendmail: {base}/sendmail"),
