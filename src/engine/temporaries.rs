@@ -1,5 +1,5 @@
 //! Temporary files of a run that was killed. A file is written without a name where the filesystem can do that, and has another one for a moment
-//! before it replaces what is there; SIGKILL in between leaves it, maybe with a secret in it, and nobody can guess its name. So those names
+//! before it replaces what is there; a home has another one until it is whole; SIGKILL in between leaves it, maybe with a secret in it, and nobody can guess its name. So those names
 //! are on disk before the first is used, until each is known to be gone.
 
 use std::{
@@ -92,13 +92,14 @@ fn load(state: &StateDir) -> Result<BTreeSet<PathBuf>> {
     }
 }
 
-/// Removes a temporary file, if it is there.
+/// Removes something temporary, if it is there.
 fn remove(node: &dyn System, path: &Path) -> Result<()> {
     match node.entry(path)? {
         Reading::Known(Some(entry)) if matches!(entry.file_type, FileType::File { .. } | FileType::Link { .. }) => {
             let path = path.to_string_lossy().parse().map_err(anyhow::Error::msg)?;
             node.execute(&Op::Remove { path })
         }
+        Reading::Known(Some(entry)) if entry.file_type == FileType::Directory => node.discard(path),
         _ => Ok(()),
     }
 }

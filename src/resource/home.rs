@@ -1,41 +1,25 @@
 //! A user's home, made where it is missing as useradd(8) makes it: its mode from login.defs(5), the files of /etc/skel in it. Made
 //! by operations of glrl's own, so that a plan knows each of the files.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Result;
 
 use super::{Action, Change, Plan, parent};
 use crate::{
-    system::{Bytes, FileType, Meta, Op, Probe, Reading, known},
+    system::{Bone, BoneKind, FileType, Meta, Op, Probe, Reading, known},
     value::{AbsPath, Mode, Owner},
 };
 
 const SKELETON: &str = "/etc/skel";
 
 /// A home that is missing.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Home {
     path: AbsPath,
     mode: Mode,
     /// What it starts with, each after the directory it is in.
     skeleton: Vec<Bone>,
-}
-
-/// Something of /etc/skel.
-#[derive(Debug, PartialEq)]
-struct Bone {
-    /// Relative to the home.
-    name: String,
-    mode: Mode,
-    kind: Kind,
-}
-
-#[derive(Debug, PartialEq)]
-enum Kind {
-    Directory,
-    File(Bytes),
-    Link(PathBuf),
 }
 
 /// What has to be made of a home; `None` where there is one, and for one that is no place (`/nonexistent`).
@@ -68,14 +52,14 @@ fn collect(node: &dyn Probe, directory: &Path, prefix: &str, skeleton: &mut Vec<
             continue;
         };
         let kind = match entry.file_type {
-            FileType::Directory => Kind::Directory,
-            FileType::Link { target } => Kind::Link(target),
-            FileType::File { .. } => Kind::File(known!(node.contents(&path)?).unwrap_or_default()),
+            FileType::Directory => BoneKind::Directory,
+            FileType::Link { target } => BoneKind::Link(target),
+            FileType::File { .. } => BoneKind::File(known!(node.contents(&path)?).unwrap_or_default()),
             FileType::Other => continue,
         };
-        let below = (kind == Kind::Directory).then(|| format!("{name}/"));
+        let below = (kind == BoneKind::Directory).then(|| format!("{name}/"));
         skeleton.push(Bone {
-            name,
+            name: name.into(),
             mode: entry.mode,
             kind,
         });
@@ -103,42 +87,20 @@ fn mode(login_defs: &str) -> Mode {
 
 impl Home {
     /// Adds what makes it.
-    pub(super) fn make(&self, plan: &mut Plan, owner: &Owner, group: &Owner) {
-        let meta = |mode| Meta {
-            mode: Some(mode),
-            owner: Some(owner.clone()),
-            group: Some(group.clone()),
-        };
+    pub(super) fn make(self, plan: &mut Plan, owner: &Owner, group: &Owner) {
         if plan.action == Action::None {
             plan.action = Action::Update;
         }
         plan.changes.push(Change::new("home directory", &self.path));
-        plan.ops.push(Op::MakeDirectory {
-            path: self.path.clone(),
-            meta: meta(self.mode),
+        plan.ops.push(Op::MakeHome {
+            path: self.path,
+            meta: Meta {
+                mode: Some(self.mode),
+                owner: Some(owner.clone()),
+                group: Some(group.clone()),
+            },
+            skeleton: self.skeleton,
         });
-        for bone in &self.skeleton {
-            // Names in a directory are no paths out of it.
-            let Ok(path) = format!("{}/{}", self.path, bone.name).parse::<AbsPath>() else {
-                continue;
-            };
-            plan.ops.push(match &bone.kind {
-                Kind::Directory => Op::MakeDirectory {
-                    path,
-                    meta: meta(bone.mode),
-                },
-                Kind::File(contents) => Op::WriteFile {
-                    path,
-                    contents: contents.clone(),
-                    meta: meta(bone.mode),
-                    validate: None,
-                },
-                Kind::Link(target) => Op::MakeLink {
-                    path,
-                    target: target.clone(),
-                },
-            });
-        }
     }
 }
 

@@ -367,7 +367,8 @@ impl Provider for User {
                 Some(Entry { gid: Some(gid), .. }) if self.group.is_none() => Owner::Id(*gid),
                 _ => self.primary(),
             };
-            home.make(&mut plan, &Owner::Name(self.name.to_string()), &group);
+            home.clone()
+                .make(&mut plan, &Owner::Name(self.name.to_string()), &group);
         }
         Ok(plan)
     }
@@ -505,7 +506,7 @@ mod tests {
         let tree = offline(&[]);
         let plan = converge(&tree.node, "user", json!({"name": "ann"})).unwrap();
         assert_eq!(properties(&plan), ["home directory"]);
-        assert!(matches!(plan.ops[..], [Op::MakeDirectory { .. }]));
+        assert!(matches!(plan.ops[..], [Op::MakeHome { .. }]));
     }
 
     #[test]

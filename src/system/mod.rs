@@ -26,6 +26,7 @@ pub mod read_only;
 mod reading;
 mod refused;
 pub mod signals;
+mod skeleton;
 pub mod state;
 mod strays;
 mod superblock;
@@ -62,6 +63,7 @@ pub use place::{check_way, place};
 pub use reading::Reading;
 pub(crate) use reading::known;
 pub use refused::Refused;
+pub use skeleton::{Bone, BoneKind};
 pub use strays::{Identity, Keep, KeepAt, Stray, shown as shown_name};
 pub use swaps::Swap;
 pub use units::{Active, Enablement, Unit};
@@ -160,7 +162,12 @@ pub trait System: Probe {
     /// Carries out one operation. When it returns, what it did is durable.
     fn execute(&self, op: &Op) -> Result<()>;
 
-    /// What a file or link is called while it is not in its place yet; `None` where it has no name meanwhile.
+    /// Removes a directory that was not in its place yet, and what is in it.
+    fn discard(&self, _temporary: &Path) -> Result<()> {
+        Ok(())
+    }
+
+    /// What a file, link or home is called while it is not in its place yet; `None` where it has no name meanwhile.
     fn temporary(&self, _path: &Path) -> Option<PathBuf> {
         None
     }

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Bytes, Effect, Meta, MoveData, Stray, crontab};
+use super::{Bone, Bytes, Effect, Meta, MoveData, Stray, crontab};
 use crate::value::{AbsPath, UnitName};
 
 /// One operation. `plan` prints it, `converge` executes it.
@@ -29,6 +29,15 @@ pub enum Op {
         path: AbsPath,
         /// Ownership and mode.
         meta: Meta,
+    },
+    /// Makes a home with what it starts with, all of it the owner's. It has another name until it is whole.
+    MakeHome {
+        /// Where; nothing is there, and its directory must exist.
+        path: AbsPath,
+        /// Ownership and mode.
+        meta: Meta,
+        /// What it starts with, each after the directory it is in.
+        skeleton: Vec<Bone>,
     },
     /// Makes a symbolic link, or replaces one, atomically.
     MakeLink {
@@ -102,6 +111,7 @@ impl Op {
         match self {
             Self::WriteFile { path, .. }
             | Self::MakeDirectory { path, .. }
+            | Self::MakeHome { path, .. }
             | Self::MakeLink { path, .. }
             | Self::SetMeta { path, .. }
             | Self::Remove { path } => Some(path),
@@ -122,10 +132,12 @@ impl Op {
         })
     }
 
-    /// What is put in place by renaming a temporary file, which stands beside it meanwhile.
+    /// What is put in place by renaming, from something temporary which stands beside it meanwhile.
     pub fn replaces(&self) -> Vec<AbsPath> {
         match self {
-            Self::WriteFile { path, .. } | Self::MakeLink { path, .. } => vec![path.clone()],
+            Self::WriteFile { path, .. } | Self::MakeLink { path, .. } | Self::MakeHome { path, .. } => {
+                vec![path.clone()]
+            }
             Self::Crontab { user, .. } => crontab::path(user).to_string_lossy().parse().into_iter().collect(),
             Self::Run(command) => command.otherwise.iter().flat_map(Self::replaces).collect(),
             _ => Vec::new(),

@@ -137,7 +137,7 @@ impl LocalNode {
                     self.accounts.forget();
                 }
             }
-            Op::MakeDirectory { .. } | Op::SetMeta { .. } | Op::Crontab { .. } => {}
+            Op::MakeDirectory { .. } | Op::MakeHome { .. } | Op::SetMeta { .. } | Op::Crontab { .. } => {}
             Op::Unit { .. } => {
                 self.units.forget();
                 self.forget_storage();
@@ -344,6 +344,10 @@ impl System for LocalNode {
         Ok(())
     }
 
+    fn discard(&self, temporary: &Path) -> Result<()> {
+        self.tree.discard_directory(temporary)
+    }
+
     fn temporary(&self, path: &Path) -> Option<PathBuf> {
         self.tree.temporary(path)
     }
@@ -404,6 +408,7 @@ impl LocalNode {
                 .tree
                 .write(path, contents, &self.resolve(path, meta)?, validate.as_deref()),
             Op::MakeDirectory { path, meta } => self.tree.make_directory(path, &self.resolve(path, meta)?),
+            Op::MakeHome { path, meta, skeleton } => self.tree.make_home(path, &self.resolve(path, meta)?, skeleton),
             Op::MakeLink { path, target } => self.tree.make_link(path, target),
             Op::SetMeta { path, meta } => self.tree.set_meta(path, &self.resolve(path, meta)?),
             Op::Remove { path } => self.tree.remove(path),

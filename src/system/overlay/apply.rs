@@ -11,8 +11,8 @@ use anyhow::{Context, Result};
 use super::{Cover, Layer, Node, Planned, files::Found};
 use crate::{
     system::{
-        Active, BlockDevice, Bytes, Contents, Effect, Enablement, Entry, Fact, FileType, MARKER, Meta, Mount, MoveData,
-        Op, Package, Probe, Reading, Stray, Swap, Unit, UnitVerb,
+        Active, BlockDevice, BoneKind, Bytes, Contents, Effect, Enablement, Entry, Fact, FileType, MARKER, Meta, Mount,
+        MoveData, Op, Package, Probe, Reading, Stray, Swap, Unit, UnitVerb,
     },
     value::{DevicePath, Id, Mode, Owner, UnitName},
 };
@@ -77,14 +77,30 @@ impl Applying<'_> {
                 self.put(path, file_type, Mode::FILE, meta, Some(Arc::clone(contents)))?;
             }
             Op::MakeDirectory { path, meta } => self.put(path, FileType::Directory, Mode::DIRECTORY, meta, None)?,
-            Op::MakeLink { path, target } => {
-                self.put(
-                    path,
-                    FileType::Link { target: target.clone() },
-                    Mode::of(0o777),
-                    &Meta::default(),
-                    None,
-                )?;
+            Op::MakeLink { path, target } => self.make_link(path, target)?,
+            Op::MakeHome { path, meta, skeleton } => {
+                self.put(path, FileType::Directory, Mode::DIRECTORY, meta, None)?;
+                for bone in skeleton {
+                    let at = path.join(&bone.name);
+                    let meta = Meta {
+                        mode: Some(bone.mode),
+                        ..meta.clone()
+                    };
+                    match &bone.kind {
+                        BoneKind::Directory => self.put(&at, FileType::Directory, Mode::DIRECTORY, &meta, None)?,
+                        BoneKind::Link(target) => self.make_link(&at, target)?,
+                        BoneKind::File(contents) => {
+                            let size = contents.len() as u64;
+                            self.put(
+                                &at,
+                                FileType::File { size },
+                                Mode::FILE,
+                                &meta,
+                                Some(Arc::clone(contents)),
+                            )?;
+                        }
+                    }
+                }
             }
             Op::SetMeta { path, meta } => self.set_meta(path, meta)?,
             Op::Remove { path } => self.remove(path)?,
@@ -174,6 +190,11 @@ impl Applying<'_> {
             }
         }
         Ok(())
+    }
+
+    fn make_link(&mut self, path: &Path, target: &Path) -> Result<()> {
+        let target = target.to_owned();
+        self.put(path, FileType::Link { target }, Mode::of(0o777), &Meta::default(), None)
     }
 
     fn put(

@@ -14,7 +14,7 @@ use nix::{
 };
 use rustix::fs::{AtFlags, Statx, StatxAttributes, StatxFlags, statx};
 
-use super::{Numbers, Tree, names, readable, resolve::standing, sync, type_of};
+use super::{Numbers, Tree, names, purge::empty, readable, resolve::standing, sync, type_of};
 use crate::{
     system::{
         Op, Refused,
@@ -122,14 +122,12 @@ impl Tree {
         sync(&parent).with_context(doing)
     }
 
-    /// Removes a directory and the files in it. Nothing is synced: what comes back after a power cut can be removed again.
+    /// Removes a directory and what is in it. Nothing is synced: what comes back after a power cut can be removed again.
     pub(in crate::system) fn discard_directory(&self, path: &Path) -> Result<()> {
         let doing = || format!("removing {}", path.display());
         let (parent, name) = self.parent(path)?;
         let directory = (self.directory(path)?).with_context(|| format!("there is no directory {}", path.display()))?;
-        for name in names(&directory).with_context(doing)? {
-            unistd::unlinkat(&directory, name.as_os_str(), unistd::UnlinkatFlags::NoRemoveDir).with_context(doing)?;
-        }
+        empty(directory).with_context(doing)?;
         unistd::unlinkat(&parent, name, unistd::UnlinkatFlags::RemoveDir).with_context(doing)
     }
 

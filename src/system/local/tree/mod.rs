@@ -3,6 +3,7 @@
 
 mod attributes;
 mod change;
+mod home;
 mod purge;
 mod resolve;
 mod strays;

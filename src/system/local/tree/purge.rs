@@ -95,7 +95,7 @@ fn remove(held: &OwnedFd, stray: &Stray) -> Result<()> {
 }
 
 /// Removes all that a directory holds.
-fn empty(directory: OwnedFd) -> Result<()> {
+pub(super) fn empty(directory: OwnedFd) -> Result<()> {
     let inside = names(&directory)?.into_iter();
     let mut way = Way::from(directory, (OsString::new(), inside))?;
     while let Some((held, _, (_, inside))) = way.here() {
