@@ -9,6 +9,8 @@ use cel::{
     },
 };
 
+use regex::RegexBuilder;
+
 use super::budget::{self, Spent};
 
 /// Names that cannot be written in an expression.
@@ -17,8 +19,13 @@ const PAY_EACH: &str = "@pay_each";
 const PAY_ALL: &str = "@pay_all";
 const PAY_PATTERN: &str = "@pay_pattern";
 
-/// As many steps as compiling a pattern takes.
-const PATTERN: u64 = 2_000;
+/// As many steps as compiling a pattern takes, by the bytes that it takes at most: a short text can be a large pattern (`\\w{100}`).
+const PATTERNS: [(usize, u64); 4] = [
+    (64 << 10, 2_000),
+    (256 << 10, 8_000),
+    (1 << 20, 32_000),
+    (10 << 20, 400_000),
+];
 
 /// Adds the functions that pay.
 pub(super) fn declare(env: &mut Env) {
@@ -164,7 +171,15 @@ fn pay_each<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, Executi
 }
 
 fn pay_pattern<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
-    budget::pay(PATTERN).map_err(spent)?;
+    let pattern = args.first().and_then(|arg| arg.downcast_ref::<CelString>());
+    let pattern = pattern.map_or("", |text| text.inner());
+    for (size, steps) in PATTERNS {
+        budget::pay(steps).map_err(spent)?;
+        let compiled = RegexBuilder::new(pattern).size_limit(size).build();
+        if !matches!(compiled, Err(regex::Error::CompiledTooBig(_))) {
+            break;
+        }
+    }
     first(args)
 }
 

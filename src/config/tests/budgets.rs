@@ -42,13 +42,21 @@ fn loops_in_loops_are_counted() {
     let filter = "vars.l.filter(a, vars.l.filter(b, vars.l.filter(c, vars.l.filter(d, vars.l.filter(e, vars.l.exists_one(f, f == 3)).size() > 0).size() > 0).size() > 0).size() > 0)";
     let copies = "vars.l.map(a, vars.l.map(b, vars.l.map(c, vars.l)))";
     let patterns = "vars.l.map(a, vars.l.map(b, vars.l.map(c, 'x'.matches('(a|b){0,' + string(a + b) + '}'))))";
-    for expression in [nested, exists, filter, patterns] {
+    // A pattern pays for what it becomes.
+    let large = "vars.l.map(a, 'x'.matches(r'\\\\w{100}' + string(a)))";
+    for expression in [nested, exists, filter, patterns, large] {
         refused(
             &format!("vars:\n  l: {list}\n  x: \"${{{expression}}}\"\nresources: []\n"),
             "this takes too much: it takes more than 2000000 steps",
         );
     }
-    Site::role(&format!("vars:\n  l: {list}\n  x: \"${{{copies}}}\"\nresources: []\n")).ids();
+    let small = "vars.l.map(a, vars.l.map(b, 'x'.matches('[a-z]{3,10}-' + string(a + b))))";
+    for expression in [copies, small] {
+        Site::role(&format!(
+            "vars:\n  l: {list}\n  x: \"${{{expression}}}\"\nresources: []\n"
+        ))
+        .ids();
+    }
 }
 
 #[test]
