@@ -86,7 +86,13 @@ fn everything_that_the_server_has_is_listed(on: &Programs) {
         .filter(|item| !["mysql", "sys"].contains(&&*item.schema) && item.of_type != "IGNORED")
         .map(|item| {
             let engine = item.engine.clone().unwrap_or_default();
-            format!("{:?} {} {} {engine}", item.kind, item.shown(), item.of_type)
+            // Each server has a collation of its own.
+            let of_type = if item.kind == Kind::Schema && item.of_type.ends_with("_ci") {
+                "COLLATION"
+            } else {
+                &item.of_type
+            };
+            format!("{:?} {} {of_type} {engine}", item.kind, item.shown())
         })
         .collect();
     found.sort();
@@ -94,9 +100,9 @@ fn everything_that_the_server_has_is_listed(on: &Programs) {
         "Event shop.e  ",
         "Routine shop.p FUNCTION ",
         "Routine shop.p PROCEDURE ",
-        "Schema nothing  ",
-        "Schema shop  ",
-        "Schema wéird-name  ",
+        "Schema nothing COLLATION ",
+        "Schema shop COLLATION ",
+        "Schema wéird-name COLLATION ",
         "Table shop.blobs BASE TABLE InnoDB",
         "Table shop.my BASE TABLE MyISAM",
         "Table shop.t BASE TABLE InnoDB",

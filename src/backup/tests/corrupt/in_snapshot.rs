@@ -38,21 +38,30 @@ fn open(path: PathBuf) -> File {
         .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The number of a page of an index of this level, the last one with a few records in it.
-fn page_of_index(file: &File, level: u16) -> u64 {
-    let pages = file.metadata().unwrap().len() / PAGE;
+/// The pages of indexes of this level with a few records in them: their numbers, and the LSNs at which they were written.
+fn pages_of_index(file: &File, level: u16) -> Vec<(u64, u64)> {
     let mut page = vec![0; OF_PAGE];
     let is_it = |page: &[u8]| {
         // FIL_PAGE_TYPE is FIL_PAGE_INDEX; PAGE_LEVEL; PAGE_N_RECS.
         page[24..26] == [0x45, 0xbf] && page[64..66] == level.to_be_bytes() && page[54..56] > [0, 1][..]
     };
-    (0..pages)
-        .rev()
-        .find(|number| {
-            file.read_exact_at(&mut page, number * PAGE).unwrap();
-            is_it(&page)
-        })
-        .unwrap()
+    let written = |number| {
+        file.read_exact_at(&mut page, number * PAGE).unwrap();
+        // FIL_PAGE_LSN.
+        is_it(&page).then(|| (number, u64::from_be_bytes(page[16..24].try_into().unwrap())))
+    };
+    (0..file.metadata().unwrap().len() / PAGE).filter_map(written).collect()
+}
+
+/// The number of the last of them.
+fn page_of_index(file: &File, level: u16) -> u64 {
+    pages_of_index(file, level).last().unwrap().0
+}
+
+/// The number of the one that was written first: of one that was written lately the server has a copy (its doublewrite buffer), and takes that.
+fn old_page_of_index(file: &File, level: u16) -> u64 {
+    let pages = pages_of_index(file, level);
+    pages.iter().min_by_key(|(_, written)| *written).unwrap().0
 }
 
 fn cut(path: PathBuf) {
@@ -369,7 +378,7 @@ const IN_SNAPSHOT: &[(Of, &str, InSnapshot, &str)] = &[
         "a page of the dictionary is overwritten",
         |snapshot| {
             let dictionary = open(snapshot.join("mysql.ibd"));
-            let page = page_of_index(&dictionary, 0);
+            let page = old_page_of_index(&dictionary, 0);
             dictionary.write_all_at(&[0xa5; 3000], page * PAGE + 5000).unwrap();
         },
         "page number=",
