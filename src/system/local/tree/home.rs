@@ -3,7 +3,10 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use nix::fcntl::{self, RenameFlags};
+use nix::{
+    errno::Errno,
+    fcntl::{self, RenameFlags},
+};
 
 use super::{Numbers, Tree, sync};
 use crate::{
@@ -26,7 +29,11 @@ impl Tree {
         let made = self.fill(&unfinished, numbers, skeleton).and_then(|()| {
             let (parent, name) = self.parent(path)?;
             let (_, temporary) = self.parent(&unfinished)?;
-            fcntl::renameat2(&parent, temporary, &parent, name, RenameFlags::RENAME_NOREPLACE)?;
+            match fcntl::renameat2(&parent, temporary, &parent, name, RenameFlags::RENAME_NOREPLACE) {
+                // NFS has no such rename; the plain one replaces nothing but an empty directory.
+                Err(Errno::EINVAL) => fcntl::renameat(&parent, temporary, &parent, name)?,
+                result => result?,
+            }
             Ok(sync(&parent)?)
         });
         if made.is_err()
