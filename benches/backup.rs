@@ -21,7 +21,7 @@ use age::secrecy::ExposeSecret;
 use glrl::backup::{
     EncryptionSettings, Interrupt, Settings, Step, Word,
     bench::{hold, pack, run, unpack},
-    config::ArchiveSettings,
+    settings::ArchiveSettings,
     verify,
 };
 

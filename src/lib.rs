@@ -11,17 +11,16 @@
 //! A layer imports only those below it: `cli → config → engine → graph → resource → system → source, value`; `report` consumes
 //! events and is known to `cli` alone.
 
-pub mod backup;
 mod cli;
 pub mod config;
 pub mod engine;
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 pub mod graph;
 pub mod report;
 pub mod resource;
 pub mod source;
-pub mod system;
-pub mod value;
 
 pub use cli::run;
+pub use glrl_backup as backup;
+pub use glrl_node::{system, value};

@@ -9,7 +9,7 @@ mod counted;
 mod de;
 mod entry;
 mod expression;
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod hidden;
 mod include;

@@ -5,7 +5,7 @@ mod apply;
 mod converge;
 mod earlier;
 mod foresee;
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod held;
 mod journal;

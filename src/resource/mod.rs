@@ -6,7 +6,7 @@ mod crontab;
 mod cut_off;
 mod exports_file;
 mod fstab;
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod home;
 #[cfg(test)]

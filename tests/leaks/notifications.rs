@@ -1,7 +1,7 @@
 //! Hard texts as the secrets of the backup programs: URLs, a mail password, a database's password, an identity. They are looked for in all
 //! that is said, told and kept, while everybody who is told answers with an error that repeats them.
 
-#[path = "../../src/backup/notify/tests/receiver.rs"]
+#[path = "../../crates/glrl-backup/src/operate/notify/tests/receiver.rs"]
 #[allow(dead_code)]
 mod receiver;
 

@@ -1,0 +1,4 @@
+pub(crate) mod job;
+pub(crate) mod notify;
+pub(crate) mod status;
+pub(crate) mod supervise;

@@ -1,0 +1,6 @@
+pub(crate) mod account;
+pub(crate) mod isolation;
+pub(crate) mod lacks;
+pub(crate) mod options;
+pub(crate) mod place;
+pub(crate) mod server;

@@ -1,0 +1,3 @@
+pub(crate) mod entry;
+pub(crate) mod event;
+pub(crate) mod invoker;
