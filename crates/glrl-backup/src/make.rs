@@ -20,7 +20,7 @@ use crate::{
         error::{Kind, OfKind, Result},
         id::BackupId,
         interrupt::Interrupt,
-        inventory::{self, Inventory},
+        inventory::{self, Inventory, Survey},
         layout::{self, MANIFEST},
         machine,
         manifest::{Account, Archive, Files, Manifest, SCHEMA, Tables},
@@ -28,12 +28,11 @@ use crate::{
         server::Server,
         step::{Report, Step},
     },
-    retention::prune,
     server::{
         freeze, option_files,
         placement::{self, Placed},
         session::Session,
-        survey::{self, Survey},
+        survey,
     },
     settings::Settings,
     state::{made::Made, run_lock::alone},
@@ -46,8 +45,9 @@ use crate::{
         draft::Draft,
         files,
         hash::Hashing,
+        leftovers,
         partial::Writer,
-        target,
+        room,
         wait_for_mount::wait_for_mount,
     },
     volume::{Snapshot, Volume, watch::watch},
@@ -81,7 +81,7 @@ pub(crate) fn run_on(
     for what in volume.reap()? {
         report(Step::Removed { what });
     }
-    let before = target::check(settings)?;
+    let before = room::check(settings)?;
     let writer = Writer::this(settings);
     begin(settings, &id, &writer, report)?;
     let placed = place(settings, &mut session, &mut server, &*volume, report)?;
@@ -169,7 +169,7 @@ pub(crate) fn run_on(
 
 /// Clears up what earlier runs have left, and notes that this node makes this backup.
 fn begin(settings: &Settings, id: &BackupId, writer: &Writer, report: &mut Report<'_>) -> Result<()> {
-    prune::reap(settings, writer, report)?;
+    leftovers::remove(settings, writer, report)?;
     if let Err(error) = Made::note(settings, id) {
         report(Step::Warning {
             message: format!("this node does not record that it has made {id}: {error:#}"),

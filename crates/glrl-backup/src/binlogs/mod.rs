@@ -34,7 +34,6 @@ use crate::{
         encryption::Encryption,
         error::{Error, Kind, OfKind, Result},
         interrupt::Interrupt,
-        layout,
         maker::Maker,
         milliseconds,
         recipient::Recipient,
@@ -266,7 +265,7 @@ impl Archiver<'_> {
         let stem = format!("{file}-{}", look.glance.begun.strftime("%Y%m%dT%H%M%SZ"));
         // Also by what has no record: another machine may be writing it.
         let there = target::names(&self.directory)?;
-        let taken = |name: &String| there.iter().any(|file| layout::is_of(file, name));
+        let taken = |name: &String| there.iter().any(|file| partial::is_of(file, name));
         let name = std::iter::once(stem.clone())
             .chain((2..u32::MAX).map(|number| format!("{stem}-{number}")))
             .find(|name| !taken(name))
@@ -465,7 +464,7 @@ fn sweep(directory: &Path, writer: &Writer) -> Result<Vec<String>> {
         let recorded = |stem: &&str| {
             names
                 .iter()
-                .any(|name| layout::is_of(name, stem) && name.contains(RECORD))
+                .any(|name| partial::is_of(name, stem) && name.contains(RECORD))
         };
         if log.is_none_or(|stem| recorded(&stem)) {
             continue;

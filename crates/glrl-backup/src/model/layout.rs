@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::{model::id::BackupId, store::partial};
+use crate::model::id::BackupId;
 
 /// The files of a backup, in the order in which they get their names: the manifest makes it one.
 pub(crate) const ARCHIVE: &str = ".tar.zst";
@@ -51,12 +51,6 @@ pub(crate) const fn tables(encrypted: bool) -> &'static str {
 /// The path of one of a backup's files.
 pub(crate) fn path_of(directory: &Path, id: &BackupId, suffix: &str) -> PathBuf {
     directory.join(format!("{id}{suffix}"))
-}
-
-/// Whether a file's name, also while it is written, is this and a suffix.
-pub(crate) fn is_of(name: &str, stem: &str) -> bool {
-    let whole = partial::parse(name).map_or(name, |(whole, _)| whole);
-    whole.strip_prefix(stem).is_some_and(|suffix| suffix.starts_with('.'))
 }
 
 /// What a file's name ends in while it is written.

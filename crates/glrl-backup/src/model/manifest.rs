@@ -9,16 +9,12 @@ use std::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    model::{
-        digests::Digests,
-        encryption::Encryption,
-        id::BackupId,
-        layout::{self, path_of},
-        owner::Owner,
-        server::Server,
-    },
-    store::archive::attributes::Owners,
+use crate::model::{
+    digests::Digests,
+    encryption::Encryption,
+    id::BackupId,
+    layout::{self, path_of},
+    server::Server,
 };
 
 /// The version of the format.
@@ -79,12 +75,6 @@ impl Manifest {
     /// Where the archive is.
     pub(crate) fn archive_in(&self, directory: &Path) -> PathBuf {
         path_of(directory, &self.id, layout::archive(self.encryption.is_some()))
-    }
-
-    /// Whose its files shall be, where this is the server's account.
-    pub(crate) fn owners(&self, account: Owner) -> Owners {
-        let was = self.account.map(|Account { uid, gid }| Owner { uid, gid });
-        Owners::new(account, was, &self.volume.datadir)
     }
 
     /// Where the list of its files is.

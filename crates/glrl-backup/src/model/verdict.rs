@@ -1,15 +1,12 @@
 //! The verdict: one word, and what led to it.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use glrl_node::system::clock;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    model::{error::Kind, id::BackupId, milliseconds},
-    settings::Settings,
-};
+use crate::model::{error::Kind, id::BackupId, milliseconds};
 
 /// The one word, from the best to the worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -153,11 +150,6 @@ impl Verdict {
     /// Whether the one word is what the checks say.
     pub(crate) fn is_consistent(&self) -> bool {
         self.checks.iter().map(|check| check.word).max() == Some(self.verdict)
-    }
-
-    /// Where a node keeps its verdicts, one file a backup.
-    pub(crate) fn directory(settings: &Settings) -> PathBuf {
-        settings.state_directory.join("verify")
     }
 
     /// The process's exit code.

@@ -88,7 +88,10 @@ pub fn supervise(
     report: &mut dyn FnMut(Step),
 ) -> Result<u8> {
     let volume = |datadir: &Path| Ok(Box::new(LvmVolume::holding(datadir, settings)?) as Box<dyn Volume>);
-    #[expect(clippy::disallowed_methods, reason = "this program once more: it is waited for here, in its own way")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this program once more: it is waited for here, in its own way"
+    )]
     let mut worker = Command::new("/proc/self/exe");
     worker.arg0("glrl").args(args);
     let attempt = Attempt::begin();

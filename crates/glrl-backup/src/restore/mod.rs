@@ -41,7 +41,6 @@ use crate::{
         step::{Report, Step},
     },
     restore::{relocate::Relocation, replay::Replayed, staging::Staging, until::Until},
-    scratch::isolation::may_be_covered,
     settings::Settings,
     store::{
         archive::{
@@ -54,6 +53,7 @@ use crate::{
         wait_for_mount::wait_for_mount,
     },
     volume::mounts,
+    volume::mounts::may_be_covered,
 };
 
 /// Room for what a server makes anew when it starts: its temporary tablespace, a binary log.
@@ -208,7 +208,7 @@ fn unpack(
     let path = manifest.archive_in(&settings.target.directory);
     let doing = || format!("reading {}", path.display());
     let archive = File::open(&path).with_context(doing).of_kind(Kind::Target)?;
-    let owners = manifest.owners(owner);
+    let owners = Owners::of(manifest, owner);
     let into = Some((staging.volume(), owners.clone()));
     let (digests, found) = archive::read::read(
         (archive, key),

@@ -25,13 +25,13 @@ use crate::{
         server::Flavour,
     },
     scratch::{
-        isolation::may_be_covered,
         place::Place,
         server::{self, ScratchServer},
     },
     server::session::Session,
     settings::Settings,
     store::files::List,
+    volume::mounts::may_be_covered,
 };
 
 /// MariaDB has these places in the definition, beside the link or `.isl` file of each partition, and makes a file there again when the table

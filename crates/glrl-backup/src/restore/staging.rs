@@ -24,11 +24,11 @@ use crate::{
         id::BackupId,
         owner::Owner,
     },
+    scratch::server::end_servers_in,
     store::{
         archive::attributes::{Attributes, Owners},
         target,
     },
-    verify::scratch::end_servers_in,
 };
 
 const NAME: &str = ".glrl-restore";

@@ -7,7 +7,7 @@ use std::{
     ffi::CString,
     fs,
     os::unix::ffi::OsStrExt,
-    path::{Component, Path, PathBuf},
+    path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -17,7 +17,10 @@ use nix::{
     sched::{CloneFlags, unshare},
 };
 
-use crate::{model::owner::Owner, volume::mounts};
+use crate::{
+    model::owner::Owner,
+    volume::mounts::{self},
+};
 
 /// Where the sockets of the servers of this node are: no program on a copy may talk to one.
 const SOCKETS: [&str; 2] = ["/run/mysqld", "/run/mariadb"];
@@ -136,27 +139,6 @@ fn join(path: &Path, rest: &Path) -> PathBuf {
     path.join(rest).components().collect()
 }
 
-/// Whether data may stand at this place for a server. The manifest says where, and a manifest may be hostile: the places of programs,
-/// libraries and devices are not for data.
-pub(crate) fn may_be_covered(place: &Path) -> Result<()> {
-    const NEVER: [&str; 12] = [
-        "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/dev", "/proc", "/sys", "/boot", "/root",
-    ];
-    let plain = place.is_absolute()
-        && place
-            .components()
-            .skip(1)
-            .all(|part| matches!(part, Component::Normal(_)));
-    let system = |never: &str| place.starts_with(never) || Path::new(never).starts_with(place);
-    if !plain || NEVER.iter().any(|never| system(never)) {
-        bail!(
-            "the manifest says that the volume was mounted at {}: no data belongs there",
-            place.display()
-        );
-    }
-    Ok(())
-}
-
 /// A mount point, and what had to be made for it to be there: that is removed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct MountPoint(Vec<PathBuf>);
@@ -189,25 +171,6 @@ impl Drop for MountPoint {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn system_directories_are_never_covered() {
-        for place in ["/var/lib/mysql", "/srv/db", "/data", "/mnt/x/y"] {
-            assert!(may_be_covered(Path::new(place)).is_ok(), "{place}");
-        }
-        for place in [
-            "/",
-            "/usr",
-            "/usr/lib/x",
-            "/etc",
-            "/var/../usr",
-            "relative",
-            "/dev/shm",
-            "/root/x",
-        ] {
-            assert!(may_be_covered(Path::new(place)).is_err(), "{place}");
-        }
-    }
 
     fn mounted(device: &str, root: &str, target: &str) -> Mount {
         Mount {

@@ -12,56 +12,18 @@ use std::{
 use anyhow::{Context, Result};
 use glrl_node::system::programs::Program;
 
-use crate::model::{
-    manifest::Manifest,
-    server::{Flavour, Plugin, Server, Use, VARIABLES, Version},
+use crate::{
+    model::{
+        manifest::Manifest,
+        server::{Flavour, Plugin, Server, Use, VARIABLES, Version},
+    },
+    settings::server_options::name_of,
 };
 
 /// Engines that a server has without plugins, and that tables are made with when nothing is said.
 const BUILT_IN: [&str; 4] = ["InnoDB", "MyISAM", "Aria", "MEMORY"];
 /// Engines whose rows are in another server, or another service: no part of a backup, and nothing that a copy may reach.
 pub(crate) const ELSEWHERE: [&str; 5] = ["FEDERATED", "FEDERATEDX", "SPIDER", "SPHINX", "S3"];
-
-/// Options that shut a throw-away server off, or that it is given by glrl's own settings.
-const OWN: [&str; 37] = [
-    "bind-address",
-    "bootstrap",
-    "chroot",
-    "console",
-    "core-file",
-    "daemonize",
-    "defaults-extra-file",
-    "defaults-file",
-    "defaults-group-suffix",
-    "event-scheduler",
-    "gdb",
-    "general-log",
-    "grant-tables",
-    "help",
-    "init-connect",
-    "init-file",
-    "initialize",
-    "initialize-insecure",
-    "innodb-buffer-pool-size",
-    "innodb-force-recovery",
-    "log-error",
-    "master-info-file",
-    "mysqlx",
-    "networking",
-    "no-defaults",
-    "performance-schema",
-    "persisted-globals-load",
-    "pid-file",
-    "port",
-    "print-defaults",
-    "relay-log-info-file",
-    "replica-start",
-    "secure-file-priv",
-    "slave-start",
-    "socket",
-    "tmpdir",
-    "user",
-];
 
 /// One option of a server on a copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -304,42 +266,6 @@ pub(crate) fn same(one: &str, other: &str) -> bool {
         }
     };
     plain(one) == plain(other)
-}
-
-/// What is wrong with an option that the settings give to the throw-away server.
-pub(crate) fn wrong(option: &str) -> Option<String> {
-    let Some(rest) = option
-        .strip_prefix("--")
-        .filter(|rest| rest.starts_with(|c: char| c.is_ascii_alphabetic()))
-    else {
-        return Some(format!("'{option}' is no option of a server: write --NAME=VALUE"));
-    };
-    let name = name_of(option);
-    let places = VARIABLES
-        .iter()
-        .filter(|(_, purpose)| matches!(purpose, Use::Place | Use::Format));
-    let by_manifest = places
-        .map(|(name, _)| name.replace('_', "-"))
-        .chain(["log-bin".to_owned()]);
-    let own = OWN.iter().map(|name| (*name).to_owned()).chain(by_manifest);
-    // A server takes the beginning of a name for the name.
-    let set = own.filter(|own| own.starts_with(&name)).min_by_key(String::len)?;
-    Some(format!(
-        "--{} is set by glrl itself (--{set})",
-        rest.split('=').next().unwrap_or(rest)
-    ))
-}
-
-/// An option's name, as its server understands it.
-fn name_of(option: &str) -> String {
-    let name = option.trim_start_matches('-').split('=').next().unwrap_or_default();
-    let mut name = name.to_lowercase().replace('_', "-");
-    for prefix in ["loose-", "skip-", "disable-", "enable-", "maximum-", "autoset-"] {
-        if let Some(rest) = name.strip_prefix(prefix) {
-            name = rest.to_owned();
-        }
-    }
-    name
 }
 
 /// An argument as a shell takes it for one word.

@@ -13,6 +13,7 @@
 
 use std::{
     fs,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     process::Output,
     time::{Duration, Instant},
@@ -20,7 +21,10 @@ use std::{
 
 use anyhow::{Context, Result as Anyhow, bail};
 use glrl_node::system::programs::{Program, Running, find as find_program};
-use nix::sys::signal::Signal;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 
 use crate::{
     model::{
@@ -32,13 +36,14 @@ use crate::{
         verdict::Word,
     },
     scratch::{
-        isolation::{MountPoint, may_be_covered},
+        isolation::MountPoint,
         lacks::{Lacks, remedy},
         options::{self, Plugins},
         place::{PID, Place, SOCKET, TEMPORARY},
     },
     server::session::Session,
     settings::VerifySettings,
+    volume::mounts::may_be_covered,
 };
 
 /// Why there is no server.
@@ -378,6 +383,34 @@ fn end_of_redo_log(log: &str) -> Option<u64> {
         rest[..digits].parse().ok()
     };
     behind("InnoDB: End of log at LSN=").or_else(|| behind("log sequence number "))
+}
+
+/// Ends servers whose verification, or restore, was killed: those that have this very directory as their working directory.
+pub(crate) fn end_servers_in(datadir: &Path) {
+    let Ok(wanted) = fs::metadata(datadir) else { return };
+    let here = |pid: &str| {
+        fs::metadata(Path::new("/proc").join(pid).join("cwd"))
+            .is_ok_and(|found| (found.dev(), found.ino()) == (wanted.dev(), wanted.ino()))
+    };
+    for name in fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.file_name())
+    {
+        let Some(pid) = name.to_str().and_then(|name| name.parse::<i32>().ok()) else {
+            continue;
+        };
+        if here(&pid.to_string()) {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+            for _ in 0..100 {
+                if !here(&pid.to_string()) {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        }
+    }
 }
 
 #[cfg(test)]

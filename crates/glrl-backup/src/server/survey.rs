@@ -1,7 +1,7 @@
 //! Asking a server what it has, and what of that it cannot open itself.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     time::{Duration, Instant},
 };
 
@@ -11,7 +11,7 @@ use crate::{
     model::{
         error::{self, Error, Result},
         interrupt::Interrupt,
-        inventory::{Inventory, Item, Kind, MADE_UP},
+        inventory::{Inventory, Item, Kind, MADE_UP, Survey},
         server::{Flavour, Server},
     },
     server::session::{Columns, Deadline, Session, quote, scalar},
@@ -24,15 +24,6 @@ const ONE: Duration = Duration::from_secs(2);
 
 /// Errors that say nothing about a table: it is gone (1146), locked (1205, 1969, 3024), forbidden (1044, 1142), or the server was asked to end.
 const NOT_OF_THE_TABLE: [u16; 7] = [1146, 1205, 1969, 3024, 1044, 1142, 1317];
-
-/// What was found out about a server's tables before it is locked.
-#[derive(Debug, Default)]
-pub(crate) struct Survey {
-    /// Tables that it cannot open itself, and its words.
-    pub(crate) broken: BTreeMap<(String, String), String>,
-    /// Why not all tables were looked at.
-    pub(crate) cut_short: Option<String>,
-}
 
 /// Opens every table, as far as that can be done within its time. What opens is not read: that is for the verification.
 pub(crate) fn survey(session: &mut Session, server: &Server, interrupt: &Interrupt) -> Result<Survey> {

@@ -4,8 +4,9 @@ pub(crate) mod encryption;
 pub(crate) mod keep;
 pub(crate) mod login_file;
 pub(crate) mod notify;
+pub(crate) mod server_options;
 
-use std::time::Duration;
+use std::{os::unix::fs::MetadataExt, path::Path, time::Duration};
 
 use glrl_node::value::{self, AbsPath, Size};
 use schemars::JsonSchema;
@@ -16,7 +17,6 @@ use crate::{
         error::{Error, Kind, Result},
         id::{BackupId, Instance},
     },
-    scratch::options,
     settings::{encryption::EncryptionSettings, keep::Keep, notify::NotifySettings},
 };
 
@@ -183,6 +183,21 @@ impl Default for BinlogSettings {
 }
 
 impl Settings {
+    /// Refuses a file of settings that holds secrets and that others can read.
+    pub fn check_mode(&self, path: &Path) -> Result<()> {
+        let Ok(meta) = path.metadata() else { return Ok(()) };
+        if self.notify.holds_secrets() && meta.mode() & 0o077 != 0 {
+            return Err(Error::new(
+                Kind::Settings,
+                format!(
+                    "{} can be read by others than its owner: chmod 600 it, it holds a URL that is a secret, or keep that in a url_file",
+                    path.display()
+                ),
+            ));
+        }
+        Ok(())
+    }
+
     /// Refuses numbers that no run could do anything with, before one has done anything.
     pub fn check_values(&self) -> Result<()> {
         let (day, second) = (Duration::from_hours(24), Duration::from_secs(1));
@@ -234,7 +249,7 @@ impl Settings {
             .verify
             .server_options
             .iter()
-            .find_map(|option| options::wrong(option))
+            .find_map(|option| server_options::wrong(option))
         {
             Some(why) => Err(Error::new(Kind::Settings, format!("verify.server_options: {why}"))),
             None => Ok(()),

@@ -1,6 +1,6 @@
 //! `notify`: who is told what, and how. Secrets are known to `value::secret` from the moment that they are read.
 
-use std::{fmt, path::Path, str::FromStr, time::Duration};
+use std::{fmt, str::FromStr, time::Duration};
 
 use anyhow::{Context, bail};
 use glrl_node::value::{self, AbsPath, secret};
@@ -9,11 +9,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 use crate::{
-    model::{
-        error::{Error, Kind, Result},
-        notice::EventKind,
-    },
-    settings::{Settings, login_file},
+    model::{error::Result, notice::EventKind},
+    settings::login_file,
 };
 
 /// Who is told of starts, successes, failures and staleness. Nobody, unless said otherwise.
@@ -143,28 +140,10 @@ impl Default for NotifySettings {
 
 impl NotifySettings {
     /// Whether a secret stands in the settings themselves.
-    fn holds_secrets(&self) -> bool {
+    pub(crate) fn holds_secrets(&self) -> bool {
         let webhook = self.webhook.as_ref().and_then(|webhook| webhook.url.as_ref());
         let ping = self.ping.as_ref().and_then(|ping| ping.url.as_ref());
         webhook.or(ping).is_some()
-    }
-}
-
-impl Settings {
-    /// Refuses a file of settings that holds secrets and that others can read.
-    pub fn check_mode(&self, path: &Path) -> Result<()> {
-        use std::os::unix::fs::MetadataExt;
-        let Ok(meta) = path.metadata() else { return Ok(()) };
-        if self.notify.holds_secrets() && meta.mode() & 0o077 != 0 {
-            return Err(Error::new(
-                Kind::Settings,
-                format!(
-                    "{} can be read by others than its owner: chmod 600 it, it holds a URL that is a secret, or keep that in a url_file",
-                    path.display()
-                ),
-            ));
-        }
-        Ok(())
     }
 }
 

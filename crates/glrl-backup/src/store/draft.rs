@@ -8,12 +8,12 @@ use std::{
 use crate::{
     model::{
         error::{Error, Kind, OfKind, Result},
-        layout::{MANIFEST, is_of},
+        layout::MANIFEST,
     },
     store::{
         behind::Behind,
         catalogue,
-        partial::Writer,
+        partial::{Writer, is_of},
         target::{names, rename, sync},
         writer,
     },

@@ -116,6 +116,12 @@ pub(crate) fn parse(name: &str) -> Option<(&str, Option<Writer>)> {
     Some(owned().unwrap_or((name, None)))
 }
 
+/// Whether a file's name, also while it is written, is this and a suffix.
+pub(crate) fn is_of(name: &str, stem: &str) -> bool {
+    let whole = parse(name).map_or(name, |(whole, _)| whole);
+    whole.strip_prefix(stem).is_some_and(|suffix| suffix.starts_with('.'))
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs::File;

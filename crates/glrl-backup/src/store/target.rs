@@ -10,53 +10,19 @@ use std::{
 
 use anyhow::Context;
 use glrl_node::system::Mount;
-use nix::{
-    sys::statvfs::statvfs,
-    unistd::{AccessFlags, access},
-};
+use nix::sys::statvfs::statvfs;
 
 use crate::{
     model::{
         error::{Error, Kind, OfKind, Result},
         id::{BackupId, Instance},
-        layout::{ARCHIVE, BUT_MANIFEST, MANIFEST, SEALED_ARCHIVE, is_of, path_of},
-        manifest::Manifest,
+        layout::{ARCHIVE, BUT_MANIFEST, MANIFEST, SEALED_ARCHIVE, path_of},
     },
-    settings::{Settings, TargetSettings},
+    settings::TargetSettings,
     state::made::Made,
-    store::{
-        catalogue,
-        partial::{self, Left, Writer},
-        whose::Whose,
-    },
+    store::partial::{self, Left, Writer, is_of},
     volume::mounts,
 };
-
-/// Checks that the directory is the one that is meant, and has room for another backup of this instance. Returns what the last one says.
-pub(crate) fn check(settings: &Settings) -> Result<Option<Manifest>> {
-    check_there(&settings.target)?;
-    let directory = &settings.target.directory;
-    access(&**directory, AccessFlags::W_OK)
-        .with_context(|| format!("the target {directory} cannot be written"))
-        .of_kind(Kind::Target)?;
-    let own = Whose::look(settings)?.own;
-    let Some(last) = own.iter().rev().find_map(|id| catalogue::manifest(directory, id).ok()) else {
-        return Ok(None);
-    };
-    let room = free(directory).of_kind(Kind::Target)?;
-    let wanted = last.archive.digests.bytes.saturating_mul(11) / 10;
-    if room < wanted {
-        return Err(Error::new(
-            Kind::Target,
-            format!(
-                "the target {directory} has {} MiB left, and the last backup, with a tenth for growth, takes {} MiB",
-                room >> 20,
-                wanted >> 20
-            ),
-        ));
-    }
-    Ok(Some(last))
-}
 
 /// Checks that the directory is the one that is meant.
 pub(crate) fn check_there(settings: &TargetSettings) -> Result<()> {
@@ -266,7 +232,10 @@ mod tests {
     use crate::{
         model::layout::{FILES, TABLES, VERDICT},
         scratch::isolation::View,
+        settings::Settings,
+        store::catalogue,
         store::draft::{Draft, tests::write_all},
+        store::room::check,
     };
 
     fn writer() -> Writer {

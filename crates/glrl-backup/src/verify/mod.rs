@@ -3,6 +3,7 @@
 //! It belongs on another machine than the database's, with the target mounted read-only; it can run on the database's node too, and
 //! says where it ran. Nothing of the running server is touched: see `scratch_server`.
 
+pub(crate) mod check_table;
 pub(crate) mod innochecksum;
 pub(crate) mod logs;
 pub(crate) mod old_format;
@@ -37,7 +38,7 @@ use crate::{
     settings::Settings,
     state::run_lock::alone,
     store::{
-        archive::{self, read},
+        archive::{self, attributes::Owners, read},
         catalogue,
         encryption::key::Key,
         files, lines, target, verdicts,
@@ -325,7 +326,7 @@ impl Inquest<'_> {
             return Ok(false);
         };
         let into = scratch.map(Scratch::destination);
-        let into = into.map(|(path, owner)| (path, manifest.owners(owner)));
+        let into = into.map(|(path, owner)| (path, Owners::of(manifest, owner)));
         let (digests, found) = archive::read::read(
             (file, key),
             manifest.files.bytes,

@@ -7,7 +7,7 @@ use crate::{
         interrupt::Interrupt,
     },
     server::session::Session,
-    verify::tables::last_is_ok,
+    verify::check_table::last_is_ok,
 };
 
 /// Whether CHECK TABLE has said this and nothing worse: `Table rebuild required. Please do "ALTER TABLE `t` FORCE"`, `Upgrade required. Please do

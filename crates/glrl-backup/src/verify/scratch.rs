@@ -2,19 +2,16 @@
 
 use std::{
     fs,
-    os::unix::fs::{DirBuilderExt, MetadataExt},
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use anyhow::Context;
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::{Pid, User},
-};
+use nix::unistd::User;
 
 use crate::{
     model::{id::Instance, manifest::Manifest, owner::Owner},
+    scratch::server::end_servers_in,
     settings::VerifySettings,
     store::target,
 };
@@ -130,32 +127,4 @@ pub(crate) fn clear(settings: &VerifySettings, instance: &Instance) -> anyhow::R
     }
     fs::remove_dir_all(&directory).with_context(|| format!("removing {}", directory.display()))?;
     Ok(Some(directory.display().to_string()))
-}
-
-/// Ends servers whose verification, or restore, was killed: those that have this very directory as their working directory.
-pub(crate) fn end_servers_in(datadir: &Path) {
-    let Ok(wanted) = fs::metadata(datadir) else { return };
-    let here = |pid: &str| {
-        fs::metadata(Path::new("/proc").join(pid).join("cwd"))
-            .is_ok_and(|found| (found.dev(), found.ino()) == (wanted.dev(), wanted.ino()))
-    };
-    for name in fs::read_dir("/proc")
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.file_name())
-    {
-        let Some(pid) = name.to_str().and_then(|name| name.parse::<i32>().ok()) else {
-            continue;
-        };
-        if here(&pid.to_string()) {
-            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
-            for _ in 0..100 {
-                if !here(&pid.to_string()) {
-                    break;
-                }
-                std::thread::sleep(Duration::from_millis(50));
-            }
-        }
-    }
 }

@@ -6,22 +6,9 @@
 pub(crate) mod differ;
 pub(crate) mod engines;
 
-use std::{collections::BTreeMap, io::Write, path::Path};
+use std::collections::BTreeMap;
 
-use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
-
-use crate::{
-    model::{manifest::Manifest, recipient::Recipient},
-    server::survey::Survey,
-    store::{
-        encryption::{key::Key, stream::unseal},
-        lines,
-    },
-};
-
-/// What is listed.
-const WHAT: &str = "tables";
 
 /// Schemas that a server makes up, or that hold nothing of a backup: ext4's directory is one for MariaDB.
 pub(crate) const MADE_UP: &str = "'information_schema', 'performance_schema', 'lost+found', '#mysql50#lost+found'";
@@ -177,31 +164,6 @@ impl Inventory {
             })
             .collect()
     }
-
-    /// Writes it, for these recipients alone, if there are any.
-    pub(crate) fn write(&self, to: impl Write, recipients: &[Recipient]) -> Result<()> {
-        lines::write(&self.items, WHAT, to, recipients)
-    }
-
-    /// That of a backup; `None` where it has none. It is what the manifest says.
-    pub(crate) fn load(directory: &Path, manifest: &Manifest, key: Option<&Key>) -> Result<Option<Self>> {
-        let Some(tables) = &manifest.tables else {
-            return Ok(None);
-        };
-        let path = manifest.tables_in(directory);
-        let bytes = lines::bytes(&path, &tables.list)?;
-        let from = unseal(bytes.as_slice(), key).with_context(|| format!("reading {}", path.display()))?;
-        let items = lines::read::<Item>(from, WHAT, tables.count)?;
-        let mut keys: Vec<_> = items.iter().map(Item::key).collect();
-        keys.sort_unstable();
-        if keys.windows(2).any(|two| two[0] == two[1]) {
-            bail!("the list of {WHAT} holds a name twice");
-        }
-        Ok(Some(Self {
-            items,
-            complete: tables.complete,
-        }))
-    }
 }
 
 /// Items by name, a few of them, and how many more there are.
@@ -215,6 +177,15 @@ pub(crate) fn few<T>(items: &[T], show: impl Fn(&T) -> String) -> String {
     } else {
         shown
     }
+}
+
+/// What was found out about a server's tables before it is locked.
+#[derive(Debug, Default)]
+pub(crate) struct Survey {
+    /// Tables that it cannot open itself, and its words.
+    pub(crate) broken: BTreeMap<(String, String), String>,
+    /// Why not all tables were looked at.
+    pub(crate) cut_short: Option<String>,
 }
 
 #[cfg(test)]

@@ -21,8 +21,9 @@ use crate::{
         policy::{Candidate, State, judge},
     },
     settings::Settings,
-    state::{made::Made, run_lock::alone},
+    state::run_lock::alone,
     store::{
+        leftovers,
         list::{Listed, list},
         partial::Writer,
         target, verdicts,
@@ -79,7 +80,7 @@ pub(crate) fn prune(
     target::check_there(&settings.target)?;
     let writer = Writer::this(settings);
     if !dry_run {
-        reap(settings, &writer, report)?;
+        leftovers::remove(settings, &writer, report)?;
     }
     let of_this = |backup: &Listed| backup.id.instance() == &settings.instance;
     let backups: Vec<_> = list(settings)?.into_iter().filter(of_this).collect();
@@ -131,19 +132,6 @@ pub(crate) fn prune(
         useless_logs(settings, &kept, dry_run, report)?
     };
     Ok(Pruned { judged, logs })
-}
-
-/// Removes what earlier runs of this node have left unfinished, and says what may be another's. The caller holds the run lock.
-pub(crate) fn reap(settings: &Settings, writer: &Writer, report: &mut dyn FnMut(Step)) -> Result<()> {
-    let made = Made::read(settings);
-    let reaped = target::reap(&settings.target.directory, &settings.instance, writer, made.as_ref())?;
-    for what in reaped.removed {
-        report(Step::Removed { what });
-    }
-    for message in reaped.left {
-        report(Step::Warning { message });
-    }
-    Ok(())
 }
 
 fn useless_logs(

@@ -18,9 +18,11 @@ use crate::{
         error::{Error, Kind, Result},
         server::{Flavour, Server, Use, VARIABLES},
     },
-    scratch::isolation::may_be_covered,
     server::{placement::process::ServerProcess, session::Session},
-    volume::{Volume, mounts as all_mounts},
+    volume::{
+        Volume,
+        mounts::{self as all_mounts, check_own_filesystem},
+    },
 };
 
 /// Directories of engines that a plugin brings.
@@ -117,26 +119,6 @@ pub(crate) fn check(session: &mut Session, server: &mut Server, volume: &dyn Vol
             } else {
                 String::new()
             }
-        ),
-    ))
-}
-
-/// Refuses a volume that holds the system, too: its snapshot would be an archive of the whole machine, and nothing could be restored onto it.
-pub(crate) fn check_own_filesystem(datadir: &Path, mount_point: &Path) -> Result<()> {
-    if may_be_covered(mount_point).is_ok() {
-        return Ok(());
-    }
-    let which = if mount_point == Path::new("/") {
-        "the root filesystem".to_owned()
-    } else {
-        format!("a filesystem of the system, mounted at {}", mount_point.display())
-    };
-    Err(Error::new(
-        Kind::Refused,
-        format!(
-            "the datadir {} is on {which}: a backup is a snapshot of a volume of its own; give it one (role mysql, \
-             `data_device`), or move the datadir to a logical volume that is mounted for it",
-            datadir.display()
         ),
     ))
 }

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::Context;
 
-use crate::{model::error::Result, store::archive::unpack::stays};
+use crate::{model::error::Result, volume::links::stays};
 
 /// What is wrong with the files of the volume, one text each. A link is one that leaves it, that leads nowhere, or that names a place in it
 /// by another path: it would not be taken out of an archive.

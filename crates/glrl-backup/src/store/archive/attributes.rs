@@ -11,7 +11,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::model::owner::Owner;
+use crate::model::{
+    manifest::{Account, Manifest},
+    owner::Owner,
+};
 
 /// The kernel's names for lists, and tar's.
 const LISTS: [(&str, &str); 2] = [
@@ -159,6 +162,12 @@ pub(crate) struct Owners {
 const NOBODY: u32 = 65534;
 
 impl Owners {
+    /// Whose the files of a backup shall be, where this is the server's account.
+    pub(crate) fn of(manifest: &Manifest, account: Owner) -> Self {
+        let was = manifest.account.map(|Account { uid, gid }| Owner { uid, gid });
+        Self::new(account, was, &manifest.volume.datadir)
+    }
+
     pub(crate) fn new(account: Owner, was: Option<Owner>, datadir: &Path) -> Self {
         Self {
             account,

@@ -6,7 +6,7 @@ use age::x25519;
 use anyhow::{Context, Result, bail};
 use glrl_node::value::secret;
 
-use crate::{model::recipient::Recipient, settings::login_file, store::encryption::lines};
+use crate::{model::recipient::Recipient, settings::login_file};
 
 /// Secret keys, of which any may be the one.
 pub(crate) struct Key(Vec<x25519::Identity>);
@@ -47,4 +47,12 @@ impl Key {
     pub(crate) fn identities(&self) -> impl Iterator<Item = &dyn age::Identity> {
         self.0.iter().map(|identity| identity as &dyn age::Identity)
     }
+}
+
+/// The lines of age's files, with their numbers: neither comments nor empty.
+pub(crate) fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let lines = text.lines().map(str::trim).enumerate();
+    lines
+        .map(|(index, line)| (index + 1, line))
+        .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
 }

@@ -21,7 +21,7 @@ use crate::{
         recipient::Recipient,
     },
     settings::{Settings, encryption::EncryptionSettings},
-    store::encryption::key::Key,
+    store::encryption::key::{Key, lines},
 };
 
 impl EncryptionSettings {
@@ -96,14 +96,6 @@ fn of_file(path: &AbsPath) -> anyhow::Result<Vec<Recipient>> {
     }
     anyhow::ensure!(!recipients.is_empty(), "there is no recipient in it");
     Ok(recipients)
-}
-
-/// The lines of age's files, with their numbers: neither comments nor empty.
-fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    let lines = text.lines().map(str::trim).enumerate();
-    lines
-        .map(|(index, line)| (index + 1, line))
-        .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
 }
 
 fn said(recipients: &[Recipient]) -> String {

@@ -50,7 +50,7 @@ fn last(settings: &Settings, id: &BackupId, archive: &str) -> Option<Verdict> {
         .as_ref()
         .map(|shared| path_of(shared, id, MANIFEST));
     [
-        path_of(&Verdict::directory(settings), id, MANIFEST),
+        path_of(&directory(settings), id, MANIFEST),
         path_of(&settings.target.directory, id, VERDICT),
     ]
     .into_iter()
@@ -113,7 +113,7 @@ pub(crate) fn keep(settings: &Settings, verdict: &Verdict) -> Result<Vec<String>
         return Ok(Vec::new());
     }
     let text = serde_json::to_vec_pretty(verdict).context("writing the verdict")?;
-    StateDir::open(&Verdict::directory(settings))?.write(&format!("{id}{MANIFEST}"), &text)?;
+    StateDir::open(&directory(settings))?.write(&format!("{id}{MANIFEST}"), &text)?;
     let mut warnings = Vec::new();
     let beside =
         StateDir::open(&settings.target.directory).and_then(|target| target.write(&format!("{id}{VERDICT}"), &text));
@@ -162,7 +162,7 @@ pub(crate) fn forget(settings: &Settings, id: &BackupId) {
 /// The directories that hold verdicts and nothing else.
 fn directories(settings: &Settings) -> Vec<PathBuf> {
     let shared = settings.verify.verdicts.as_ref().map(|path| path.to_path_buf());
-    std::iter::once(Verdict::directory(settings)).chain(shared).collect()
+    std::iter::once(directory(settings)).chain(shared).collect()
 }
 
 /// Removes this instance's verdicts on backups that are gone. Where no backup is seen at all, nothing is: the target may be away.
@@ -187,4 +187,9 @@ fn is(error: &anyhow::Error, wanted: Errno) -> bool {
         let errno = cause.downcast_ref::<Errno>().copied().or(number.map(Errno::from_raw));
         errno == Some(wanted)
     })
+}
+
+/// Where a node keeps its verdicts, one file a backup.
+pub(crate) fn directory(settings: &Settings) -> PathBuf {
+    settings.state_directory.join("verify")
 }

@@ -6,10 +6,11 @@ use anyhow::{Context, Result};
 use glrl_node::system::programs::Program;
 use serde::Deserialize;
 
-use crate::volume::{
-    lvm::{BOOT, PROCESS},
-    process::Process,
-};
+use crate::volume::process::Process;
+
+pub(crate) const BOOT: &str = "glrl_boot=";
+
+pub(crate) const PROCESS: &str = "glrl_process=";
 
 /// A line of `lvs`.
 #[derive(Debug, Clone, Deserialize)]

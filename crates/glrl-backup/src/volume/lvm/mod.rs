@@ -23,13 +23,12 @@ use crate::{
         id::BackupId,
         manifest,
     },
-    server::placement,
     settings::Settings,
     volume::{
         Snapshot, Volume,
         lvm::{
-            lvs::{Line, bytes, lvs},
-            snapshot::LvmSnapshot,
+            lvs::{BOOT, Line, PROCESS, bytes, lvs},
+            snapshot::{LEAST, LvmSnapshot},
         },
         mounts,
         process::Process,
@@ -38,14 +37,11 @@ use crate::{
 
 /// The tag of all of glrl's snapshots.
 const TAG: &str = "glrl_backup";
-const BOOT: &str = "glrl_boot=";
-const PROCESS: &str = "glrl_process=";
+
 const RUN: &str = "glrl_run=";
 
 /// A snapshot's space where nothing else is said: so many percent of its volume.
 const PERCENT: u64 = 20;
-/// The least that is worth trying with.
-const LEAST: u64 = 16 << 20;
 
 /// The volume that holds the datadir.
 #[derive(Debug)]
@@ -66,7 +62,7 @@ impl LvmVolume {
             .canonicalize()
             .with_context(|| format!("looking for the datadir {}", datadir.display()))?;
         let mount = mounts::holding(&datadir)?;
-        placement::check_own_filesystem(&datadir, &mount.target)?;
+        mounts::check_own_filesystem(&datadir, &mount.target)?;
         let Some(line) = lvs(None)?.into_iter().find(|line| line.device() == mount.device) else {
             return refused(format!(
                 "the datadir {} is not on a logical volume but on {} at {}: it cannot be frozen",
@@ -215,10 +211,10 @@ mod tests {
         assert_eq!(error.kind, Kind::Refused);
         assert!(error.to_string().contains("is on the root filesystem"), "{error}");
         for place in ["/usr", "/etc"] {
-            let error = placement::check_own_filesystem(Path::new("/usr/db"), Path::new(place)).unwrap_err();
+            let error = mounts::check_own_filesystem(Path::new("/usr/db"), Path::new(place)).unwrap_err();
             assert!(error.to_string().contains(&format!("mounted at {place}")), "{error}");
         }
-        placement::check_own_filesystem(Path::new("/var/lib/mysql"), Path::new("/var")).unwrap();
+        mounts::check_own_filesystem(Path::new("/var/lib/mysql"), Path::new("/var")).unwrap();
     }
 
     #[test]

@@ -11,12 +11,15 @@ use crate::{
     volume::{
         Snapshot,
         lvm::{
-            LEAST, fill,
+            fill,
             lvs::{Line, bytes, lvs},
         },
         mounts,
     },
 };
+
+/// The least that is worth trying with.
+pub(crate) const LEAST: u64 = 16 << 20;
 
 /// A snapshot of this process.
 #[derive(Debug)]
