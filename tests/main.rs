@@ -12,6 +12,7 @@ mod cli;
 mod devices;
 mod examples;
 mod laws;
+mod layers;
 mod leaks;
 mod node;
 mod packages;

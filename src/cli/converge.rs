@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Context, Error, Exit, examples, job::Job, stop};
-use crate::{engine, report::event::Event};
+use crate::engine::{self, event::Event};
 
 /// Make the node as its roles declare
 ///

@@ -7,7 +7,7 @@ use super::error::Error;
 use crate::{
     backup::{self, Health, Verdict, Word},
     engine::Stopped,
-    report::event::Summary,
+    engine::event::Summary,
     system::{Refused, state::Locked},
 };
 

@@ -2,7 +2,8 @@
 
 use crate::{
     engine,
-    report::{Human, Json, Renderer, event::Event},
+    engine::event::Event,
+    report::{Human, Json, Renderer},
     system::{Fact, LocalNode},
     value::Id,
 };

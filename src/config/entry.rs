@@ -6,9 +6,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    budget, de, hidden,
+    budget, de, guess, hidden,
     instance::{Instance, Work},
-    library, made_up,
+    library,
     node::{Data, Node, Pair},
     role::take,
     role_context::{RoleContext, Wrong},
@@ -106,11 +106,11 @@ impl Work<'_> {
         let envelope = self.envelope(entry, &scope);
         let properties = self.evaluate(entry.properties, &scope);
         let properties = with_key_property(&properties, entry.kind);
-        let made_up = made_up::places(entry.properties, &scope);
+        let made_up = guess::places(entry.properties, &scope);
         let resource = if made_up.is_empty() {
             parse(entry, &properties)
         } else {
-            made_up::read(&properties, &made_up, |properties| parse(entry, properties))
+            guess::read(&properties, &made_up, |properties| parse(entry, properties))
         };
         let mut resource = match resource {
             Ok(resource) => resource,
@@ -222,7 +222,7 @@ impl Work<'_> {
             if matches!(&*pair.key, "when" | "for_each" | "comment") {
                 continue;
             }
-            let made_up = made_up::places(&pair.value, scope);
+            let made_up = guess::places(&pair.value, scope);
             let pair = Pair {
                 value: self.evaluate(&pair.value, scope).into_owned(),
                 ..(*pair).clone()

@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use super::{
     budget,
     expression::Expressions,
+    guess,
     include::Roles,
-    made_up::{self, MadeUp},
+    made_up::MadeUp,
     merge::{Explained, Inside, Is, Layer, Layers},
     node::{Data, Node, Pair},
     role::{Include, RoleFile},
@@ -280,7 +281,7 @@ impl<'w> Work<'w> {
     /// What a value is that this gives.
     fn is(&self, node: &Node, scope: &Scope<'_>) -> Is {
         Is {
-            made_up: made_up::is_made_up(node, scope),
+            made_up: guess::is_made_up(node, scope),
             secret: self.expressions.reads_secret(node, scope),
         }
     }

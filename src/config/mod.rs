@@ -11,6 +11,7 @@ mod entry;
 mod expression;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
+mod guess;
 mod hidden;
 mod include;
 mod input;

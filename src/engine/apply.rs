@@ -6,8 +6,8 @@ use anyhow::{Context, Result, anyhow, bail};
 
 use super::{Run, Stopped, ledger::Ledger};
 use crate::{
+    engine::event::Event,
     graph::Declaration,
-    report::event::Event,
     resource::{Change, Plan, Shown},
     system::{Op, Reading, System, limit, programs},
 };

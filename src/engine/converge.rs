@@ -14,8 +14,8 @@ use super::{
     temporaries::Temporaries,
 };
 use crate::{
+    engine::event::{Event, Outcome, Summary},
     graph::Declaration,
-    report::event::{Event, Outcome, Summary},
     resource::Plan,
     system::{Bytes, Op, System, state::StateDir},
     value::Id,

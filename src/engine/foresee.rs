@@ -6,8 +6,8 @@ use anyhow::Result;
 
 use super::{Earlier, Run, Stopped, ledger, schedule::Schedule, willing};
 use crate::{
+    engine::event::{self, Event, Outcome, Summary},
     graph::Declaration,
-    report::event::{self, Event, Outcome, Summary},
     resource::Plan,
     system::{
         Effect, Op, Probe, Reading, Refused,

@@ -6,7 +6,7 @@ use std::{fs::File, io::Write};
 use anyhow::Result;
 
 use crate::{
-    report::event::{Event, Outcome},
+    engine::event::{Event, Outcome},
     system::{Bytes, state::StateDir},
     value::secret::redact_json,
 };

@@ -4,6 +4,7 @@
 mod apply;
 mod converge;
 mod earlier;
+pub mod event;
 mod foresee;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
@@ -21,7 +22,7 @@ pub use converge::converge;
 pub use earlier::Earlier;
 pub use foresee::plan;
 
-use crate::{graph::Graph, report::event::Summary, source::Sources, system::clock};
+use crate::{graph::Graph, source::Sources, system::clock};
 
 /// What a run is about.
 #[derive(Debug)]
@@ -66,18 +67,3 @@ impl Run<'_> {
 #[derive(Debug, thiserror::Error)]
 #[error("stopped by a signal; run again to go on")]
 pub struct Stopped;
-
-impl Summary {
-    /// Adds one more outcome to the counts.
-    fn count(&mut self, outcome: &crate::report::event::Outcome) {
-        use crate::report::event::Outcome;
-        match outcome {
-            Outcome::Unchanged => self.unchanged += 1,
-            Outcome::Changed { .. } => self.changed += 1,
-            Outcome::Unknown { .. } => self.unknown += 1,
-            Outcome::Skipped { .. } => self.skipped += 1,
-            Outcome::Failed { .. } => self.failed += 1,
-            Outcome::Refused { .. } => self.refused += 1,
-        }
-    }
-}

@@ -10,8 +10,8 @@ use anyhow::{Result, bail};
 
 use super::{Earlier, Run, converge, owed::Owed, plan};
 use crate::{
+    engine::event::{Event, Outcome, Summary},
     graph::{self, Declaration, Graph, Reference, Retry},
-    report::event::{Event, Outcome, Summary},
     resource::{Action, Change, Plan, Resource, Role, Shown},
     source::{Place, Sources},
     system::{Command, Effect, Fact, LocalNode, Meta, Op, Probe, Reading, Refused, System, known, state::StateDir},

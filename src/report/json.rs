@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::{Renderer, Said, event::Event};
+use super::{Renderer, Said};
+use crate::engine::event::Event;
 use crate::value::secret::redact_json;
 
 /// Renders each event as a line of JSON. The format is that of `event`, with its version in the first line.

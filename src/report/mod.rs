@@ -5,7 +5,6 @@ mod backup;
 mod backup_status;
 pub mod diagnostic;
 pub mod diff;
-pub mod event;
 mod human;
 mod json;
 pub mod style;
@@ -19,7 +18,7 @@ pub use json::{Json, object};
 pub use terminal::Terminal;
 pub use text::redact;
 
-use event::Event;
+use crate::engine::event::Event;
 
 /// Says what an event means, for eyes or for programs.
 pub trait Renderer {

@@ -13,9 +13,9 @@ use std::{
 };
 
 use glrl::{
+    engine::event::{Event, Outcome},
     engine::{self, Earlier, Run},
     graph,
-    report::event::{Event, Outcome},
     resource::Change,
     system::state::StateDir,
 };

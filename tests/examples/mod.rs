@@ -8,9 +8,9 @@ use std::{
 };
 
 use glrl::{
+    engine::event::{Event, Outcome},
     engine::{self, Earlier, Run},
     graph,
-    report::event::{Event, Outcome},
     system::{BlockDevice, Contents},
 };
 

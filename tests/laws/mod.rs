@@ -13,9 +13,9 @@ use std::{
 };
 
 use glrl::{
+    engine::event::{Event, Outcome},
     engine::{self, Earlier, Run},
     graph::{self, Graph},
-    report::event::{Event, Outcome},
     source::Sources,
     system::{LocalNode, state::StateDir},
     value::Id,

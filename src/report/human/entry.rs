@@ -5,7 +5,6 @@ use std::fmt::Write;
 use super::{
     super::{
         Verbosity,
-        event::Outcome,
         style::{DIM, WARNING, paint},
         text::{duration, line},
     },
@@ -13,6 +12,7 @@ use super::{
     words::{self, Word},
 };
 use crate::{
+    engine::event::Outcome,
     resource::{Action, Change},
     value::Id,
 };

@@ -11,11 +11,13 @@ mod words;
 use self::problem::Problem;
 use super::{
     Progress, Renderer, Said, Verbosity,
-    event::{Event, Outcome, Summary},
     style::{STRONG, paint},
     text::{count, line},
 };
-use crate::value::Id;
+use crate::{
+    engine::event::{Event, Outcome, Summary},
+    value::Id,
+};
 
 /// Which of the two is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use super::super::{
     style::{DIM, ERROR, HELP, paint},
     text::{self, line},
 };
-use crate::{report::event::Outcome, value::Id};
+use crate::{engine::event::Outcome, value::Id};
 
 /// A resource that failed or was refused.
 #[derive(Debug, Clone)]

@@ -9,7 +9,7 @@ use super::{
     },
     Story,
 };
-use crate::report::event::Summary;
+use crate::engine::event::Summary;
 
 /// `3 to change, 41 as declared, 2 known later`; `changed 3, unchanged 41, failed 0 in 12.3 s`. What there is none of is left
 /// out, except for what everybody looks for. `left`: how many had no turn because the run was stopped.

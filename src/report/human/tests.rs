@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{super::Json, *};
 use crate::{
-    report::event::{Summary, VERSION},
+    engine::event::{Summary, VERSION},
     resource::{Action, Change, Shown},
 };
 

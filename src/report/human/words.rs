@@ -3,7 +3,7 @@
 use anstyle::Style;
 
 use super::super::style::{CREATE, DIM, ERROR, LATER, REMOVE, RUN, UPDATE, WARNING};
-use crate::{report::event::Outcome, resource::Action};
+use crate::{engine::event::Outcome, resource::Action};
 
 /// How an outcome begins its line: `+ create`.
 #[derive(Debug, Clone, Copy)]

@@ -20,3 +20,8 @@ pub(in crate::system) fn text(path: &Path) -> Result<Option<String>> {
         .with_context(|| format!("reading {}", path.display()))?;
     Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
 }
+
+/// A device's own path, links resolved, where it exists.
+pub(in crate::system) fn canonical(path: &Path) -> std::path::PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
+}

@@ -7,7 +7,7 @@ use std::{path::Path, time::Duration};
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-use super::block;
+use super::{block, kernel};
 use crate::system::{
     Layout, LogicalVolume, Lvm, PhysicalVolume, Refused, VolumeGroup,
     programs::{Missing, Program},
@@ -196,7 +196,7 @@ fn physical_volume(volume: Pv, extent_size: u64) -> Result<PhysicalVolume> {
         device: if missing {
             volume.pv_name.into()
         } else {
-            block::canonical(Path::new(&volume.pv_name))
+            kernel::canonical(Path::new(&volume.pv_name))
         },
         volume_group,
         size,

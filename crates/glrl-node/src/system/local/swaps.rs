@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::{block, kernel};
+use super::kernel;
 use crate::system::{Swap, octal};
 
 /// All that the kernel swaps to; nothing where it cannot swap.
@@ -21,7 +21,7 @@ pub(super) fn parse(line: &str) -> Option<Swap> {
     let mut fields = line.split_whitespace();
     let path = PathBuf::from(octal::decode(fields.next()?));
     Some(Swap {
-        path: block::canonical(&path),
+        path: kernel::canonical(&path),
         priority: fields.last()?.parse().ok()?,
     })
 }

@@ -8,7 +8,6 @@ mod xfs;
 use std::{
     io::ErrorKind,
     os::unix::fs::{FileTypeExt, MetadataExt},
-    path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result, bail};
@@ -141,9 +140,4 @@ fn now(disk: &Disk, mount: &Mount, signature: &mut Signature) {
             .and_then(|signature| signature.geometry),
     };
     signature.geometry = fresh.or(signature.geometry);
-}
-
-/// A device's own path, links resolved, where it exists.
-pub(super) fn canonical(path: &Path) -> PathBuf {
-    path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }

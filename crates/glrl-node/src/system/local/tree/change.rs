@@ -14,7 +14,7 @@ use nix::{
 };
 use rustix::fs::{AtFlags, Statx, StatxAttributes, StatxFlags, statx};
 
-use super::{Numbers, Tree, names, purge::empty, readable, resolve::standing, sync, type_of};
+use super::{Numbers, Tree, names, purge::empty, resolve::standing, sync, type_of};
 use crate::{
     system::{
         Op, Refused,
@@ -236,15 +236,4 @@ pub(super) fn set_numbers(
         unistd::fchown(file, uid.map(unistd::Uid::from_raw), gid.map(unistd::Gid::from_raw))?;
     }
     change(mode.bits())
-}
-
-/// Opens a directory in another to read it.
-pub(super) fn open_below(directory: impl AsFd, path: &Path, flags: fcntl::ResolveFlag) -> nix::Result<OwnedFd> {
-    if path.as_os_str().is_empty() {
-        return readable(directory);
-    }
-    let how = fcntl::OpenHow::new()
-        .flags(OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC)
-        .resolve(fcntl::ResolveFlag::RESOLVE_BENEATH | fcntl::ResolveFlag::RESOLVE_NO_SYMLINKS | flags);
-    fcntl::openat2(directory, path, how)
 }

@@ -10,7 +10,7 @@ use nix::{
     unistd::{self, UnlinkatFlags},
 };
 
-use super::{Tree, change::open_below, identity, names, way::Way};
+use super::{Tree, identity, names, resolve::open_below, way::Way};
 use crate::system::{Identity, Refused, Stray, strays::shown};
 
 impl Tree {

@@ -3,7 +3,7 @@
 
 use std::{
     ffi::OsStr,
-    os::fd::OwnedFd,
+    os::fd::{AsFd, OwnedFd},
     path::{Component, Path, PathBuf},
 };
 
@@ -14,7 +14,7 @@ use nix::{
     sys::stat::{self, Mode as Bits, SFlag},
 };
 
-use super::{Tree, type_of};
+use super::{Tree, readable, type_of};
 use crate::{
     system::place::{LINKS, Maker, Standing},
     value::{Mode, Owner},
@@ -158,4 +158,15 @@ pub(super) fn look(directory: &OwnedFd, name: &OsStr) -> nix::Result<Option<stat
         Err(Errno::ENOENT) => Ok(None),
         Err(errno) => Err(errno),
     }
+}
+
+/// Opens a directory in another to read it.
+pub(super) fn open_below(directory: impl AsFd, path: &Path, flags: ResolveFlag) -> nix::Result<OwnedFd> {
+    if path.as_os_str().is_empty() {
+        return readable(directory);
+    }
+    let how = OpenHow::new()
+        .flags(OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC)
+        .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS | flags);
+    fcntl::openat2(directory, path, how)
 }

@@ -12,12 +12,7 @@ use anyhow::{Context, Result, bail};
 use nix::{errno::Errno, fcntl::ResolveFlag, sys::stat};
 use rustix::fs::{AtFlags, StatxFlags, statx};
 
-use super::{
-    Tree,
-    change::{fixed, open_below},
-    identity, names, readable,
-    way::Way,
-};
+use super::{Tree, change::fixed, identity, names, readable, resolve::open_below, way::Way};
 use crate::system::{
     Identity, Keep, Refused, Stray,
     strays::{KeepAt, mounted, shown},

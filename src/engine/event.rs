@@ -183,3 +183,17 @@ impl Summary {
 fn is_zero(number: &usize) -> bool {
     *number == 0
 }
+
+impl Summary {
+    /// Adds one more outcome to the counts.
+    pub(super) fn count(&mut self, outcome: &Outcome) {
+        match outcome {
+            Outcome::Unchanged => self.unchanged += 1,
+            Outcome::Changed { .. } => self.changed += 1,
+            Outcome::Unknown { .. } => self.unknown += 1,
+            Outcome::Skipped { .. } => self.skipped += 1,
+            Outcome::Failed { .. } => self.failed += 1,
+            Outcome::Refused { .. } => self.refused += 1,
+        }
+    }
+}
