@@ -8,8 +8,9 @@
 //! 4. Nothing is destroyed that is not proven to be empty or glrl's own: unknown never counts as absent.
 //! 5. A run may die at any instruction: the next one finishes the job.
 //!
-//! A layer imports only those below it: `cli → config → engine → graph → resource → system → source, value`; `report` consumes
-//! events and is known to `cli` alone.
+//! A layer imports only those below it: `cli → report → {config, engine} → graph → resource → source`, and below them all `system` and
+//! `value`, which are the crate `glrl-node`. The backup programs are the crate `glrl-backup`.
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests make what they look at"))]
 
 mod cli;
 pub mod config;

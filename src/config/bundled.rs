@@ -21,6 +21,7 @@ pub(super) static FILES: &[(&str, &[u8])] = bundle![
 ];
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "it reads a checkout of glrl, not a node")]
 mod tests {
     use std::path::Path;
 

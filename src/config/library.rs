@@ -103,7 +103,7 @@ impl Library {
             let directory = path.parent().unwrap_or(Path::new(""));
             return Ok(Some(Found {
                 name: role.to_owned(),
-                identity: identity(path),
+                identity: texts::resolved(path),
                 text: text.into(),
                 home: home_of(directory, self.whose),
             }));
@@ -120,7 +120,7 @@ impl Library {
                 }
                 return Ok(Some(Found {
                     name: path.display().to_string(),
-                    identity: identity(&path),
+                    identity: texts::resolved(&path),
                     text: text.into(),
                     home: home_of(directory, self.whose),
                 }));
@@ -171,7 +171,7 @@ impl Library {
     fn hint(&self, role: &str) -> String {
         if !is_path(role) {
             let mut files = ["yml", "yaml"].map(|suffix| format!("{role}.{suffix}")).into_iter();
-            if let Some(file) = files.find(|file| Path::new(file).is_file()) {
+            if let Some(file) = files.find(|file| texts::is_file(Path::new(file))) {
                 return format!("did you mean '{file}'?");
             }
         }
@@ -195,10 +195,6 @@ pub(super) fn is_path(role: &str) -> bool {
         || Path::new(role)
             .extension()
             .is_some_and(|suffix| suffix == "yml" || suffix == "yaml")
-}
-
-fn identity(path: &Path) -> PathBuf {
-    path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
 /// `files/` and `templates/` lie next to a directory that is called `roles`, and inside any other.
@@ -239,7 +235,7 @@ impl Home {
         match self {
             Self::Directory(path, whose) => {
                 let path = path.join(relative);
-                if !path.is_dir() {
+                if !texts::is_directory(&path) {
                     return Ok(None);
                 }
                 whose.check(&path)?;
@@ -297,7 +293,7 @@ fn walk(directory: &Path, prefix: &str, names: &mut Vec<String>) -> Result<()> {
                 path.display()
             );
         }
-        if path.is_dir() {
+        if texts::is_directory(&path) {
             walk(&path, &format!("{prefix}{name}/"), names)?;
         } else {
             names.push(format!("{prefix}{name}"));

@@ -11,7 +11,7 @@ use syn::{Item, UseTree, visit::Visit};
 /// A path in the source, split at `::`.
 type Segments = Vec<String>;
 
-/// Module names of one crate; a module is named from the crate's root: `config::yaml`. The root itself is ``.
+/// Module names of one crate; a module is named from the crate's root: `config::yaml`. The root itself has an empty name.
 #[derive(Debug)]
 pub(super) struct Modules {
     files: BTreeMap<String, File>,

@@ -7,6 +7,7 @@ use super::Error;
 use crate::{
     backup::Settings,
     config::{self, Setting},
+    system::texts,
 };
 
 /// The usual file.
@@ -52,7 +53,7 @@ impl Common {
     /// command itself: name, key, value.
     pub(crate) fn settings(&self, flags: &[(&str, &str, Option<&str>)]) -> Result<Settings, Error> {
         let path = self.settings.as_deref().unwrap_or(Path::new(FILE));
-        if self.settings.is_some() && !path.exists() {
+        if self.settings.is_some() && !texts::is_file(path) {
             return Err(Error::Usage {
                 message: format!("there is no file {}", path.display()),
                 hint: Some(format!("without --settings, {FILE} is read if it is there")),

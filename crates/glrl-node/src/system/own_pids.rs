@@ -67,7 +67,6 @@ fn end_like(child: libc::c_long) -> ! {
 }
 
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "it looks for the program that it has started")]
 mod tests {
     use std::{
         fs,

@@ -4,7 +4,7 @@
 use std::{
     fs::File,
     io::{ErrorKind, Read},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result, bail};
@@ -46,6 +46,21 @@ pub fn read(path: &Path) -> Result<Option<String>> {
             error.utf8_error().valid_up_to()
         ),
     }
+}
+
+/// Whether a path leads to a file.
+pub fn is_file(path: &Path) -> bool {
+    path.is_file()
+}
+
+/// Whether a path leads to a directory.
+pub fn is_directory(path: &Path) -> bool {
+    path.is_dir()
+}
+
+/// The path with its links resolved, where it leads anywhere; else as it is.
+pub fn resolved(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
 /// Names in a directory, sorted; empty where there is no such directory.
