@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     Action, Change, Plan, PropertyError, Provider, Role, Shown,
@@ -64,7 +64,7 @@ pub(super) struct Cron {
 }
 
 /// Where a job stands. glrl moves it when this changes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 enum Place {
     /// The user's own table, where `crontab -l` shows it: a marked pair of lines among those of others.
     #[default]

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Action, Change, Plan, PropertyError, Provider, Role};
 use crate::{
@@ -30,7 +30,7 @@ pub(super) struct Package {
 }
 
 /// `state` of a package.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Wanted {
     /// It is installed.

@@ -22,7 +22,7 @@ const LEAST_METADATA: u64 = 2 << 20;
 const MOST_METADATA: u64 = 16_192 << 20;
 
 /// What a logical volume is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum VolumeType {
     /// One to be used: linear, striped or thin, as the other properties say.
