@@ -50,7 +50,7 @@ test-long: lab-tools build tools
 	@tests/servers.sh
 	cargo test --test main -- --ignored --nocapture leaks::
 	GLRL_ROUNDS=$(ROUNDS) GLRL_BINARY=$(CURDIR)/$(BINARY) cargo test --test main -- --nocapture adversary::nothing
-	GLRL_DATABASES=50 $(IN_MEMORY) 'exec cargo test -p glrl-backup --lib tests::law -- --ignored --nocapture'
+	GLRL_DATABASES=50 $(IN_MEMORY) 'exec cargo test --workspace --lib tests::law -- --ignored --nocapture'
 	SECONDS_EACH=60 fuzz/run.sh 100000
 	cargo run -q -p glrl-lab -- images
 	GLRL_BINARY=$(BINARY) cargo test --test main -- --ignored --nocapture --test-threads=1 node::spine node::moved node::reboots node::packages

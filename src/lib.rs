@@ -3,7 +3,7 @@
 //! Five laws, each with a test that runs on every kind of resource:
 //!
 //! 1. Planning cannot write: a provider sees the node through `system::Probe`, which has no method that changes anything.
-//! 2. The plan is what happens: a provider answers with operations as data; `plan` prints them, `converge` executes them.
+//! 2. The plan is what happens: a provider answers with operations as data; `plan -v` prints them, `converge` executes them.
 //! 3. Converged means an empty plan: after its operations a resource is planned once more, and must come back empty.
 //! 4. Nothing is destroyed that is not proven to be empty or glrl's own: unknown never counts as absent.
 //! 5. A run may die at any instruction: the next one finishes the job.

@@ -208,6 +208,7 @@ impl TurnOf<'_, '_> {
         Ok(Outcome::Changed {
             action: plan.action,
             changes: plan.changes,
+            operations: Vec::new(),
         })
     }
 

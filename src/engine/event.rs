@@ -121,6 +121,9 @@ pub enum Outcome {
         action: Action,
         /// Property by property.
         changes: Vec<Change>,
+        /// Only planned: what would be done, a line each.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        operations: Vec<String>,
     },
     /// Only planned: it cannot be known before `after` is applied.
     Unknown {

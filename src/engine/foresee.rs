@@ -216,6 +216,7 @@ fn known(plan: &Plan, told: &Told) -> Outcome {
         _ => Outcome::Changed {
             action: plan.action,
             changes: plan.changes.clone(),
+            operations: plan.ops.iter().map(Op::to_string).collect(),
         },
     }
 }

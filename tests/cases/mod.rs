@@ -238,7 +238,7 @@ fn line(event: &Event) -> Option<String> {
     let mut line = match outcome {
         Outcome::Unchanged if warnings.is_empty() => return None,
         Outcome::Unchanged => format!("keep {id}"),
-        Outcome::Changed { action, changes } => {
+        Outcome::Changed { action, changes, .. } => {
             format!("{action} {id}: {}", properties(changes))
         }
         Outcome::Unknown { after, wants } if wants.is_empty() => format!("unknown {id} after {after}"),

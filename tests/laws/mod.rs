@@ -124,7 +124,7 @@ type Outcomes = Vec<(Id, &'static str, Vec<String>)>;
 fn outcome(outcome: &Outcome) -> (&'static str, Vec<String>) {
     match outcome {
         Outcome::Unchanged => ("unchanged", Vec::new()),
-        Outcome::Changed { action, changes } => {
+        Outcome::Changed { action, changes, .. } => {
             let action = format!("{action}");
             let properties = changes.iter().map(|change| change.property.clone());
             ("changed", [action].into_iter().chain(properties).collect())

@@ -47,6 +47,11 @@ pub(super) fn planned(
         _ => Limits { diff: 60, whole: 12 },
     };
     details(&mut text, outcome, limits);
+    if let (Outcome::Changed { operations, .. }, Verbosity::Verbose) = (outcome, verbosity) {
+        for operation in operations {
+            let _ = writeln!(text, "{INDENT}{}", paint(DIM, format_args!("$ {}", line(operation))));
+        }
+    }
     below(&mut text, warnings);
     text
 }
@@ -76,6 +81,7 @@ pub(super) fn applied(
         Outcome::Changed {
             changes,
             action: Action::Update,
+            ..
         },
         false,
     ) = (outcome, verbose)

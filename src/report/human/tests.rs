@@ -46,7 +46,11 @@ const AFTER: &str = "[mysqld]\nuser = mysql\ndatadir = /var/lib/mysql\ninnodb_bu
 /// One of each thing that can be said.
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn outcomes() -> Vec<(&'static str, Outcome, Vec<String>)> {
-    let changed = |action, changes| Outcome::Changed { action, changes };
+    let changed = |action, changes| Outcome::Changed {
+        action,
+        changes,
+        operations: Vec::new(),
+    };
     let script = (1..=40)
         .map(|n| format!("echo step {n}\n"))
         .collect::<Vec<_>>()
@@ -218,6 +222,7 @@ fn converge() -> Vec<Event> {
             Outcome::Unknown { .. } => Outcome::Changed {
                 action: Action::Update,
                 changes: vec![Change::of("running", false, true), Change::of("enabled", false, true)],
+                operations: Vec::new(),
             },
             other => other,
         };

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
+use glrl_node::value::text;
 use nix::unistd::geteuid;
 
 use crate::{
@@ -80,11 +81,7 @@ pub(crate) fn start(settings: &Settings, manifest: &Manifest, root: &Path, remot
     words.push(format!("--pid-file={}", datadir.join("glrl-copy.pid").display()));
     words.extend(options::quiet(server).into_iter().map(str::to_owned));
     words.extend(given.iter().cloned());
-    Ok(words
-        .iter()
-        .map(|word| options::quoted(word))
-        .collect::<Vec<_>>()
-        .join(" "))
+    Ok(words.iter().map(|word| text::word(word)).collect::<Vec<_>>().join(" "))
 }
 
 /// What a copy of a replica needs for a start: its relay logs where the copy has them; where it has none, no word of them.
@@ -156,7 +153,7 @@ mod tests {
             ("$(x)", "'$(x)'"),
             ("", "''"),
         ] {
-            assert_eq!(options::quoted(word), quoted);
+            assert_eq!(text::word(word), quoted);
         }
     }
 }

@@ -4,6 +4,7 @@
 
 use std::{collections::BTreeSet, path::Path};
 
+use glrl_node::value::text::word;
 use serde_json::json;
 
 use crate::{
@@ -11,7 +12,6 @@ use crate::{
         error::Result,
         server::{Flavour, Plugin, Server},
     },
-    scratch::options::quoted,
     server::session::Session,
     settings::VerifySettings,
 };
@@ -194,10 +194,7 @@ pub(crate) fn remedy(server: &Server, missing: &[Plugin], program: &Path, direct
     let ask = |option: &str, variable: &str| {
         let value = server.variable(variable).unwrap_or("FILE");
         let options = json!([format!("{option}={value}")]);
-        format!(
-            "give it by --set {}",
-            quoted(&format!("verify.server_options={options}"))
-        )
+        format!("give it by --set {}", word(&format!("verify.server_options={options}")))
     };
     match keys {
         Some(plugin) => {
@@ -236,7 +233,7 @@ fn of_component(server: &Server, component: &Plugin, program: &Path, directory: 
     if component.name != "component_keyring_file" || manifest.exists() || settings.exists() {
         return format!("have {named} name the component, and {configured} the file, as on the original");
     }
-    let write = |what: serde_json::Value, to: &str| format!("echo {} > {}", quoted(&what.to_string()), quoted(to));
+    let write = |what: serde_json::Value, to: &str| format!("echo {} > {}", word(&what.to_string()), word(to));
     format!(
         "name both here: {} && {}",
         write(json!({ "components": format!("file://{}", component.name) }), &named),

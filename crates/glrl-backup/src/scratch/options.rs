@@ -267,12 +267,3 @@ pub(crate) fn same(one: &str, other: &str) -> bool {
     };
     plain(one) == plain(other)
 }
-
-/// An argument as a shell takes it for one word.
-pub(crate) fn quoted(argument: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_=./:,+@%".contains(&byte);
-    if !argument.is_empty() && argument.bytes().all(plain) {
-        return argument.to_owned();
-    }
-    format!("'{}'", argument.replace('\'', r"'\''"))
-}

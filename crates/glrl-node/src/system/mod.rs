@@ -17,6 +17,7 @@ mod mounts;
 mod move_data;
 pub mod octal;
 mod op;
+mod op_text;
 pub mod overlay;
 mod own_pids;
 mod packages;

@@ -8,7 +8,7 @@ use std::{
 use super::{Bone, Bytes, Effect, Meta, MoveData, Stray, crontab};
 use crate::value::{AbsPath, UnitName};
 
-/// One operation. `plan` prints it, `converge` executes it.
+/// One operation. `plan -v` prints it, `converge` executes it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Op {
     /// Puts a regular file in place: a temporary file beside it, fsync, rename, fsync of the directory. What `meta` leaves

@@ -12,6 +12,8 @@ use std::{
 use anyhow::{Context, Result, bail};
 use nix::unistd::{Uid, User, geteuid};
 
+use crate::value::text::word;
+
 /// Links that are followed, as the kernel does (`path_resolution(7)`).
 const LINKS: usize = 40;
 
@@ -63,7 +65,7 @@ fn mend(faults: &[Fault]) -> String {
         let names: Vec<String> = faults
             .iter()
             .filter(|fault| is(fault))
-            .map(|fault| quoted(&fault.path))
+            .map(|fault| word(&fault.path.to_string_lossy()).into_owned())
             .collect();
         (!names.is_empty()).then(|| names.join(" "))
     };
@@ -72,19 +74,6 @@ fn mend(faults: &[Fault]) -> String {
         names(|fault| !fault.meta.is_symlink() && others_write(&fault.meta)).map(|names| format!("chmod go-w {names}"));
     let commands: Vec<String> = owners.into_iter().chain(modes).collect();
     commands.join(" && ")
-}
-
-/// A path as a shell takes it.
-fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    if text
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || b"/._-+".contains(&byte))
-    {
-        text
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
 }
 
 /// The mode of a file with an access control list shows the most that the list gives to anybody in the place of the group's rights (acl(5)).

@@ -1,5 +1,7 @@
 //! Values as people say them.
 
+use std::borrow::Cow;
+
 /// A time as people say it: `40 ms`, `12.3 s`, `2 min 5 s`, `1 h 2 min`.
 pub fn duration(milliseconds: u64) -> String {
     let seconds = milliseconds / 1000;
@@ -28,6 +30,15 @@ pub fn bytes(number: u64) -> String {
 /// `1 resource`, `3 resources`.
 pub fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+/// An argument as a shell takes it for one word.
+pub fn word(argument: &str) -> Cow<'_, str> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_=./:,+@%".contains(&byte);
+    if !argument.is_empty() && argument.bytes().all(plain) {
+        return argument.into();
+    }
+    format!("'{}'", argument.replace('\'', r"'\''")).into()
 }
 
 #[cfg(test)]

@@ -150,22 +150,15 @@ fn unit(block: &str) -> Result<Option<Unit>> {
 
 /// Does something to a unit and waits for its result.
 pub(super) fn execute(name: &UnitName, verb: UnitVerb) -> Result<()> {
-    let word = match verb {
-        UnitVerb::Start => "start",
-        UnitVerb::Stop => "stop",
-        UnitVerb::Restart => "restart",
-        UnitVerb::Reload => "reload",
-        UnitVerb::Enable => "enable",
-        UnitVerb::Disable => "disable",
-        UnitVerb::Mask => "mask",
-        UnitVerb::Unmask => "unmask",
-        UnitVerb::DaemonReload => return daemon_reload(),
-    };
+    if verb == UnitVerb::DaemonReload {
+        return daemon_reload();
+    }
+    let word = verb.to_string();
     let starts = matches!(verb, UnitVerb::Start | UnitVerb::Restart);
     if starts || verb == UnitVerb::Reload {
         prepare(name)?;
     }
-    let program = systemctl().args([word, "--", name.as_str()]);
+    let program = systemctl().args([&*word, "--", name.as_str()]);
     let output = match program.output() {
         Err(error) if error.is::<TookTooLong>() => {
             let waits = format!(
