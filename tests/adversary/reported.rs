@@ -133,6 +133,35 @@ fn other_names_of_a_file_are_told() {
     assert_eq!(ground.at("etc/f").metadata().unwrap().mode() & 0o777, 0o600);
 }
 
+/// A program whose owner changes is a new file: see `laws::what_a_change_of_the_owner_takes_away_survives_a_kill`.
+#[test]
+fn a_program_whose_owner_changes_is_another_file() {
+    let ground = Ground::empty();
+    ground.file("opt/tool", "#!/bin/sh\n", 0o4755, 0);
+    ground.file("srv/grows/tool", "#!/bin/sh\n", 0o4755, 0);
+    fs::hard_link(ground.at("opt/tool"), ground.at("opt/other")).expect("a link");
+    ground.role(&format!(
+        "  - file: {{ path: /opt/tool, owner: \"{EVE}\" }}
+  - file: {{ path: /srv/grows/tool, owner: \"{EVE}\" }}
+"
+    ));
+    run("chattr", &["+a", "srv/grows"], &ground);
+    let plan = ends(&ground, "plan", 3).replace("\n      ", " ");
+    ends(&ground, "converge", 3);
+    run("chattr", &["-a", "srv/grows"], &ground);
+    for told in [
+        "/opt/tool has 2 names (hard links): the others stay as they are",
+        "/srv/grows is append-only (chattr +a)",
+    ] {
+        assert!(plan.contains(told), "{told}: {plan}");
+    }
+    converges(&ground);
+    for (path, owner) in [("opt/tool", EVE), ("opt/other", 0), ("srv/grows/tool", EVE)] {
+        let about = ground.at(path).metadata().expect("it is there");
+        assert_eq!((about.uid(), about.mode() & 0o7777), (owner, 0o4755), "{path}");
+    }
+}
+
 pub(super) fn names(ground: &Ground, path: &str) -> Vec<OsString> {
     let mut names: Vec<OsString> = fs::read_dir(ground.at(path))
         .expect("a directory")

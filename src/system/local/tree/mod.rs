@@ -58,6 +58,17 @@ pub(in crate::system) struct Numbers {
     pub(in crate::system) gid: Option<u32>,
 }
 
+impl Numbers {
+    /// Without what an owner and a group are already.
+    fn besides(self, uid: u32, gid: u32) -> Self {
+        Self {
+            uid: self.uid.filter(|wanted| *wanted != uid),
+            gid: self.gid.filter(|wanted| *wanted != gid),
+            ..self
+        }
+    }
+}
+
 impl Tree {
     /// Opens a tree in which temporary files are called like what they replace: for glrl's own directories.
     pub(in crate::system) fn open(root: &Path) -> Result<Self> {
