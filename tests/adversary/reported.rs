@@ -3,7 +3,10 @@
 use std::{
     ffi::{OsStr, OsString},
     fs,
-    os::unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
+    os::unix::{
+        ffi::OsStrExt as _,
+        fs::{MetadataExt as _, PermissionsExt as _},
+    },
     process::{Command, Output, Stdio},
     thread,
     time::Duration,
@@ -160,6 +163,70 @@ fn a_program_whose_owner_changes_is_another_file() {
         let about = ground.at(path).metadata().expect("it is there");
         assert_eq!((about.uid(), about.mode() & 0o7777), (owner, 0o4755), "{path}");
     }
+}
+
+/// What root made in a user's directory, the user can give another name, also with all that is in it.
+#[test]
+fn a_directory_that_a_user_moved_to_a_declared_name_stays_roots() {
+    let ground = Ground::empty();
+    ground.directory("home/eve", EVE);
+    for (name, mode) in [
+        ("backup", 0o700),
+        ("conf", 0o755),
+        ("old", 0o700),
+        ("empty", 0o700),
+        ("public", 0o755),
+    ] {
+        ground.directory(&format!("home/eve/{name}"), 0);
+        fs::set_permissions(ground.at(&format!("home/eve/{name}")), fs::Permissions::from_mode(mode)).expect("a mode");
+    }
+    for name in ["backup/key", "conf/key", "old/key", "public/key"] {
+        ground.file(
+            &format!("home/eve/{name}"),
+            "secret\n",
+            if name.starts_with("conf") { 0o600 } else { 0o644 },
+            0,
+        );
+    }
+    ground.role(&format!(
+        "  - directory: {{ path: /home/eve/.ssh, owner: \"{EVE}\", mode: \"0700\" }}
+  - file: {{ path: /home/eve/.ssh/authorized_keys, content: x }}
+  - file: {{ path: /home/eve/.config/key, owner: \"{EVE}\" }}
+  - directory: {{ path: /home/eve/open, mode: \"0755\" }}
+  - directory: {{ path: /home/eve/made, owner: \"{EVE}\" }}
+  - directory: {{ path: /home/eve/public, owner: \"{EVE}\" }}
+"
+    ));
+    for (from, to) in [
+        ("backup", ".ssh"),
+        ("conf", ".config"),
+        ("old", "open"),
+        ("empty", "made"),
+    ] {
+        fs::rename(ground.at("home/eve").join(from), ground.at("home/eve").join(to)).expect("her directory");
+    }
+    for said in [ends(&ground, "plan", 3), ends(&ground, "converge", 3)] {
+        let said = said.replace("\n      ", " ");
+        for told in [
+            "/home/eve/.ssh is root's, and its directory, or one above it, is uid 12345's: it may be another directory under this name",
+            "/home/eve/.config/key is root's, and its directory, or one above it, is uid 12345's: it may be another file",
+            "/home/eve/open is root's, and its directory",
+        ] {
+            assert!(said.contains(told), "{told}: {said}");
+        }
+    }
+    for (path, owner, mode) in [
+        (".ssh", 0, 0o700),
+        (".ssh/key", 0, 0o644),
+        (".config/key", 0, 0o600),
+        ("open", 0, 0o700),
+        ("made", EVE, 0o700),
+        ("public", EVE, 0o755),
+    ] {
+        let about = ground.at("home/eve").join(path).metadata().expect("it is there");
+        assert_eq!((about.uid(), about.mode() & 0o7777), (owner, mode), "{path}");
+    }
+    assert!(!ground.at("home/eve/.ssh/authorized_keys").exists());
 }
 
 pub(super) fn names(ground: &Ground, path: &str) -> Vec<OsString> {

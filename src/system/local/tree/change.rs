@@ -16,14 +16,15 @@ use nix::{
 use rustix::fs::{AtFlags, Statx, StatxAttributes, StatxFlags, statx};
 
 use super::{
-    Numbers, Tree, attributes::has_capabilities, names, purge::empty, readable, resolve::standing, sync, type_of,
+    Numbers, Tree, attributes::has_capabilities, identity, names, purge::empty, readable, resolve::standing, sync,
+    type_of, way::open_above,
 };
 use crate::{
     system::{
         Meta, Op, Refused,
-        place::{self, Standing},
+        place::{self, Standing, What, is_trusted},
     },
-    value::{Mode, Owner},
+    value::Mode,
 };
 
 /// The mode of a directory that is not finished, where one is declared.
@@ -106,7 +107,7 @@ impl Tree {
         let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
         let file = fcntl::openat(&parent, name, flags, Bits::empty()).with_context(doing)?;
         let status = stat::fstat(&file).with_context(doing)?;
-        check_owner(path, &parent, &status)?;
+        check_owner(path, &self.holder(&parent).with_context(doing)?, &file, &status)?;
         let numbers = numbers.besides(status.st_uid, status.st_gid);
         if is_disarmed(&file, status.st_mode, &numbers).with_context(doing)? {
             return self
@@ -120,6 +121,23 @@ impl Tree {
         }
         .with_context(doing)?;
         unistd::fsync(&file).with_context(doing)
+    }
+
+    /// Who can put something else in a directory that is held: whoever owns it, or, where that is root, a directory above it.
+    fn holder(&self, directory: &OwnedFd) -> nix::Result<Standing> {
+        let status = stat::fstat(directory)?;
+        let (own, top) = (standing(&status), identity(&stat::fstat(&self.directory)?));
+        let (mut holder, mut here) = (standing(&status), identity(&status));
+        let mut above = None;
+        while is_trusted(&holder.owner) && here != top {
+            let up = open_above(above.as_ref().unwrap_or(directory))?;
+            let status = stat::fstat(&up)?;
+            if identity(&status) == here {
+                break;
+            }
+            (holder, here, above) = (standing(&status), identity(&status), Some(up));
+        }
+        Ok(if is_trusted(&holder.owner) { own } else { holder })
     }
 
     /// Removes a file, a link, or an empty directory.
@@ -179,16 +197,15 @@ impl Tree {
             Some(attribute) => return Err(attribute.refuse(above)),
             None => {}
         }
-        let Some(found) = found.filter(|found| u32::from(found.stx_mode) & libc::S_IFMT == libc::S_IFREG) else {
+        let Some(found) = found else { return Ok(None) };
+        let kind = u32::from(found.stx_mode) & libc::S_IFMT;
+        if matches!(op, Op::SetMeta { .. }) && matches!(kind, libc::S_IFREG | libc::S_IFDIR) {
+            let file = open_to_look(&parent, name).with_context(looking)?;
+            let status = stat::fstat(&file).with_context(looking)?;
+            check_owner(path, &self.holder(&parent).with_context(looking)?, &file, &status)?;
+        }
+        if kind != libc::S_IFREG {
             return Ok(None);
-        };
-        if matches!(op, Op::SetMeta { .. }) {
-            let (owner, mode) = (Owner::Id(found.stx_uid), Mode::of(found.stx_mode.into()));
-            let holder = Standing {
-                owner: Owner::Id(directory.stx_uid),
-                mode: Mode::of(directory.stx_mode.into()),
-            };
-            place::check_owner(path, &holder, &Standing { owner, mode }, found.stx_nlink.into())?;
         }
         Ok((found.stx_nlink > 1).then(|| match op {
             Op::SetMeta { .. } if stays => {
@@ -243,15 +260,18 @@ pub(super) fn open_to_look(directory: &OwnedFd, name: &OsStr) -> nix::Result<Own
     fcntl::openat(directory, name, flags, Bits::empty())
 }
 
-/// An error for a file that is another's than its directory, and that whoever may write there can have linked or moved to this name.
-pub(super) fn check_owner(path: &Path, directory: &OwnedFd, file: &FileStat) -> Result<()> {
-    match type_of(file) {
-        SFlag::S_IFREG => {}
-        SFlag::S_IFDIR => return Ok(()),
+/// An error for something that is another's than what holds it, and that whoever may write there can have linked or moved to this name.
+pub(super) fn check_owner(path: &Path, holder: &Standing, found: &OwnedFd, status: &FileStat) -> Result<()> {
+    let what = match type_of(status) {
+        SFlag::S_IFREG => What::File { names: status.st_nlink },
+        SFlag::S_IFDIR => What::Directory {
+            is_empty: names(found)
+                .with_context(|| format!("reading {}", path.display()))?
+                .is_empty(),
+        },
         _ => bail!("{} is a device, socket or fifo", path.display()),
-    }
-    let holder = stat::fstat(directory).with_context(|| format!("looking at {}", path.display()))?;
-    place::check_owner(path, &standing(&holder), &standing(file), file.st_nlink)
+    };
+    place::check_owner(path, holder, &standing(status), &what)
 }
 
 /// Sets owner and mode of what has another mode now, and lets nobody in meanwhile who may not before or after. The mode comes last:

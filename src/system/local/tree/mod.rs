@@ -29,7 +29,7 @@ use nix::{
     sys::stat::{self, FileStat, Mode as Bits, SFlag},
 };
 
-use self::resolve::look;
+use self::resolve::{look, standing};
 use crate::{
     system::{Bytes, Entry, FileType, Identity, temporary::temporary_name},
     value::{Mode, Owner, Size},
@@ -171,7 +171,8 @@ impl Tree {
             return Ok(None);
         }
         if copied {
-            change::check_owner(path, &parent, &stat)?;
+            let holder = stat::fstat(&parent).with_context(|| format!("looking at {}", path.display()))?;
+            change::check_owner(path, &standing(&holder), &file, &stat)?;
         }
         let size = stat.st_size.unsigned_abs();
         let too_large = || {
