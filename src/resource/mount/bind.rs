@@ -162,13 +162,6 @@ impl Mount {
         Some(if came { "rbind" } else { "bind" })
     }
 
-    /// What is mounted by mounting the directory here.
-    pub(super) fn makes_bound(&self, origin: &Live, wanted: &[String], along: &[Live]) -> Vec<Effect> {
-        let recursive = wanted.iter().any(|option| option == "rbind");
-        let along = along.iter().filter(|_| recursive).cloned().map(Effect::Mounted);
-        [makes(origin, wanted)].into_iter().chain(along).collect()
-    }
-
     /// Makes the mount follow its options; what the filesystem that the directory is on has for itself stays out of it.
     pub(super) fn update_bound(
         &self,
@@ -241,8 +234,15 @@ impl Mount {
     }
 }
 
+/// What is mounted by mounting a directory: a part of a filesystem, and by `rbind` what comes along.
+pub(super) fn makes_all(origin: &Live, wanted: &[String], along: &[Live]) -> Vec<Effect> {
+    let recursive = wanted.iter().any(|option| option == "rbind");
+    let along = along.iter().filter(|_| recursive).cloned().map(Effect::Mounted);
+    [makes(origin, wanted)].into_iter().chain(along).collect()
+}
+
 /// What is mounted by mounting the part a second time.
-pub(super) fn makes(origin: &Live, wanted: &[String]) -> Effect {
+fn makes(origin: &Live, wanted: &[String]) -> Effect {
     Effect::Mounted(Live {
         options: options::foreseen_of_bound(&origin.options, wanted),
         ..origin.clone()

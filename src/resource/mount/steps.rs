@@ -4,7 +4,7 @@ use std::time::Duration as Time;
 
 use anyhow::{Context, Result, bail};
 
-use super::{Ground, Mount, State};
+use super::{Ground, Mount, State, bind};
 use crate::{
     resource::{
         Action, Change, Plan, Shown,
@@ -92,7 +92,7 @@ impl Mount {
         }
         argv.extend([self.device.to_string(), self.path.to_string()]);
         let makes = match &current.origin {
-            Some(origin) => self.makes_bound(origin, wanted, &current.along),
+            Some(origin) => bind::makes_all(origin, wanted, &current.along),
             None => vec![self.makes(fs_type, wanted)],
         };
         let mut command = Command::new(argv).makes(makes);

@@ -516,7 +516,7 @@ impl Applying<'_> {
         // A remount keeps its place in the order.
         match mounts.iter().rposition(|known| known.target == mount.target) {
             Some(place) if mounts[place].root == mount.root && mounts[place].source == mount.source => {
-                mounts[place] = mount.clone()
+                mounts[place] = mount.clone();
             }
             _ => {
                 mounts.retain(|known| known.target != mount.target);
