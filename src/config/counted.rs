@@ -9,23 +9,13 @@ use cel::{
     },
 };
 
-use regex::RegexBuilder;
-
-use super::budget::{self, Spent};
+use super::budget::{self, Nothing};
 
 /// Names that cannot be written in an expression.
 const PAY: &str = "@pay";
 const PAY_EACH: &str = "@pay_each";
 const PAY_ALL: &str = "@pay_all";
 const PAY_PATTERN: &str = "@pay_pattern";
-
-/// As many steps as compiling a pattern takes, by the bytes that it takes at most: a short text can be a large pattern (`\\w{100}`).
-const PATTERNS: [(usize, u64); 4] = [
-    (64 << 10, 2_000),
-    (256 << 10, 8_000),
-    (1 << 20, 32_000),
-    (10 << 20, 400_000),
-];
 
 /// Adds the functions that pay.
 pub(super) fn declare(env: &mut Env) {
@@ -147,7 +137,7 @@ fn wrap(expression: &mut IdedExpr, function: &str) {
 }
 
 /// An error that `Program::execute` puts into words: it asks whether the budget was spent.
-fn spent(spent: Spent) -> ExecutionError {
+fn spent(spent: Nothing) -> ExecutionError {
     ExecutionError::function_error("budget", spent)
 }
 
@@ -173,13 +163,7 @@ fn pay_each<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, Executi
 fn pay_pattern<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
     let pattern = args.first().and_then(|arg| arg.downcast_ref::<CelString>());
     let pattern = pattern.map_or("", |text| text.inner());
-    for (size, steps) in PATTERNS {
-        budget::pay(steps).map_err(spent)?;
-        let compiled = RegexBuilder::new(pattern).size_limit(size).build();
-        if !matches!(compiled, Err(regex::Error::CompiledTooBig(_))) {
-            break;
-        }
-    }
+    budget::pay_pattern(pattern).map_err(spent)?;
     first(args)
 }
 
@@ -198,7 +182,7 @@ fn length(value: &dyn Val) -> u64 {
 }
 
 /// Pays for a value with all that is in it.
-fn pay_for(value: &dyn Val) -> Result<(), Spent> {
+fn pay_for(value: &dyn Val) -> Result<(), Nothing> {
     if value.downcast_ref::<CelString>().is_some() || value.downcast_ref::<CelBytes>().is_some() {
         return budget::pay(budget::of_bytes(usize::try_from(length(value)).unwrap_or(usize::MAX)));
     }

@@ -115,7 +115,7 @@ impl Expressions {
         mistakes: &mut Diagnostics,
     ) -> Option<Node> {
         let given = self.given.get();
-        if given > budget::LARGEST_IN_ALL {
+        if given > budget::LARGEST_IN_ALL || budget::is_spent() {
             // Said once.
             return None;
         }

@@ -53,6 +53,7 @@ static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| {
 /// A compiled expression, and what it needs to be given.
 #[derive(Debug)]
 pub(super) struct Program {
+    text: Box<str>,
     compiled: IdedExpr,
     names: Vec<Name>,
     /// Texts and numbers that stand in it.
@@ -71,6 +72,9 @@ impl Program {
     pub(super) fn compile(text: &str) -> Result<Self, Problem> {
         if text.len() > LONGEST || nesting(text) > DEEPEST {
             return Err(Problem::new("this expression is too long or too deep").hint("compute parts of it in 'vars'"));
+        }
+        if let (_, Some(spent)) = budget::with(text, || budget::pay(budget::COMPILED_BYTE * text.len() as u64)) {
+            return Err(too_much(&spent));
         }
         let program = ENV.compile(text).map_err(|errors| {
             let message = errors
@@ -96,6 +100,7 @@ impl Program {
         match names.problem {
             Some(problem) => Err(problem),
             None => Ok(Self {
+                text: text.into(),
                 compiled: counted(program.expression().clone()),
                 names: names.found,
                 literals: names.literals,
@@ -144,10 +149,9 @@ impl Program {
             }
             context.add_variable_from_value(root, to_cel(&Value::Object(map)));
         }
-        let (result, is_spent) = budget::with(|| Cel::resolve(&self.compiled, &context));
-        if is_spent {
-            return Err(Problem::of_values(format!("this takes too much: {}", budget::Spent))
-                .hint("take smaller lists and texts, or make fewer of them"));
+        let (result, spent) = budget::with(&self.text, || Cel::resolve(&self.compiled, &context));
+        if let Some(spent) = spent {
+            return Err(too_much(&spent));
         }
         let Some(plain) = secret else {
             return from_cel(&result.map_err(explain)?);
@@ -156,6 +160,12 @@ impl Program {
         plain.register_others(&value);
         Ok(value)
     }
+}
+
+/// Of what takes more steps than it has.
+fn too_much(spent: &budget::Spent) -> Problem {
+    Problem::of_values(format!("this takes too much: {spent}"))
+        .hint("take smaller lists and texts, or make fewer of them")
 }
 
 /// How deep brackets lie in brackets; those in texts count too, which does no harm.

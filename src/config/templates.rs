@@ -4,7 +4,10 @@
 //! a value, is an error with its place. Helpers besides Handlebars' own (`if`, `unless`, `each`, `with`, `lookup`, `eq`, `ne`,
 //! `gt`, `gte`, `lt`, `lte`, `and`, `or`, `not`, `len`): `join LIST SEPARATOR` and `json VALUE`.
 
-use std::{cell::RefCell, sync::Arc};
+use std::{
+    cell::{Cell, RefCell},
+    sync::Arc,
+};
 
 use handlebars::{
     Context, Handlebars, Helper, HelperResult, Output, RenderContext, RenderErrorReason, Template,
@@ -14,7 +17,7 @@ use handlebars::{
 use serde_json::Value;
 
 use super::budget;
-use crate::{source::suggest, system::facts};
+use crate::{source::suggest, system::facts, value::Size};
 
 handlebars_helper!(join: |list: array, separator: str| {
     list.iter().map(text).collect::<Vec<_>>().join(separator)
@@ -59,7 +62,7 @@ fn step(
     _: &mut RenderContext<'_, '_>,
     _: &mut dyn Output,
 ) -> HelperResult {
-    budget::pay(1).map_err(|spent| RenderErrorReason::Other(format!("this takes too much: {spent}")).into())
+    budget::pay(budget::ROUND).map_err(|nothing| RenderErrorReason::Other(nothing.to_string()).into())
 }
 
 /// A template's text as it grows, within bounds.
@@ -79,22 +82,27 @@ impl std::io::Write for Bounded {
     }
 }
 
-/// Has all `{{PATH}}` of a template written by `show`, and the rounds of its blocks counted.
-fn rewrite(template: &mut Template, counter: &Template) {
+/// Has all `{{PATH}}` of a template written by `show`, and the rounds of its blocks counted. Returns where it includes another, or itself.
+fn rewrite(template: &mut Template, counter: &Template) -> Result<(), (usize, usize)> {
     for (element, mapping) in template.elements.iter_mut().zip(&template.mapping) {
         match element {
             TemplateElement::Expression(tag) | TemplateElement::HtmlExpression(tag) => show_value(tag),
             TemplateElement::HelperBlock(block) => {
                 for inside in block.template.iter_mut().chain(&mut block.inverse) {
-                    rewrite(inside, counter);
+                    rewrite(inside, counter)?;
                     inside.elements.extend_from_slice(&counter.elements);
                     // What is said of it, is said of the block.
                     inside.mapping.push(mapping.clone());
                 }
             }
+            TemplateElement::PartialExpression(_)
+            | TemplateElement::PartialBlock(_)
+            | TemplateElement::DecoratorExpression(_)
+            | TemplateElement::DecoratorBlock(_) => return Err((mapping.0, mapping.1)),
             _ => {}
         }
     }
+    Ok(())
 }
 
 /// A template of one tag, which calls `step`.
@@ -121,7 +129,11 @@ fn text(value: &Value) -> String {
 
 /// The templates of a run.
 #[derive(Debug)]
-pub(super) struct Templates(RefCell<Handlebars<'static>>);
+pub(super) struct Templates {
+    registry: RefCell<Handlebars<'static>>,
+    /// Bytes that all of them have given.
+    given: Cell<usize>,
+}
 
 /// What is wrong with a template, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,7 +156,10 @@ impl Default for Templates {
         registry.register_helper("json", Box::new(json));
         registry.register_helper(SHOW, Box::new(show));
         registry.register_helper(STEP, Box::new(step));
-        Self(RefCell::new(registry))
+        Self {
+            registry: RefCell::new(registry),
+            given: Cell::default(),
+        }
     }
 }
 
@@ -158,7 +173,7 @@ impl Templates {
             message,
             hint,
         };
-        if !self.0.borrow().has_template(name) {
+        if !self.registry.borrow().has_template(name) {
             if let Some((offset, message)) = too_much(text) {
                 return Err(error(Some(line_column(text, offset)), message, None));
             }
@@ -171,9 +186,15 @@ impl Templates {
                 None => error(wrong.pos(), syntax(&wrong, text), None),
             })?;
             let counter = counter().map_err(|wrong| error(None, syntax(&wrong, text), None))?;
-            rewrite(&mut template, &counter);
+            rewrite(&mut template, &counter).map_err(|at| {
+                error(
+                    Some(at),
+                    "nothing can be included here: templates stand alone".to_owned(),
+                    None,
+                )
+            })?;
             template.name = Some(name.to_owned());
-            self.0.borrow_mut().register_template(name, template);
+            self.registry.borrow_mut().register_template(name, template);
         }
         if let Some((offset, path)) = undeclared(text, values) {
             return Err(error(
@@ -185,22 +206,30 @@ impl Templates {
         let mut with_values = values.clone();
         drop_nulls(&mut with_values);
         let mut rendered = Bounded(Vec::new());
-        let templates = self.0.borrow();
-        let (result, is_spent) = budget::with(|| templates.render_to_write(name, &with_values, &mut rendered));
+        let templates = self.registry.borrow();
+        let (result, spent) = budget::with(name, || templates.render_to_write(name, &with_values, &mut rendered));
         let wrong = match result {
-            Ok(()) => return Ok(String::from_utf8_lossy(&rendered.0).into_owned()),
+            Ok(()) => {
+                let given = self.given.get().saturating_add(rendered.0.len());
+                self.given.set(given);
+                if given > budget::LARGEST_IN_ALL {
+                    let limit = Size::bytes(budget::LARGEST_IN_ALL as u64);
+                    return Err(error(
+                        None,
+                        format!("the templates up to this one give more than {limit}"),
+                        None,
+                    ));
+                }
+                return Ok(String::from_utf8_lossy(&rendered.0).into_owned());
+            }
             Err(wrong) => wrong,
         };
         let at = wrong.line_no.zip(wrong.column_no);
-        if is_spent
-            || rendered.0.len() >= budget::RENDERED / 2 && matches!(wrong.reason(), RenderErrorReason::IOError(_))
-        {
-            let message = format!("this takes too much: {}", budget::Spent);
-            return Err(error(
-                at,
-                message,
-                Some("take shorter lists, or make fewer rounds".to_owned()),
-            ));
+        let is_too_large =
+            rendered.0.len() >= budget::RENDERED / 2 && matches!(wrong.reason(), RenderErrorReason::IOError(_));
+        if let Some(spent) = spent.or(is_too_large.then_some(budget::Spent::Own)) {
+            let hint = "take shorter lists, or make fewer rounds".to_owned();
+            return Err(error(at, format!("this takes too much: {spent}"), Some(hint)));
         }
         Err(match wrong.reason() {
             RenderErrorReason::MissingVariable(path) => {
@@ -217,11 +246,6 @@ impl Templates {
                 error(at, message.clone(), hint)
             }
             RenderErrorReason::HelperNotFound(helper) => error(at, format!("there is no helper '{helper}'"), None),
-            RenderErrorReason::PartialNotFound(partial) => error(
-                at,
-                format!("'{partial}' cannot be included: templates stand alone"),
-                None,
-            ),
             reason => error(at, format!("this cannot be rendered: {reason}"), None),
         })
     }

@@ -10,9 +10,33 @@ pub fn lines(text: &str) -> String {
     visible(&redact(text), |c| c != '\n' && c != '\t')
 }
 
-/// The same for a text that has to stay on one line.
+/// The same for a text that has to stay on one line. What is very long is cut.
 pub fn line(text: &str) -> String {
+    cut(&whole(text))
+}
+
+/// One line of which nothing is cut.
+pub fn whole(text: &str) -> String {
     visible(&redact(text), |_| true)
+}
+
+/// Characters of the longest word, a path among them, that is shown whole: three lines of a terminal.
+const LONGEST: usize = 240;
+/// Characters that are left of either end of a longer one.
+const END: usize = 100;
+
+/// The same text, with very long words cut in the middle. Secrets have to be gone from it: a part of one is not found.
+pub fn cut(text: &str) -> String {
+    let word = |word: &str| {
+        let length = word.chars().count();
+        if length <= LONGEST {
+            return word.to_owned();
+        }
+        let first: String = word.chars().take(END).collect();
+        let last: String = word.chars().skip(length - END).collect();
+        format!("{first}…({} more)…{last}", length - 2 * END)
+    };
+    text.split_inclusive(char::is_whitespace).map(word).collect()
 }
 
 /// Control characters are what a file or an error of the node could steer the terminal with; the bidirectional ones show a
@@ -42,5 +66,17 @@ mod tests {
         assert_eq!(lines("a\tb\n\r"), "a\tb\n\\r");
         assert_eq!(line("user\u{202e}nimda"), "user\\u{202e}nimda");
         assert_eq!(line("Grüße ‹secret›"), "Grüße ‹secret›");
+    }
+
+    #[test]
+    fn long_paths_are_cut_in_the_middle() {
+        let path = |length: usize| format!("/{}/end", "x".repeat(length));
+        let said = line(&format!("{} is not there, {} is", path(4090), path(200)));
+        assert!(said.starts_with("/xxx") && said.contains("…(3896 more)…xxx"), "{said}");
+        assert!(
+            said.contains("/end is not there, ") && said.ends_with(&format!("{} is", path(200))),
+            "{said}"
+        );
+        assert!(said.len() < 500);
     }
 }

@@ -29,7 +29,8 @@ pub(super) struct Directory {
     owner: Option<Owner>,
     /// Its group, and that of what `source` puts into it; likewise.
     group: Option<Owner>,
-    /// Its permission bits, and those of the directories of `source`; `"0755"` for a new one, unchanged for one that is there.
+    /// Its permission bits, and those of the directories of `source`; `"0755"` for a new one, with the setgid bit where the directory it is in has
+    /// it; unchanged for one that is there.
     mode: Option<Mode>,
     /// A directory below the role's `files/` whose files are to be in it.
     source: Option<String>,

@@ -19,7 +19,7 @@ use crate::{
 pub(super) struct Exec {
     /// A name for it.
     name: String,
-    /// The program and its arguments, as a list. For a shell: `[sh, -c, …]`.
+    /// The program and its arguments, as a list. For a shell: `[sh, -c, …]`. Every user can see them while it runs: a secret goes into `env`.
     command: Vec<String>,
     /// It runs if nothing stands at this path. A resource that declares the path comes after it.
     creates: Option<AbsPath>,
@@ -29,7 +29,7 @@ pub(super) struct Exec {
     only_if: Option<Vec<String>>,
     /// The directory it runs in; `/` where none is given.
     cwd: Option<AbsPath>,
-    /// Variables of its environment, besides `PATH`, `HOME`, `LC_ALL` and `GLRL_RUN` (which names the run).
+    /// Variables of its environment, which nobody but root and `user` can see, besides `PATH`, `HOME`, `LC_ALL` and `GLRL_RUN` (which names the run).
     #[serde(default)]
     env: BTreeMap<String, String>,
     /// Who runs it; root where none is given.

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::{Action, Change, Plan, PropertyError, Provider, Role, Shown, parent, presence::Presence, regular};
 use crate::{
     system::{Bytes, Fact, Meta, Op, Probe, Reading, known},
-    value::AbsPath,
+    value::{AbsPath, budget},
 };
 
 /// One line of a file. All other lines stay as they are.
@@ -134,6 +134,9 @@ impl Provider for Line {
             ));
         }
         if let Some(pattern) = &self.r#match {
+            if let (_, Some(spent)) = budget::with(pattern, || budget::pay_pattern(pattern)) {
+                return Err(PropertyError::of("match", format!("this takes too much: {spent}")));
+            }
             let compiled = Regex::new(pattern)
                 .map_err(|error| PropertyError::of("match", format!("not a regular expression: {error}")))?;
             if let (Presence::Present, Some(line)) = (self.state, &self.line)

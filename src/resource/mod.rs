@@ -22,7 +22,7 @@ mod regular;
 mod snapshots;
 mod wipe;
 
-use std::{fmt, sync::LazyLock, time::Duration};
+use std::{borrow::Cow, fmt, sync::LazyLock, time::Duration};
 
 use anyhow::Result;
 use schemars::Schema;
@@ -31,8 +31,8 @@ use serde::Deserializer;
 pub use plan::{Action, Change, Plan, Shown};
 
 use crate::{
-    system::{Bytes, Fact, Probe, Reading, check_way},
-    value::{AbsPath, GroupName, Id, VolumeSize},
+    system::{Bytes, Fact, Op, Probe, Reading, check_way},
+    value::{AbsPath, GroupName, Id, VolumeSize, secret::redact},
 };
 
 /// One kind of thing glrl manages: what a provider's author writes, besides the properties themselves
@@ -226,6 +226,7 @@ impl<P: Provider> Resource for Of<P> {
                         check_way(node, path)?;
                     }
                     plan.warnings.extend(node.check(op)?);
+                    plan.warnings.extend(told_by_ps(op));
                 }
                 Reading::Known(plan)
             }
@@ -268,6 +269,25 @@ impl<P: Provider> Resource for Of<P> {
     fn growth(&mut self) -> Option<&mut bool> {
         self.provider.growth()
     }
+}
+
+/// A warning where a program would have a secret among its arguments: the list of processes shows them to everybody.
+fn told_by_ps(op: &Op) -> Option<String> {
+    let (argv, program) = match op {
+        Op::Run(command) => (command.argv.as_slice(), command.argv.first()?.as_str()),
+        Op::WriteFile {
+            validate: Some(argv), ..
+        } => (argv.as_slice(), argv.first()?.as_str()),
+        Op::Install { packages } | Op::Uninstall { packages, .. } => (packages.as_slice(), "apt-get"),
+        _ => return None,
+    };
+    let holds_secret = argv.iter().any(|arg| matches!(redact(arg), Cow::Owned(_)));
+    holds_secret.then(|| {
+        format!(
+            "an argument of {} holds a secret, which every user can see in the list of processes while it runs: give it in a file that only root can read",
+            redact(program)
+        )
+    })
 }
 
 /// A kind, as the parser and the documentation see it.

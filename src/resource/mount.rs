@@ -91,6 +91,10 @@ pub(super) struct State {
     moving: bool,
     /// What a directory that is bound is part of, as it would be mounted here.
     origin: Option<Live>,
+    /// What would come along with it by `rbind`.
+    along: Vec<Live>,
+    /// By which option it was mounted here, where anything tells.
+    bound_by: Option<&'static str>,
     /// Mounts below that.
     below: Vec<bind::Below>,
     /// Whether systemd mounts it there for the first who looks (systemd.automount(5)).
@@ -278,6 +282,8 @@ impl Provider for Mount {
             data,
             moving,
             below: self.below(&mounts),
+            along: self.along(&mounts).map(|(_, mount)| mount).collect(),
+            bound_by: self.bound_by(&mounts),
             origin,
             waits,
             systemd: known!(node.entry(Path::new(SYSTEMD))?).is_some(),

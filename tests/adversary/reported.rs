@@ -3,7 +3,10 @@
 use std::{
     ffi::{OsStr, OsString},
     fs,
-    os::unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
+    os::unix::{
+        ffi::OsStrExt as _,
+        fs::{MetadataExt as _, PermissionsExt as _},
+    },
     process::{Command, Output, Stdio},
     thread,
     time::Duration,
@@ -131,6 +134,99 @@ fn other_names_of_a_file_are_told() {
         ("old\n".to_owned(), "old\n".to_owned())
     );
     assert_eq!(ground.at("etc/f").metadata().unwrap().mode() & 0o777, 0o600);
+}
+
+/// A program whose owner changes is a new file: see `laws::what_a_change_of_the_owner_takes_away_survives_a_kill`.
+#[test]
+fn a_program_whose_owner_changes_is_another_file() {
+    let ground = Ground::empty();
+    ground.file("opt/tool", "#!/bin/sh\n", 0o4755, 0);
+    ground.file("srv/grows/tool", "#!/bin/sh\n", 0o4755, 0);
+    fs::hard_link(ground.at("opt/tool"), ground.at("opt/other")).expect("a link");
+    ground.role(&format!(
+        "  - file: {{ path: /opt/tool, owner: \"{EVE}\" }}
+  - file: {{ path: /srv/grows/tool, owner: \"{EVE}\" }}
+"
+    ));
+    run("chattr", &["+a", "srv/grows"], &ground);
+    let plan = ends(&ground, "plan", 3).replace("\n      ", " ");
+    ends(&ground, "converge", 3);
+    run("chattr", &["-a", "srv/grows"], &ground);
+    for told in [
+        "/opt/tool has 2 names (hard links): the others stay as they are",
+        "/srv/grows is append-only (chattr +a)",
+    ] {
+        assert!(plan.contains(told), "{told}: {plan}");
+    }
+    converges(&ground);
+    for (path, owner) in [("opt/tool", EVE), ("opt/other", 0), ("srv/grows/tool", EVE)] {
+        let about = ground.at(path).metadata().expect("it is there");
+        assert_eq!((about.uid(), about.mode() & 0o7777), (owner, 0o4755), "{path}");
+    }
+}
+
+/// What root made in a user's directory, the user can give another name, also with all that is in it.
+#[test]
+fn a_directory_that_a_user_moved_to_a_declared_name_stays_roots() {
+    let ground = Ground::empty();
+    ground.directory("home/eve", EVE);
+    for (name, mode) in [
+        ("backup", 0o700),
+        ("conf", 0o755),
+        ("old", 0o700),
+        ("empty", 0o700),
+        ("public", 0o755),
+    ] {
+        ground.directory(&format!("home/eve/{name}"), 0);
+        fs::set_permissions(ground.at(&format!("home/eve/{name}")), fs::Permissions::from_mode(mode)).expect("a mode");
+    }
+    for name in ["backup/key", "conf/key", "old/key", "public/key"] {
+        ground.file(
+            &format!("home/eve/{name}"),
+            "secret\n",
+            if name.starts_with("conf") { 0o600 } else { 0o644 },
+            0,
+        );
+    }
+    ground.role(&format!(
+        "  - directory: {{ path: /home/eve/.ssh, owner: \"{EVE}\", mode: \"0700\" }}
+  - file: {{ path: /home/eve/.ssh/authorized_keys, content: x }}
+  - file: {{ path: /home/eve/.config/key, owner: \"{EVE}\" }}
+  - directory: {{ path: /home/eve/open, mode: \"0755\" }}
+  - directory: {{ path: /home/eve/made, owner: \"{EVE}\" }}
+  - directory: {{ path: /home/eve/public, owner: \"{EVE}\" }}
+"
+    ));
+    for (from, to) in [
+        ("backup", ".ssh"),
+        ("conf", ".config"),
+        ("old", "open"),
+        ("empty", "made"),
+    ] {
+        fs::rename(ground.at("home/eve").join(from), ground.at("home/eve").join(to)).expect("her directory");
+    }
+    for said in [ends(&ground, "plan", 3), ends(&ground, "converge", 3)] {
+        let said = said.replace("\n      ", " ");
+        for told in [
+            "/home/eve/.ssh is root's, and its directory, or one above it, is uid 12345's: it may be another directory under this name",
+            "/home/eve/.config/key is root's, and its directory, or one above it, is uid 12345's: it may be another file",
+            "/home/eve/open is root's, and its directory",
+        ] {
+            assert!(said.contains(told), "{told}: {said}");
+        }
+    }
+    for (path, owner, mode) in [
+        (".ssh", 0, 0o700),
+        (".ssh/key", 0, 0o644),
+        (".config/key", 0, 0o600),
+        ("open", 0, 0o700),
+        ("made", EVE, 0o700),
+        ("public", EVE, 0o755),
+    ] {
+        let about = ground.at("home/eve").join(path).metadata().expect("it is there");
+        assert_eq!((about.uid(), about.mode() & 0o7777), (owner, mode), "{path}");
+    }
+    assert!(!ground.at("home/eve/.ssh/authorized_keys").exists());
 }
 
 pub(super) fn names(ground: &Ground, path: &str) -> Vec<OsString> {

@@ -181,6 +181,8 @@ fn a_directory_is_mounted_a_second_time() {
     role("read-only", "bind, ro", "mounted");
     role("no-exec", "bind, noexec, nofail", "mounted");
     role("deep", "rbind", "mounted");
+    role("loose", "bind", "mounted, persist: false");
+    role("loose-deep", "rbind", "mounted, persist: false");
     role("gone", "bind", "absent");
     role("deep-gone", "rbind", "absent");
     let apart = apart.before(
@@ -214,6 +216,12 @@ fn a_directory_is_mounted_a_second_time() {
             makes deep; once; test -e dst/in/f; makes plain; not test -e dst/in/f
             makes deep; makes deep-gone; not mountpoint dst; test -e src/in/f
             umount src/in; makes plain; mount -t tmpfs later src/in; mountpoint dst/in; makes gone; not mountpoint dst; mountpoint src/in",
+        ),
+        (
+            "without a line in fstab",
+            "mkdir -p src/in; mount -t tmpfs inner src/in; touch src/in/f; makes loose; not test -e dst/in/f
+            makes loose-deep; test -e dst/in/f; makes loose; not test -e dst/in/f; not grep tree/dst /etc/fstab
+            umount src/in; mount -t tmpfs later src/in; mountpoint dst/in; glrl plan loose; glrl plan loose-deep",
         ),
         (
             "what others mounted below",

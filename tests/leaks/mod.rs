@@ -2,6 +2,7 @@
 //!
 //! Each text has a process of its own, since a process knows its secrets by value. `GLRL_TEXT` names the text in it.
 
+mod arguments;
 mod cron;
 mod notifications;
 mod roles;
@@ -224,6 +225,20 @@ fn check<'v>(site: &Path, text: &str, mut variants: Vec<&'v Variant>, outputs: &
     }
 }
 
+/// A bare node with empty disks.
+fn node() -> Disks {
+    let disk = |path: &str| BlockDevice {
+        path: path.into(),
+        size: 10 << 30,
+        read_only: false,
+        in_use: None,
+        contents: Contents::Empty,
+    };
+    Disks(BTreeMap::from(
+        ["/dev/vdb", "/dev/sdb"].map(|path| (path.into(), disk(path))),
+    ))
+}
+
 /// Plans it over a bare node, as each renderer says it.
 fn plan(site: &Path, text: &str, outputs: &mut Outputs) {
     let loaded = config::load(&request(site, text)).unwrap_or_else(|_| panic!("it was read before"));
@@ -240,16 +255,7 @@ fn plan(site: &Path, text: &str, outputs: &mut Outputs) {
     ] {
         outputs.insert(name.to_owned(), graph.export(format).into());
     }
-    let disk = |path: &str| BlockDevice {
-        path: path.into(),
-        size: 10 << 30,
-        read_only: false,
-        in_use: None,
-        contents: Contents::Empty,
-    };
-    let node = Disks(BTreeMap::from(
-        ["/dev/vdb", "/dev/sdb"].map(|path| (path.into(), disk(path))),
-    ));
+    let node = node();
     let run = Run {
         graph: &graph,
         sources: &loaded.sources,

@@ -6,6 +6,8 @@ use serde_json::Value;
 /// A resource with the secret in one place.
 pub(super) struct Variant {
     pub(super) kind: &'static str,
+    /// The property that holds it; empty for what stands beside the kind.
+    pub(super) property: String,
     /// Its entry in the role.
     text: String,
 }
@@ -13,6 +15,7 @@ pub(super) struct Variant {
 const WHOLE: &str = "\"${inputs.token}\"";
 const PART: &str = "\"a=${inputs.token}.z\"";
 const MADE: &str = "\"${vars.made}\"";
+const PATH: &str = "\"/srv/${inputs.token}\"";
 
 /// Keys that every resource may have.
 const BESIDE: [&str; 9] = [
@@ -50,7 +53,7 @@ pub(super) fn variants() -> Vec<Variant> {
 /// Values that hold the secret, in the shapes that a property takes, and as a text whatever it takes.
 fn values(of: &Value, schema: &Value, depth: usize) -> Vec<String> {
     let mut values = if depth == 0 {
-        vec![WHOLE.to_owned(), PART.to_owned(), MADE.to_owned()]
+        [WHOLE, PART, MADE, PATH].map(str::to_owned).to_vec()
     } else {
         vec![WHOLE.to_owned()]
     };
@@ -126,7 +129,11 @@ fn variant(kind: &Kind, schema: &Value, property: &str, value: &str, number: usi
     if !property.is_empty() {
         text.push_str(&format!("      {property}: {value}\n"));
     }
-    Variant { kind: kind.name, text }
+    Variant {
+        kind: kind.name,
+        property: property.to_owned(),
+        text,
+    }
 }
 
 /// What schemas do not tell: programs that say what they were given, secrets in several places, contents that change.
@@ -135,7 +142,11 @@ fn by_hand(from: usize) -> Vec<Variant> {
     let mut add = |kind: &'static str, properties: &str| {
         let number = from + variants.len();
         let text = format!("  - {kind}: {}\n", properties.replace('#', &number.to_string()));
-        variants.push(Variant { kind, text });
+        variants.push(Variant {
+            kind,
+            property: String::new(),
+            text,
+        });
     };
     for says in [
         "cat $1",

@@ -168,6 +168,68 @@ fn templates_are_counted() {
     Site::role(role).file("templates/t.hbs", small).ids();
 }
 
+/// Each of these is within its own budget.
+#[test]
+fn what_a_run_evaluates_is_counted_in_all() {
+    let list = numbers(18);
+    let costly = "vars.l.map(a, vars.l.map(b, vars.l.filter(c, a + b + c < 0).size())).size()";
+    let mut role = format!("vars:\n  l: {list}\nresources:\n");
+    for number in 0..200 {
+        let _ = writeln!(role, "  - file: {{path: /f{number}, content: \"${{{costly}}}\"}}");
+    }
+    let said = Site::role(&role).errors();
+    assert!(
+        said.contains("steps in all") && said.contains("for 'vars.l.map(a, vars.l.map("),
+        "{said}"
+    );
+    assert!(said.lines().count() < 20, "it is said once: {said}");
+    let each = "{{#each inputs.l}}{{#each ../inputs.l}}{{#each ../../inputs.l}}{{/each}}{{/each}}{{/each}}";
+    let mut role = format!(
+        "inputs: {{l: {{type: list of int, default: {}}}}}\nresources:\n",
+        numbers(40)
+    );
+    for number in 0..200 {
+        let _ = writeln!(role, "  - template: {{path: /f{number}, source: t.hbs}}");
+    }
+    let said = Site::role(&role).file("templates/t.hbs", each).errors();
+    assert!(said.contains("steps in all") && said.contains("t.hbs'"), "{said}");
+}
+
+#[test]
+fn what_all_templates_give_is_bounded() {
+    let mut role = format!(
+        "inputs: {{l: {{type: list of int, default: {}}}}}\nresources:\n",
+        numbers(60)
+    );
+    for number in 0..5 {
+        let _ = writeln!(role, "  - template: {{path: /f{number}, source: t.hbs}}");
+    }
+    let large = format!("{{{{#each inputs.l}}}}{}{{{{/each}}}}", "x".repeat(1 << 20));
+    let said = Site::role(&role).file("templates/t.hbs", large).errors();
+    assert!(
+        said.contains("the templates up to this one give more than 256MiB"),
+        "{said}"
+    );
+}
+
+/// Nor itself: that would have no end.
+#[test]
+fn templates_include_nothing() {
+    let role = "resources:\n  - template: {path: /a, source: t.hbs}\n";
+    for template in [
+        "{{> other}}",
+        "{{#> other}}x{{/other}}",
+        "{{#*inline \"a\"}}{{> a}}{{> a}}{{/inline}}{{> a}}",
+        "{{#if facts}}{{> other}}{{/if}}",
+    ] {
+        let said = Site::role(role).file("templates/t.hbs", template).errors();
+        assert!(
+            said.contains("t.hbs:1:") && said.contains("templates stand alone"),
+            "{template}: {said}"
+        );
+    }
+}
+
 #[test]
 fn aliases_may_not_add_much_text() {
     let role = format!(

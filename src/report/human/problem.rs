@@ -45,11 +45,13 @@ impl Problem {
         if !self.place.is_empty() {
             let _ = writeln!(block, "  {} {}", paint(DIM, "-->"), line(&self.place));
         }
-        for part in text::lines(&self.error).lines() {
+        for part in text::cut(&text::lines(&self.error)).lines() {
             let _ = writeln!(block, "  {part}");
         }
         if let Some(hint) = &self.hint {
-            let _ = writeln!(block, "  {} {}", paint(HELP, "help:"), line(hint));
+            // Whole, however long: it is to be pasted.
+            let hint = text::whole(hint);
+            let _ = writeln!(block, "  {} {hint}", paint(HELP, "help:"));
         }
         block
     }

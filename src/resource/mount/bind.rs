@@ -125,6 +125,43 @@ impl Mount {
             .collect()
     }
 
+    /// What would come along with the directory by `rbind`, as it would be mounted here.
+    pub(super) fn along<'m>(&self, mounts: &'m [Live]) -> impl Iterator<Item = (usize, Live)> + use<'_, 'm> {
+        let inside = |mount: &Live| {
+            mount
+                .target
+                .strip_prefix(self.bound()?)
+                .ok()
+                .map(|inside| self.path.join(inside))
+        };
+        let all = mounts.iter().enumerate();
+        all.filter_map(move |(number, mount)| {
+            let target =
+                inside(mount).filter(|target| *target != *self.path && !mount.target.starts_with(&*self.path))?;
+            Some((
+                number,
+                Live {
+                    target,
+                    ..mount.clone()
+                },
+            ))
+        })
+    }
+
+    /// By which option the directory was mounted here, where anything tells: what was mounted below it by then came along, or did not. What was
+    /// mounted later may be here either way (`mount_namespaces(7)`); the kernel lists mounts in their order.
+    pub(super) fn bound_by(&self, mounts: &[Live]) -> Option<&'static str> {
+        let here = mounts.iter().rposition(|mount| mount.target == *self.path)?;
+        let mut earlier = self.along(mounts).filter(|(number, _)| *number < here).peekable();
+        earlier.peek()?;
+        let came = earlier.any(|(_, mount)| {
+            mounts.iter().any(|other| {
+                other.target == mount.target && other.root == mount.root && is_one_filesystem(other, &mount)
+            })
+        });
+        Some(if came { "rbind" } else { "bind" })
+    }
+
     /// Makes the mount follow its options; what the filesystem that the directory is on has for itself stays out of it.
     pub(super) fn update_bound(
         &self,
@@ -134,21 +171,35 @@ impl Mount {
         origin: &Live,
         wanted: &[String],
     ) -> Result<Plan> {
-        // What is mounted below it came along when it was mounted, or did not.
-        let how = |options: &[String]| options.iter().find(|option| options::binds(option)).cloned();
-        let entry = current.entries.first().and_then(|entry| how(&entry.options));
-        let anew = entry.is_some() && entry != how(wanted);
-        if !anew && options::is_bound_as(&live.options, &origin.options, wanted) {
+        let wanted_by = wanted.iter().find(|option| options::binds(option)).map(String::as_str);
+        let by_fstab = current.entries.first().map(|entry| {
+            let option = entry.options.iter().find(|option| options::binds(option));
+            option.map(String::as_str)
+        });
+        // fstab says it of what was mounted when there was nothing below it.
+        let other = [by_fstab, current.bound_by.map(Some)]
+            .into_iter()
+            .flatten()
+            .find(|by| *by != wanted_by);
+        if other.is_none() && options::is_bound_as(&live.options, &origin.options, wanted) {
             return Ok(plan);
         }
+        let now = other
+            .flatten()
+            .into_iter()
+            .chain(live.options.iter().map(String::as_str));
         plan = plan.change(Change::of(
             "mounted with",
-            live.options.join(","),
+            now.collect::<Vec<_>>().join(","),
             options::for_mounting(wanted).join(","),
         ));
-        if anew {
-            let mut mount = self.mount_command("none", wanted, Some(origin));
-            mount.otherwise.push(Op::Run(Command::new(["mount", self.target()])));
+        if let Some(by) = other {
+            let mut mount = self.mount_command("none", wanted, current);
+            let again = match (current.entries.first(), by) {
+                (None, Some(by)) => Command::new(["mount", "-o", by, self.device.as_str(), self.target()]),
+                _ => Command::new(["mount", self.target()]),
+            };
+            mount.otherwise.push(Op::Run(again));
             return Ok(self.unbind(plan, current)?.op(Op::Run(mount)));
         }
         let remount = options::for_rebinding(&origin.options, wanted).join(",");
@@ -183,8 +234,15 @@ impl Mount {
     }
 }
 
+/// What is mounted by mounting a directory: a part of a filesystem, and by `rbind` what comes along.
+pub(super) fn makes_all(origin: &Live, wanted: &[String], along: &[Live]) -> Vec<Effect> {
+    let recursive = wanted.iter().any(|option| option == "rbind");
+    let along = along.iter().filter(|_| recursive).cloned().map(Effect::Mounted);
+    [makes(origin, wanted)].into_iter().chain(along).collect()
+}
+
 /// What is mounted by mounting the part a second time.
-pub(super) fn makes(origin: &Live, wanted: &[String]) -> Effect {
+fn makes(origin: &Live, wanted: &[String]) -> Effect {
     Effect::Mounted(Live {
         options: options::foreseen_of_bound(&origin.options, wanted),
         ..origin.clone()

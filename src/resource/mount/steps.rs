@@ -47,7 +47,7 @@ impl Mount {
         if !wanted.is_empty() {
             plan = plan.change(Change::new("options", wanted.join(",")));
         }
-        let mut mount = self.mount_command(fs_type, wanted, current.origin.as_ref());
+        let mut mount = self.mount_command(fs_type, wanted, current);
         if let (true, Some(data)) = (moves, &current.data) {
             let start = |unit: &UnitName| Op::Unit {
                 name: unit.clone(),
@@ -80,7 +80,7 @@ impl Mount {
         fs_type.grow(plan, device, geometry, block.size, self.target())
     }
 
-    pub(super) fn mount_command(&self, fs_type: &str, wanted: &[String], origin: Option<&Live>) -> Command {
+    pub(super) fn mount_command(&self, fs_type: &str, wanted: &[String], current: &State) -> Command {
         let mut given = options::for_mounting(wanted);
         if self.is_network() {
             // One try; the trying again is glrl's.
@@ -91,8 +91,11 @@ impl Mount {
             argv.extend(["-o".to_owned(), given.join(",")]);
         }
         argv.extend([self.device.to_string(), self.path.to_string()]);
-        let makes = origin.map_or_else(|| self.makes(fs_type, wanted), |origin| bind::makes(origin, wanted));
-        let mut command = Command::new(argv).makes([makes]);
+        let makes = match &current.origin {
+            Some(origin) => bind::makes_all(origin, wanted, &current.along),
+            None => vec![self.makes(fs_type, wanted)],
+        };
+        let mut command = Command::new(argv).makes(makes);
         if self.is_network() {
             command.timeout = NETWORK_TRY;
             command.patience = self.wait.unwrap_or(WAIT).get();
@@ -157,7 +160,7 @@ impl Mount {
         ));
         let before = entry.map(|entry| entry.options.as_slice());
         if self.is_network() || options::need_a_new_mount(&live.options, before, wanted, fs_type) {
-            let mut mount = self.mount_command(fs_type, wanted, None);
+            let mut mount = self.mount_command(fs_type, wanted, current);
             let again = if entry.is_some() {
                 Command::new(["mount", self.target()])
             } else {

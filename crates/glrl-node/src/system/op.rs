@@ -46,7 +46,7 @@ pub enum Op {
         /// What it holds.
         target: PathBuf,
     },
-    /// Sets ownership and mode of what is there; a link is not followed.
+    /// Sets ownership and mode of what is there; a link is not followed. A program that chown(2) would take rights from is replaced by a copy.
     SetMeta {
         /// Where.
         path: AbsPath,
@@ -135,9 +135,10 @@ impl Op {
     /// What is put in place by renaming, from something temporary which stands beside it meanwhile.
     pub fn replaces(&self) -> Vec<AbsPath> {
         match self {
-            Self::WriteFile { path, .. } | Self::MakeLink { path, .. } | Self::MakeHome { path, .. } => {
-                vec![path.clone()]
-            }
+            Self::WriteFile { path, .. }
+            | Self::MakeLink { path, .. }
+            | Self::MakeHome { path, .. }
+            | Self::SetMeta { path, .. } => vec![path.clone()],
             Self::Crontab { user, .. } => crontab::path(user).to_string_lossy().parse().into_iter().collect(),
             Self::Run(command) => command.otherwise.iter().flat_map(Self::replaces).collect(),
             _ => Vec::new(),

@@ -131,21 +131,23 @@ impl Maker {
     }
 }
 
-/// An error for the owner and mode of a file that is another's than its directory: whoever may write there can have linked it or moved it to this
-/// name. What everybody may read, and has no other name, gives nothing away.
-pub(super) fn check_owner(path: &Path, directory: &Standing, file: &Standing, names: u64) -> Result<()> {
-    let is_suspect = if is_trusted(&directory.owner) {
-        directory.mode.bits() & 0o002 != 0 && names > 1
-    } else {
-        file.owner != directory.owner && (names > 1 || file.mode.bits() & 0o004 == 0)
+/// An error for the owner and mode of something that is another's than the directory it is in, or one above that: whoever may write there can have
+/// linked it or moved it to this name. What everybody may read, and has no other name, gives nothing away.
+pub(super) fn check_owner(path: &Path, holder: &Standing, found: &Standing, what: &What) -> Result<()> {
+    let is_theirs = !is_trusted(&holder.owner) && found.owner != holder.owner;
+    let (is_suspect, names) = match what {
+        What::File { names } if is_trusted(&holder.owner) => (holder.mode.bits() & 0o002 != 0 && *names > 1, *names),
+        What::File { names } => (is_theirs && (*names > 1 || found.mode.bits() & 0o004 == 0), *names),
+        // Directories have one name, and an empty one holds nothing.
+        What::Directory { is_empty } => (is_theirs && !is_empty && found.mode.bits() & 0o005 != 0o005, 1),
     };
     if !is_suspect {
         return Ok(());
     }
-    let whose = if is_trusted(&directory.owner) {
+    let whose = if is_trusted(&holder.owner) {
         "everybody may write to its directory".to_owned()
     } else {
-        format!("its directory is {}'s", name(&directory.owner))
+        format!("its directory, or one above it, is {}'s", name(&holder.owner))
     };
     let names = if names > 1 {
         format!(" and has {names} names (hard links)")
@@ -153,15 +155,28 @@ pub(super) fn check_owner(path: &Path, directory: &Standing, file: &Standing, na
         String::new()
     };
     let path = path.display();
+    let (what, remove) = match what {
+        What::File { .. } => ("file", format!("remove it (`rm {path}`)")),
+        What::Directory { .. } => ("directory", format!("move it away (`mv {path} {path}.found`)")),
+    };
     Err(Refused::because(
         format!(
-            "{path} is {}'s{names}, and {whose}: it may be another file under this name",
-            name(&file.owner)
+            "{path} is {}'s{names}, and {whose}: it may be another {what} under this name",
+            name(&found.owner)
         ),
-        format!(
-            "look at it (`ls -li {path}`); then remove it (`rm {path}`), or change its owner by hand (`chown --no-dereference`)"
-        ),
+        format!("look at it (`ls -lid {path}`); then {remove}, or change its owner by hand (`chown --no-dereference`)"),
     ))
+}
+
+/// What may be another's.
+pub(super) enum What {
+    /// A file, and how many names it has.
+    File {
+        names: u64,
+    },
+    Directory {
+        is_empty: bool,
+    },
 }
 
 /// An error where somebody but root can lead the way to a path elsewhere. A program that glrl runs resolves the path anew: what was looked

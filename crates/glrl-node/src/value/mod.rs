@@ -1,6 +1,7 @@
 //! Validated values. Each is parsed once, at the edge, and trusted from there on.
 
 mod account;
+pub mod budget;
 mod device;
 mod duration;
 mod id;

@@ -328,7 +328,8 @@ impl Probe for LocalNode {
                 "leave it out of the role",
             ));
         }
-        self.tree.check(op)
+        let numbers = |meta: &Meta| op.path().and_then(|path| self.resolve(path, meta).ok());
+        self.tree.check(op, numbers)
     }
 }
 

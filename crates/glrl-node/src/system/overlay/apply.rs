@@ -279,14 +279,14 @@ impl Applying<'_> {
         Ok(())
     }
 
-    /// Puts something at a path; where it is a link, or takes the place of one, directories may have other places now.
+    /// Puts something at a path; where it is a link, or one goes, directories may have other places now. Nothing takes the place of one.
     fn insert(&mut self, path: &Path, node: Planned<Option<Node>>) -> Result<()> {
         let place = self.layer.place(self.base, path)?;
         if !matches!(
             &node,
             Planned::Known(Some(Node {
                 entry: Entry {
-                    file_type: FileType::File { .. },
+                    file_type: FileType::File { .. } | FileType::Directory,
                     ..
                 },
                 ..
@@ -512,8 +512,17 @@ impl Applying<'_> {
         // One that is mounted already may have got something since.
         let empty = self.made(mount)? && !self.mounts()?.iter().any(|known| known.source == mount.source);
         let again = self.mounts()?.iter().any(|known| known.target == mount.target);
-        self.mounts()?.retain(|known| known.target != mount.target);
-        self.mounts()?.push(mount.clone());
+        let mounts = self.mounts()?;
+        // A remount keeps its place in the order.
+        match mounts.iter().rposition(|known| known.target == mount.target) {
+            Some(place) if mounts[place].root == mount.root && mounts[place].source == mount.source => {
+                mounts[place] = mount.clone();
+            }
+            _ => {
+                mounts.retain(|known| known.target != mount.target);
+                mounts.push(mount.clone());
+            }
+        }
         if again || self.shows_the_same(mount)? {
             return Ok(());
         }

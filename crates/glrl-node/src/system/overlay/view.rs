@@ -377,7 +377,7 @@ impl Probe for View<'_> {
             && let Reading::Known(Some(file)) = self.entry(path)?
             && let FileType::File { .. } = file.file_type
         {
-            place::check_owner(path, &directory.into(), &file.into(), 1)?;
+            place::check_owner(path, &directory.into(), &file.into(), &place::What::File { names: 1 })?;
         }
         self.base.check(op)
     }

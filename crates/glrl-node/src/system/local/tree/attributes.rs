@@ -28,6 +28,14 @@ pub(super) fn held(file: &impl AsRawFd) -> PathBuf {
     format!("/proc/self/fd/{}", file.as_raw_fd()).into()
 }
 
+/// Whether a file is a program with capabilities (capabilities(7)).
+pub(super) fn has_capabilities(file: &OwnedFd) -> Result<bool> {
+    match xattr::get_deref(held(file), CAPABILITY) {
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(false),
+        found => Ok(found.context("reading its capabilities")?.is_some()),
+    }
+}
+
 impl Attributes {
     /// Reads those of a file that was opened with `O_PATH`.
     pub(super) fn of(file: &OwnedFd) -> Result<Self> {

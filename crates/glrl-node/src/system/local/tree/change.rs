@@ -1,6 +1,7 @@
 //! Directories, owners, modes, and what goes: each change relative to a directory that is held, on a file that is held.
 
 use std::{
+    ffi::OsStr,
     os::fd::{AsFd, OwnedFd},
     path::Path,
 };
@@ -14,13 +15,16 @@ use nix::{
 };
 use rustix::fs::{AtFlags, Statx, StatxAttributes, StatxFlags, statx};
 
-use super::{Numbers, Tree, names, purge::empty, resolve::standing, sync, type_of};
+use super::{
+    Numbers, Tree, attributes::has_capabilities, identity, names, purge::empty, resolve::standing, sync,
+    type_of, way::open_above,
+};
 use crate::{
     system::{
-        Op, Refused,
-        place::{self, Standing},
+        Meta, Op, Refused,
+        place::{self, Standing, What, is_trusted},
     },
-    value::{Mode, Owner},
+    value::Mode,
 };
 
 /// The mode of a directory that is not finished, where one is declared.
@@ -47,11 +51,9 @@ impl Tree {
     fn mkdir(&self, path: &Path, numbers: &Numbers) -> Result<(OwnedFd, OwnedFd)> {
         let (parent, name) = self.parent(path)?;
         let doing = || format!("making the directory {}", path.display());
-        // One that is not declared is never changed again: a run that is killed in between must not leave another.
-        let (first, mode) = match numbers.mode {
-            Some(mode) => (NEW, mode),
-            None => (Mode::DIRECTORY, Mode::DIRECTORY),
-        };
+        // One that is not declared is never changed again: a run that is killed in between must not leave another. The directory above may add
+        // its setgid bit.
+        let first = numbers.mode.map_or(Mode::DIRECTORY, |_| NEW);
         stat::mkdirat(&parent, name, Bits::from_bits_truncate(first.bits())).with_context(doing)?;
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let directory = fcntl::openat(&parent, name, flags, Bits::empty()).with_context(doing)?;
@@ -63,7 +65,10 @@ impl Tree {
                 path.display()
             );
         }
-        set_numbers(&directory, first, mode, numbers.uid, numbers.gid).with_context(doing)?;
+        match numbers.mode {
+            Some(mode) => set_numbers(&directory, NEW, mode, numbers.uid, numbers.gid).with_context(doing)?,
+            None => give(&directory, numbers.uid, numbers.gid).with_context(doing)?,
+        }
         Ok((parent, directory))
     }
 
@@ -102,11 +107,37 @@ impl Tree {
         let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
         let file = fcntl::openat(&parent, name, flags, Bits::empty()).with_context(doing)?;
         let status = stat::fstat(&file).with_context(doing)?;
-        check_owner(path, &parent, &status)?;
-        // chown(2) takes the setuid bits from a program; who does not speak of the mode wants it kept.
-        let now = Mode::of(status.st_mode);
-        set_numbers(&file, now, numbers.mode.unwrap_or(now), numbers.uid, numbers.gid).with_context(doing)?;
+        check_owner(path, &self.holder(&parent).with_context(doing)?, &file, &status)?;
+        let numbers = numbers.besides(status.st_uid, status.st_gid);
+        if is_disarmed(&file, status.st_mode, &numbers).with_context(doing)? {
+            return self
+                .renew(path, (&parent, name), (file, status), &numbers)
+                .with_context(doing);
+        }
+        match numbers.mode {
+            Some(mode) => set_numbers(&file, Mode::of(status.st_mode), mode, numbers.uid, numbers.gid),
+            // Nothing to be lost: neither has the file a setuid bit, nor does chown(2) take the setgid bit of a directory.
+            None => give(&file, numbers.uid, numbers.gid),
+        }
+        .with_context(doing)?;
         unistd::fsync(&file).with_context(doing)
+    }
+
+    /// Who can put something else in a directory that is held: whoever owns it, or, where that is root, a directory above it.
+    fn holder(&self, directory: &OwnedFd) -> nix::Result<Standing> {
+        let status = stat::fstat(directory)?;
+        let (own, top) = (standing(&status), identity(&stat::fstat(&self.directory)?));
+        let (mut holder, mut here) = (standing(&status), identity(&status));
+        let mut above = None;
+        while is_trusted(&holder.owner) && here != top {
+            let up = open_above(above.as_ref().unwrap_or(directory))?;
+            let status = stat::fstat(&up)?;
+            if identity(&status) == here {
+                break;
+            }
+            (holder, here, above) = (standing(&status), identity(&status), Some(up));
+        }
+        Ok(if is_trusted(&holder.owner) { own } else { holder })
     }
 
     /// Removes a file, a link, or an empty directory.
@@ -132,7 +163,11 @@ impl Tree {
     }
 
     /// Looks whether what stands there lets an operation be carried out. Returns what the operator should know of it.
-    pub(in crate::system::local) fn check(&self, op: &Op) -> Result<Option<String>> {
+    pub(in crate::system::local) fn check(
+        &self,
+        op: &Op,
+        numbers: impl Fn(&Meta) -> Option<Numbers>,
+    ) -> Result<Option<String>> {
         let Some(path) = op.path() else { return Ok(None) };
         let Some((parent, name)) = self.parent_if_any(path)? else {
             return Ok(None);
@@ -148,25 +183,38 @@ impl Tree {
             return Err(attribute.refuse(path));
         }
         let above = path.parent().unwrap_or(path);
+        let stays = match (op, &found) {
+            (Op::SetMeta { meta, .. }, Some(found)) => {
+                let numbers = numbers(meta).unwrap_or_default().besides(found.stx_uid, found.stx_gid);
+                let file = open_to_look(&parent, name).with_context(looking)?;
+                !is_disarmed(&file, found.stx_mode.into(), &numbers).with_context(looking)?
+            }
+            _ => false,
+        };
         match fixed(&directory) {
-            _ if matches!(op, Op::SetMeta { .. }) => {}
+            _ if stays => {}
             Some(Fixed::AppendOnly) if found.is_none() => {}
             Some(attribute) => return Err(attribute.refuse(above)),
             None => {}
         }
-        let Some(found) = found.filter(|found| u32::from(found.stx_mode) & libc::S_IFMT == libc::S_IFREG) else {
+        let Some(found) = found else { return Ok(None) };
+        let kind = u32::from(found.stx_mode) & libc::S_IFMT;
+        if matches!(op, Op::SetMeta { .. }) && matches!(kind, libc::S_IFREG | libc::S_IFDIR) {
+            let file = open_to_look(&parent, name).with_context(looking)?;
+            let status = stat::fstat(&file).with_context(looking)?;
+            check_owner(path, &self.holder(&parent).with_context(looking)?, &file, &status)?;
+        }
+        if kind != libc::S_IFREG {
             return Ok(None);
-        };
-        if matches!(op, Op::SetMeta { .. }) {
-            let (owner, mode) = (Owner::Id(found.stx_uid), Mode::of(found.stx_mode.into()));
-            let holder = Standing {
-                owner: Owner::Id(directory.stx_uid),
-                mode: Mode::of(directory.stx_mode.into()),
-            };
-            place::check_owner(path, &holder, &Standing { owner, mode }, found.stx_nlink.into())?;
         }
         Ok((found.stx_nlink > 1).then(|| match op {
-            Op::SetMeta { .. } => format!("{path} has {} names (hard links): it changes under all of them", found.stx_nlink),
+            Op::SetMeta { .. } if stays => {
+                format!("{path} has {} names (hard links): it changes under all of them", found.stx_nlink)
+            }
+            Op::SetMeta { .. } => format!(
+                "{path} has {} names (hard links): the others stay as they are; `find -xdev -samefile {path}` shows them",
+                found.stx_nlink
+            ),
             Op::Remove { .. } => format!("{path} has {} names (hard links): the others stay", found.stx_nlink),
             _ => format!(
                 "{path} has {} names (hard links): the others keep what it held; `find -xdev -samefile {path}` shows them",
@@ -206,15 +254,24 @@ pub(super) fn fixed(found: &Statx) -> Option<Fixed> {
     }
 }
 
-/// An error for a file that is another's than its directory, and that whoever may write there can have linked or moved to this name.
-pub(super) fn check_owner(path: &Path, directory: &OwnedFd, file: &FileStat) -> Result<()> {
-    match type_of(file) {
-        SFlag::S_IFREG => {}
-        SFlag::S_IFDIR => return Ok(()),
+/// Holds what stands there, whether or not it can be read.
+pub(super) fn open_to_look(directory: &OwnedFd, name: &OsStr) -> nix::Result<OwnedFd> {
+    let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    fcntl::openat(directory, name, flags, Bits::empty())
+}
+
+/// An error for something that is another's than what holds it, and that whoever may write there can have linked or moved to this name.
+pub(super) fn check_owner(path: &Path, holder: &Standing, found: &OwnedFd, status: &FileStat) -> Result<()> {
+    let what = match type_of(status) {
+        SFlag::S_IFREG => What::File { names: status.st_nlink },
+        SFlag::S_IFDIR => What::Directory {
+            is_empty: names(found)
+                .with_context(|| format!("reading {}", path.display()))?
+                .is_empty(),
+        },
         _ => bail!("{} is a device, socket or fifo", path.display()),
-    }
-    let holder = stat::fstat(directory).with_context(|| format!("looking at {}", path.display()))?;
-    place::check_owner(path, &standing(&holder), &standing(file), file.st_nlink)
+    };
+    place::check_owner(path, holder, &standing(status), &what)
 }
 
 /// Sets owner and mode of what has another mode now, and lets nobody in meanwhile who may not before or after. The mode comes last:
@@ -236,4 +293,27 @@ pub(super) fn set_numbers(
         unistd::fchown(file, uid.map(unistd::Uid::from_raw), gid.map(unistd::Gid::from_raw))?;
     }
     change(mode.bits())
+}
+
+/// Sets the owner and group that are wanted.
+fn give(file: &impl AsFd, uid: Option<u32>, gid: Option<u32>) -> nix::Result<()> {
+    if uid.is_none() && gid.is_none() {
+        return Ok(());
+    }
+    unistd::fchown(
+        file.as_fd(),
+        uid.map(unistd::Uid::from_raw),
+        gid.map(unistd::Gid::from_raw),
+    )
+}
+
+/// Whether chown(2) would take something from a program that no later run could know of: setuid bits whose mode is not declared, capabilities
+/// (capabilities(7)). It gets its owner as a new file then, which is whole at any instant.
+fn is_disarmed(file: &OwnedFd, kind_and_mode: u32, numbers: &Numbers) -> Result<bool> {
+    let is_file = kind_and_mode & libc::S_IFMT == libc::S_IFREG;
+    if !is_file || numbers.uid.is_none() && numbers.gid.is_none() {
+        return Ok(false);
+    }
+    let by_mode = numbers.mode.is_none() && kind_and_mode & (libc::S_ISUID | libc::S_ISGID) != 0;
+    Ok(by_mode || has_capabilities(file)?)
 }

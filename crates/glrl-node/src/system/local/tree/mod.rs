@@ -29,7 +29,7 @@ use nix::{
     sys::stat::{self, FileStat, Mode as Bits, SFlag},
 };
 
-use self::resolve::look;
+use self::resolve::{look, standing};
 use crate::{
     system::{Bytes, Entry, FileType, Identity, temporary::temporary_name},
     value::{Mode, Owner, Size},
@@ -56,6 +56,17 @@ pub(in crate::system) struct Numbers {
     pub(in crate::system) mode: Option<Mode>,
     pub(in crate::system) uid: Option<u32>,
     pub(in crate::system) gid: Option<u32>,
+}
+
+impl Numbers {
+    /// Without what an owner and a group are already.
+    fn besides(self, uid: u32, gid: u32) -> Self {
+        Self {
+            uid: self.uid.filter(|wanted| *wanted != uid),
+            gid: self.gid.filter(|wanted| *wanted != gid),
+            ..self
+        }
+    }
 }
 
 impl Tree {
@@ -160,7 +171,8 @@ impl Tree {
             return Ok(None);
         }
         if copied {
-            change::check_owner(path, &parent, &stat)?;
+            let holder = stat::fstat(&parent).with_context(|| format!("looking at {}", path.display()))?;
+            change::check_owner(path, &standing(&holder), &file, &stat)?;
         }
         let size = stat.st_size.unsigned_abs();
         let too_large = || {

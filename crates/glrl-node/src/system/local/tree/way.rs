@@ -66,7 +66,8 @@ impl<T> Way<T> {
     }
 }
 
-fn open_above(directory: &OwnedFd) -> nix::Result<OwnedFd> {
+/// Opens the directory above, wherever this one is by now.
+pub(super) fn open_above(directory: &OwnedFd) -> nix::Result<OwnedFd> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     fcntl::openat(directory, "..", flags, stat::Mode::empty())
 }

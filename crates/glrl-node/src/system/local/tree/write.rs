@@ -4,7 +4,7 @@
 use std::{
     ffi::{OsStr, OsString},
     fs::File,
-    io::Write,
+    io::{self, Write},
     os::fd::OwnedFd,
     path::Path,
 };
@@ -13,14 +13,17 @@ use anyhow::{Context, Result, bail};
 use nix::{
     errno::Errno,
     fcntl::{self, AT_FDCWD, AtFlags, OFlag},
-    sys::stat::{self, FileStat, Mode as Bits, SFlag},
+    sys::{
+        stat::{self, FileStat, Mode as Bits, SFlag},
+        time::TimeSpec,
+    },
     unistd,
 };
 
 use super::{
     Numbers, Tree,
     attributes::{Attributes, held},
-    change::set_numbers,
+    change::{open_to_look, set_numbers},
     look, sync, type_of,
 };
 use crate::{system::programs::Program, value::Mode};
@@ -51,11 +54,44 @@ impl Tree {
         validate: Option<&[String]>,
     ) -> Result<()> {
         let (parent, name) = self.parent(path)?;
-        let doing = || format!("writing {}", path.display());
         let before = replaced(&parent, name, path)?;
-        let mut candidate = self.candidate(&parent, path).with_context(doing)?;
+        self.put(path, (&parent, name), before, numbers, validate, |file| {
+            Ok(file.write_all(contents)?)
+        })
+        .with_context(|| format!("writing {}", path.display()))
+    }
+
+    /// Puts a copy of a file in its place: what a change of the owner takes from a file, a new one is given before it has a name.
+    pub(super) fn renew(
+        &self,
+        path: &Path,
+        place: (&OwnedFd, &OsStr),
+        (old, status): (OwnedFd, FileStat),
+        numbers: &Numbers,
+    ) -> Result<()> {
+        let mut contents = File::from(old.try_clone()?);
+        self.put(path, place, Some((old, status)), numbers, None, |file| {
+            io::copy(&mut contents, file)?;
+            let [accessed, modified] = [
+                TimeSpec::new(status.st_atime, status.st_atime_nsec),
+                TimeSpec::new(status.st_mtime, status.st_mtime_nsec),
+            ];
+            Ok(stat::futimens(file, &accessed, &modified)?)
+        })
+    }
+
+    fn put(
+        &self,
+        path: &Path,
+        (parent, name): (&OwnedFd, &OsStr),
+        before: Option<(OwnedFd, FileStat)>,
+        numbers: &Numbers,
+        validate: Option<&[String]>,
+        fill: impl FnOnce(&mut File) -> Result<()>,
+    ) -> Result<()> {
+        let mut candidate = self.candidate(parent, path)?;
         let result = (|| {
-            candidate.file.write_all(contents)?;
+            fill(&mut candidate.file)?;
             if let Some((old, status)) = &before {
                 let attributes = Attributes::of(old)?;
                 let mode = numbers.mode.unwrap_or(Mode::of(status.st_mode));
@@ -77,9 +113,9 @@ impl Tree {
         })();
         if let Err(error) = result {
             candidate.discard();
-            return Err(error).with_context(doing);
+            return Err(error);
         }
-        sync(&parent).with_context(doing)
+        Ok(sync(parent)?)
     }
 
     /// Makes an empty file that nobody else can open.
@@ -159,8 +195,7 @@ impl Tree {
 /// The regular file that is going to be replaced, held, if there is one.
 fn replaced(parent: &OwnedFd, name: &OsStr, path: &Path) -> Result<Option<(OwnedFd, FileStat)>> {
     let looking = || format!("looking at {}", path.display());
-    let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let file = match fcntl::openat(parent, name, flags, Bits::empty()) {
+    let file = match open_to_look(parent, name) {
         Err(Errno::ENOENT) => return Ok(None),
         file => file.with_context(looking)?,
     };
