@@ -19,7 +19,7 @@ use std::{
 
 use age::secrecy::ExposeSecret;
 use glrl::backup::{
-    EncryptionSettings, Interrupt, Settings, Step, Word,
+    EncryptionSettings, Grade, Interrupt, Settings, Step,
     bench::{hold, pack, run, unpack},
     settings::ArchiveSettings,
     verify,
@@ -363,7 +363,7 @@ impl Bench<'_> {
             }
         })
         .expect("a verdict");
-        assert_eq!(verdict.verdict, Word::Ok, "{verdict:#?}");
+        assert_eq!(verdict.verdict, Grade::Ok, "{verdict:#?}");
         assert!(self.server.0.id() > 0);
     }
 }

@@ -19,8 +19,8 @@ use crate::{
 
 /// Check roles, with no node at hand
 ///
-/// All mistakes are reported at once, each with its place and what to do. Inputs that have no default get a made-up value of their
-/// type, and facts are those of a made-up machine.
+/// All mistakes are reported at once, each with its place and what to do. Inputs that have no default get a placeholder of their
+/// type, and facts are those of an example machine.
 #[derive(Debug, clap::Args)]
 #[command(after_help = examples(&[
     ("glrl check", "all roles in ./roles"),

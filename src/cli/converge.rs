@@ -33,7 +33,7 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
     stop::listen()?;
     let node = args.job.open(&prepared)?;
     let state = args.job.node().state()?;
-    let mut tell = args.job.teller(context);
+    let mut tell = args.job.emitter(context);
     let _lock = state.lock(args.wait, |owner| {
         tell(Event::Waiting {
             id: None,

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use super::error::Error;
 use crate::{
-    backup::{self, Health, Verdict, Word},
+    backup::{self, Grade, Health, Verdict},
     engine::Stopped,
     engine::event::Summary,
     system::{Refused, state::Locked},
@@ -124,10 +124,10 @@ impl Exit {
     /// Of a verification.
     pub(super) fn of_verdict(verdict: &Verdict) -> Self {
         match verdict.verdict {
-            Word::Ok => Self::Done,
-            Word::Unverified => Self::Failed,
-            Word::Stale => Self::Stale,
-            Word::Corrupt => Self::Corrupt,
+            Grade::Ok => Self::Done,
+            Grade::Unverified => Self::Failed,
+            Grade::Stale => Self::Stale,
+            Grade::Corrupt => Self::Corrupt,
         }
     }
 

@@ -4,7 +4,7 @@ use crate::{
     engine,
     engine::event::Event,
     report::{Human, Json, Renderer},
-    system::{Fact, LocalNode},
+    system::{Claim, LocalNode},
     value::Id,
 };
 
@@ -66,7 +66,7 @@ impl Job {
             services
                 .flat_map(|one| one.resource.provides())
                 .filter_map(|fact| match fact {
-                    Fact::Unit(name) => Some(name),
+                    Claim::Unit(name) => Some(name),
                     _ => None,
                 }),
         );
@@ -87,12 +87,12 @@ impl Job {
     }
 
     /// Says each event, for eyes or for programs.
-    pub(super) fn teller<'a>(&self, context: &'a mut Context) -> impl FnMut(Event) + use<'a> {
+    pub(super) fn emitter<'a>(&self, context: &'a mut Context) -> impl FnMut(Event) + use<'a> {
         let mut renderer: Box<dyn Renderer> = if self.json {
             Box::new(Json)
         } else {
             Box::new(Human::new(context.output.verbosity()).columns(context.terminal.columns()))
         };
-        move |event| context.terminal.say(&renderer.event(&event))
+        move |event| context.terminal.emit(&renderer.event(&event))
     }
 }

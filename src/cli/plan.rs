@@ -1,7 +1,7 @@
 //! `glrl plan`: the dry run.
 
 use super::{Context, Error, Exit, examples, job::Job, stop};
-use crate::engine::{self, Earlier};
+use crate::engine::{self, RunState};
 
 /// Show what converge would change, and change nothing
 ///
@@ -23,10 +23,15 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
     let prepared = args.job.prepare()?;
     stop::listen()?;
     let node = args.job.open(&prepared)?;
-    let earlier = match args.job.node().state_if_any()? {
-        Some(state) => Earlier::load(&state)?,
-        None => Earlier::default(),
+    let run_state = match args.job.node().state_if_any()? {
+        Some(state) => RunState::load(&state)?,
+        None => RunState::default(),
     };
-    let summary = engine::plan(&args.job.run(&prepared), &node, &earlier, &mut args.job.teller(context))?;
+    let summary = engine::plan(
+        &args.job.run(&prepared),
+        &node,
+        &run_state,
+        &mut args.job.emitter(context),
+    )?;
     Ok(Exit::of_plan(&summary, args.job.detailed_exitcode))
 }

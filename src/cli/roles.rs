@@ -54,7 +54,7 @@ pub(super) struct Prepared {
 }
 
 impl Roles {
-    /// Reads the roles. All mistakes are reported at once. With `samples` an input that has no value gets one made up.
+    /// Reads the roles. All mistakes are reported at once. With `samples` an input that has no value gets a placeholder.
     pub(super) fn load(&self, samples: bool) -> Result<Loaded, Error> {
         let facts = NodeFacts::new(self.node.path());
         Ok(config::load(&Request {

@@ -36,7 +36,7 @@ pub(super) fn supervised(
         if common.json {
             context.terminal.out(&(object(&step) + "\n"));
         } else {
-            context.terminal.say(&steps.step(&step));
+            context.terminal.emit(&steps.step(&step));
         }
     })?;
     Ok(Work::Done(Exit::of_code(code)))

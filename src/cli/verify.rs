@@ -72,7 +72,7 @@ pub(super) fn prove(
         if json {
             context.terminal.out(&(object(&step) + "\n"));
         } else {
-            context.terminal.say(&steps.step(&step));
+            context.terminal.emit(&steps.step(&step));
         }
     })?;
     let last = if json {

@@ -106,11 +106,11 @@ impl Work<'_> {
         let envelope = self.envelope(entry, &scope);
         let properties = self.evaluate(entry.properties, &scope);
         let properties = with_key_property(&properties, entry.kind);
-        let made_up = guess::places(entry.properties, &scope);
-        let resource = if made_up.is_empty() {
+        let placeholders = guess::places(entry.properties, &scope);
+        let resource = if placeholders.is_empty() {
             parse(entry, &properties)
         } else {
-            guess::read(&properties, &made_up, |properties| parse(entry, properties))
+            guess::read(&properties, &placeholders, |properties| parse(entry, properties))
         };
         let mut resource = match resource {
             Ok(resource) => resource,
@@ -121,11 +121,11 @@ impl Work<'_> {
         };
         if skipped.is_none() {
             let mistake = self.prepare(entry, &properties, resource.as_mut(), instance, &scope);
-            // A name that is made up is the name of nothing.
-            let counts = |mistake: &Diagnostic| mistake.place.is_none_or(|place| !made_up.contains(&place));
+            // A name that is a placeholder is the name of nothing.
+            let counts = |mistake: &Diagnostic| mistake.place.is_none_or(|place| !placeholders.contains(&place));
             self.mistakes.0.extend(mistake.filter(counts));
         }
-        if !made_up.is_empty() {
+        if !placeholders.is_empty() {
             self.unread.kind(entry.kind.name);
         }
         if let Some(timeout) = envelope.timeout {
@@ -222,7 +222,7 @@ impl Work<'_> {
             if matches!(&*pair.key, "when" | "for_each" | "comment") {
                 continue;
             }
-            let made_up = guess::places(&pair.value, scope);
+            let placeholders = guess::places(&pair.value, scope);
             let pair = Pair {
                 value: self.evaluate(&pair.value, scope).into_owned(),
                 ..(*pair).clone()
@@ -230,9 +230,9 @@ impl Work<'_> {
             let mistakes = &mut self.mistakes;
             match &*pair.key {
                 "id" => envelope.id = take(&pair, mistakes).map(|id| (id, pair.value.place)),
-                "needs" => envelope.needs = references(&pair.value, &made_up, mistakes),
-                "before" => envelope.before = references(&pair.value, &made_up, mistakes),
-                "notify" => envelope.notify = references(&pair.value, &made_up, mistakes),
+                "needs" => envelope.needs = references(&pair.value, &placeholders, mistakes),
+                "before" => envelope.before = references(&pair.value, &placeholders, mistakes),
+                "notify" => envelope.notify = references(&pair.value, &placeholders, mistakes),
                 "retry" => envelope.retry = retry(&pair, mistakes).unwrap_or_default(),
                 "timeout" => envelope.timeout = take::<Length>(&pair, mistakes).map(|length| length.0.get()),
                 "protect" => envelope.protect = take(&pair, mistakes),
@@ -398,8 +398,8 @@ fn is_bare(text: &str) -> bool {
         && scalar::resolve(text) == Plain::Text
 }
 
-/// `[package:lvm2, …]`, or one alone. What is made up names nothing that is there.
-fn references(node: &Node, made_up: &HashSet<Place>, mistakes: &mut Diagnostics) -> Vec<Reference> {
+/// `[package:lvm2, …]`, or one alone. A placeholder names nothing that is there.
+fn references(node: &Node, placeholders: &HashSet<Place>, mistakes: &mut Diagnostics) -> Vec<Reference> {
     let items = match &node.data {
         Data::Null => return Vec::new(),
         Data::Sequence(items) => items.as_slice(),
@@ -415,7 +415,7 @@ fn references(node: &Node, made_up: &HashSet<Place>, mistakes: &mut Diagnostics)
             mistakes.push(item.is_not("a resource, kind:name,").hint(hint));
             continue;
         }
-        if item.is_null() || matches!(item.data, Data::Failed) || made_up.contains(&item.place) {
+        if item.is_null() || matches!(item.data, Data::Failed) || placeholders.contains(&item.place) {
             continue;
         }
         match item.to_text().map(|text| text.parse::<Id>()) {

@@ -52,7 +52,7 @@ enum Part {
 
 impl Expressions {
     /// The tree with its expressions evaluated. What fails is `Failed`, with a diagnostic, unless it failed only because a
-    /// value is made up.
+    /// value is a placeholder.
     pub(super) fn evaluate<'n>(
         &self,
         node: &'n Node,
@@ -136,7 +136,7 @@ impl Expressions {
                 None
             }
             Err((range, problem)) => {
-                if !(problem.of_values && scope.is_made_up(text)) {
+                if !(problem.of_values && scope.is_placeholder(text)) {
                     mistakes.push(Spot { text, place, sources }.diagnostic(range, &problem));
                 }
                 None

@@ -10,8 +10,8 @@ use super::{
     expression::Expressions,
     library::Home,
     load,
-    made_up::MadeUp,
     node::{Data, Node, Text},
+    placeholders::Placeholders,
     role::RoleFile,
     role_context::place_in,
     scope::{FactTable, Scope},
@@ -273,7 +273,7 @@ pub(crate) fn expression(text: &str) {
             vars: &vars,
             facts: &FactTable::new(&SampleFacts),
             each: None,
-            made_up: &MadeUp::default(),
+            placeholders: &Placeholders::default(),
             secrets: &Secrets::default(),
         };
         let expressions = Expressions::default();

@@ -1,8 +1,8 @@
 //! Values that nobody gave, and what follows from them.
 //!
 //! A role is checked without values, a resource is left out because its input has none, a value is wrong: in each case the
-//! rest is to be read all the same. The missing value is made up, of its input's type; but no type of an input says that
-//! a string has to be a size of LVM's or a name of cron's. So a mistake that only a made-up value makes is not said, and
+//! rest is to be read all the same. The missing value is replaced by a placeholder of its input's type; but no type of an input says that
+//! a string has to be a size of LVM's or a name of cron's. So a mistake that only a placeholder makes is not said, and
 //! where a resource cannot be read with it, other values are tried.
 
 use std::collections::HashSet;
@@ -14,23 +14,23 @@ use super::{
 };
 use crate::source::{Diagnostic, Diagnostics, Place};
 
-/// Whether what a node becomes depends on a value that is made up.
-pub(super) fn is_made_up(node: &Node, scope: &Scope<'_>) -> bool {
-    let text = |text: &str| text.contains("${") && scope.is_made_up(text);
+/// Whether what a node becomes depends on a value that is a placeholder.
+pub(super) fn is_placeholder(node: &Node, scope: &Scope<'_>) -> bool {
+    let text = |text: &str| text.contains("${") && scope.is_placeholder(text);
     match &node.data {
         Data::Plain(scalar) | Data::Text(scalar) => text(scalar),
-        Data::Sequence(items) => items.iter().any(|item| is_made_up(item, scope)),
+        Data::Sequence(items) => items.iter().any(|item| is_placeholder(item, scope)),
         Data::Mapping(pairs) => pairs
             .iter()
-            .any(|pair| text(&pair.key) || is_made_up(&pair.value, scope)),
+            .any(|pair| text(&pair.key) || is_placeholder(&pair.value, scope)),
         _ => false,
     }
 }
 
-/// Where scalars stand that depend on made-up values.
+/// Where scalars stand that depend on placeholders.
 pub(super) fn places(node: &Node, scope: &Scope<'_>) -> HashSet<Place> {
     let mut found = HashSet::new();
-    if scope.has_made_up() {
+    if scope.has_placeholders() {
         collect(node, scope, &mut found);
     }
     found
@@ -41,13 +41,13 @@ fn collect(node: &Node, scope: &Scope<'_>, found: &mut HashSet<Place>) {
         Data::Sequence(items) => items.iter().for_each(|item| collect(item, scope, found)),
         Data::Mapping(pairs) => {
             for pair in pairs {
-                if pair.key.contains("${") && scope.is_made_up(&pair.key) {
+                if pair.key.contains("${") && scope.is_placeholder(&pair.key) {
                     found.insert(pair.key_place);
                 }
                 collect(&pair.value, scope, found);
             }
         }
-        _ if is_made_up(node, scope) => {
+        _ if is_placeholder(node, scope) => {
             found.insert(node.place);
         }
         _ => {}
@@ -71,21 +71,21 @@ const OTHERS: [&str; 12] = [
     "root",
 ];
 
-/// Reads something from a tree, with other values where a made-up one is refused. What cannot be read even so has the
-/// mistakes that are left when those of made-up values are not counted.
+/// Reads something from a tree, with other values where a placeholder is refused. What cannot be read even so has the
+/// mistakes that are left when those of placeholders are not counted.
 pub(super) fn read<T>(
     tree: &Node,
-    made_up: &HashSet<Place>,
+    placeholders: &HashSet<Place>,
     read: impl Fn(&Node) -> Result<T, Diagnostics>,
 ) -> Result<T, Diagnostics> {
     let mut tree = tree.clone();
-    // An expression that failed for a made-up value gives a value all the same.
+    // An expression that failed for a placeholder gives a value all the same.
     replace(
         &mut tree,
-        &|node| matches!(node.data, Data::Failed) && made_up.contains(&node.place),
+        &|node| matches!(node.data, Data::Failed) && placeholders.contains(&node.place),
         Some(OTHERS[0]),
     );
-    let counts = |mistake: &Diagnostic| mistake.place.is_none_or(|place| !made_up.contains(&place));
+    let counts = |mistake: &Diagnostic| mistake.place.is_none_or(|place| !placeholders.contains(&place));
     let mut mistakes = Diagnostics::default();
     for other in OTHERS {
         mistakes = match read(&tree) {

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::{
     graph::Declaration,
-    system::Fact,
+    system::Claim,
     value::{Id, secret::redact},
 };
 
@@ -56,8 +56,8 @@ pub(super) fn is_recorded(declaration: &Declaration) -> bool {
     let holds = |text: &str| redact(text) != text;
     holds(declaration.resource.id().as_str())
         || declaration.resource.provides().iter().any(|fact| match fact {
-            Fact::Path(path) | Fact::Made(path) => holds(path.as_str()),
-            Fact::Device(name) | Fact::Filesystem(name) => holds(&name.to_string()),
+            Claim::Path(path) | Claim::Made(path) => holds(path.as_str()),
+            Claim::Device(name) | Claim::Filesystem(name) => holds(&name.to_string()),
             _ => false,
         })
 }

@@ -9,9 +9,9 @@ use super::{
     expression::Expressions,
     guess,
     include::Roles,
-    made_up::MadeUp,
     merge::{Explained, Inside, Is, Layer, Layers},
     node::{Data, Node, Pair},
+    placeholders::Placeholders,
     role::{Include, RoleFile},
     scope::{Each, FactTable, Scope, Values},
     secrets::Secrets,
@@ -28,7 +28,7 @@ pub(super) struct Work<'w> {
     pub(super) roles: &'w Roles,
     pub(super) layers: &'w Layers,
     pub(super) facts: &'w FactTable<'w>,
-    /// Whether inputs without a value get a made-up one.
+    /// Whether inputs without a value get a placeholder.
     pub(super) samples: bool,
     pub(super) expressions: Expressions,
     pub(super) templates: Templates,
@@ -45,7 +45,7 @@ pub(super) struct Work<'w> {
     done: HashSet<(String, String, bool)>,
 }
 
-/// Of what kinds there may be resources that could not be read, or whose names are made up.
+/// Of what kinds there may be resources that could not be read, or whose names are placeholders.
 #[derive(Debug, Default)]
 pub(super) struct Unread {
     any: bool,
@@ -71,7 +71,7 @@ pub(super) struct Instance {
     pub(super) file: Rc<RoleFile>,
     role: Value,
     given: View,
-    /// The same with made-up values for inputs that have none, to read what is left out with; nothing where all have one.
+    /// The same with placeholders for inputs that have none, to read what is left out with; nothing where all have one.
     complete: Option<View>,
     /// Why all of it is left out.
     pub(super) skipped: Option<String>,
@@ -82,7 +82,7 @@ pub(super) struct Instance {
 struct View {
     inputs: Values,
     vars: Values,
-    made_up: MadeUp,
+    placeholders: Placeholders,
     secrets: Secrets,
 }
 
@@ -171,8 +171,8 @@ impl<'w> Work<'w> {
             let (explained, is) =
                 self.layers
                     .resolve(&file.name, asked, input, inside, self.samples, &mut self.mistakes);
-            if is.made_up {
-                instance.given.made_up.add("inputs", &input.name);
+            if is.placeholder {
+                instance.given.placeholders.add("inputs", &input.name);
             }
             if is.secret {
                 instance.given.secrets.add("inputs", &input.name);
@@ -191,7 +191,7 @@ impl<'w> Work<'w> {
         if !without.is_empty() {
             let mut complete = instance.given.clone();
             for input in without {
-                complete.made_up.add("inputs", &input.name);
+                complete.placeholders.add("inputs", &input.name);
                 complete
                     .inputs
                     .insert(input.name.clone(), input.declared.sample(&input.name));
@@ -222,8 +222,8 @@ impl<'w> Work<'w> {
             Some(view) if complete => view,
             _ => &mut instance.given,
         };
-        if is.made_up {
-            view.made_up.add("vars", &pair.key);
+        if is.placeholder {
+            view.placeholders.add("vars", &pair.key);
         }
         if is.secret {
             view.secrets.add("vars", &pair.key);
@@ -281,7 +281,7 @@ impl<'w> Work<'w> {
     /// What a value is that this gives.
     fn is(&self, node: &Node, scope: &Scope<'_>) -> Is {
         Is {
-            made_up: guess::is_made_up(node, scope),
+            placeholder: guess::is_placeholder(node, scope),
             secret: self.expressions.reads_secret(node, scope),
         }
     }
@@ -298,12 +298,12 @@ impl<'w> Work<'w> {
                 return Vec::new();
             }
         };
-        let Is { made_up, secret } = self.is(for_each, &scope);
+        let Is { placeholder, secret } = self.is(for_each, &scope);
         let each = |key: Value, value: Value| {
             Some(Each {
                 key,
                 value,
-                made_up,
+                placeholder,
                 secret,
             })
         };
@@ -356,7 +356,7 @@ impl Instance {
         self.scope_for(false, facts, each)
     }
 
-    /// The same, with made-up inputs for what is left out and must be readable all the same.
+    /// The same, with placeholders for what is left out and must be readable all the same.
     pub(super) fn scope_for<'s>(
         &'s self,
         left_out: bool,
@@ -371,7 +371,7 @@ impl Instance {
             vars: &view.vars,
             facts,
             each,
-            made_up: &view.made_up,
+            placeholders: &view.placeholders,
             secrets: &view.secrets,
         }
     }

@@ -104,8 +104,8 @@ pub(super) struct Inside {
 /// What a value is, besides itself.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Is {
-    /// Whether it is made up, or depends on a value that is.
-    pub(super) made_up: bool,
+    /// Whether it is a placeholder, or depends on a value that is.
+    pub(super) placeholder: bool,
     /// Whether it is a secret, or was computed from one.
     pub(super) secret: bool,
 }
@@ -325,11 +325,11 @@ impl Layers {
             } else if !is_said {
                 mistakes.push(missing(role, input));
             }
-            let made_up = Is {
-                made_up: true,
+            let placeholder = Is {
+                placeholder: true,
                 secret: false,
             };
-            return (explained, made_up);
+            return (explained, placeholder);
         };
         let checked = input.declared.check(&node, &input.bounds, written);
         let checked = checked.and_then(|value| match too_short(&node) {
@@ -338,9 +338,9 @@ impl Layers {
         });
         explained.value = match checked {
             Ok(value) => value,
-            Err(_) if input.faulty || is.made_up => input.declared.sample(&input.name),
+            Err(_) if input.faulty || is.placeholder => input.declared.sample(&input.name),
             Err(wrong) => {
-                is.made_up = true;
+                is.placeholder = true;
                 let about = |diagnostic| about(diagnostic, input, layer);
                 mistakes.0.extend(wrong.0.into_iter().map(about));
                 input.declared.sample(&input.name)
@@ -359,7 +359,7 @@ impl Layers {
             place: node.place,
             value: explained.value.clone(),
         });
-        is.secret |= input.secret && !is.made_up;
+        is.secret |= input.secret && !is.placeholder;
         explained.secret |= is.secret;
         (explained, is)
     }

@@ -17,9 +17,9 @@ mod include;
 mod input;
 mod instance;
 mod library;
-mod made_up;
 mod merge;
 mod node;
+mod placeholders;
 mod program;
 mod role;
 mod role_context;
@@ -65,7 +65,7 @@ pub struct Request<'r> {
     pub set: Vec<String>,
     /// What is known of the node.
     pub facts: &'r dyn Facts,
-    /// Gives inputs that have no value a made-up one of their type, to check roles without a node (`glrl check`).
+    /// Gives inputs that have no value a placeholder of their type, to check roles without a node (`glrl check`).
     pub samples: bool,
 }
 

@@ -22,7 +22,7 @@ pub(super) struct RoleContext<'c> {
     file: &'c RoleFile,
     scope: Scope<'c>,
     templates: &'c Templates,
-    /// Whether values are made up, so that a file they name need not be there.
+    /// Whether values are placeholders, so that a file they name need not be there.
     samples: bool,
 }
 

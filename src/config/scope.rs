@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 
 use serde_json::{Map, Value, json};
 
-use super::{made_up::MadeUp, role::RoleFile, secrets::Secrets};
+use super::{placeholders::Placeholders, role::RoleFile, secrets::Secrets};
 use crate::{
     source::suggest,
     system::facts::{self, Facts},
@@ -47,8 +47,8 @@ impl<'f> FactTable<'f> {
 pub(super) struct Each {
     pub(super) key: Value,
     pub(super) value: Value,
-    /// Whether what is repeated is made up.
-    pub(super) made_up: bool,
+    /// Whether what is repeated is a placeholder.
+    pub(super) placeholder: bool,
     /// Whether its values are secret.
     pub(super) secret: bool,
 }
@@ -63,19 +63,19 @@ pub(super) struct Scope<'s> {
     pub(super) vars: &'s Values,
     pub(super) facts: &'s FactTable<'s>,
     pub(super) each: Option<&'s Each>,
-    pub(super) made_up: &'s MadeUp,
+    pub(super) placeholders: &'s Placeholders,
     pub(super) secrets: &'s Secrets,
 }
 
 impl<'s> Scope<'s> {
     /// Whether an expression in this text depends on a value that is made up.
-    pub(super) fn is_made_up(&self, text: &str) -> bool {
-        self.made_up.is_in(text) || self.each.is_some_and(|each| each.made_up && text.contains("each."))
+    pub(super) fn is_placeholder(&self, text: &str) -> bool {
+        self.placeholders.is_in(text) || self.each.is_some_and(|each| each.placeholder && text.contains("each."))
     }
 
     /// Whether anything is made up.
-    pub(super) fn has_made_up(&self) -> bool {
-        !self.made_up.is_empty() || self.each.is_some_and(|each| each.made_up)
+    pub(super) fn has_placeholders(&self) -> bool {
+        !self.placeholders.is_empty() || self.each.is_some_and(|each| each.placeholder)
     }
 
     /// Whether a member of a root, or any where none is named, holds what is secret. Keys of a map do not.

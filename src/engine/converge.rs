@@ -5,11 +5,11 @@ use std::time::Instant;
 use anyhow::Result;
 
 use super::{
-    Earlier, Run, Stopped, apply,
-    foresee::{Foreseen, Foresight, afterwards, failure, foresee, stopped},
+    Run, RunState, Stopped, apply,
+    dry_run::{Predicted, Prediction, failure, final_warnings, predict, stopped},
     journal::Journal,
     ledger::{self, Ledger},
-    owed::Work,
+    pending::Work,
     schedule::Schedule,
     temporaries::Temporaries,
 };
@@ -51,11 +51,11 @@ fn take_turns(
     summary: &mut Summary,
     sink: &mut dyn FnMut(Event),
 ) -> Result<()> {
-    let mut earlier = Earlier::load(state)?;
-    let Foresight { plans: foreseen, .. } = foresee(run, node, &earlier, sink)?;
-    let held = earlier.ledger.with(run.graph);
+    let mut run_state = RunState::load(state)?;
+    let Prediction { plans: predicted, .. } = predict(run, node, &run_state, sink)?;
+    let held = run_state.ledger.with(run.graph);
     let mut settled = Vec::new();
-    temporaries.expect(foreseen.iter().flat_map(Foreseen::ops));
+    temporaries.expect(predicted.iter().flat_map(Predicted::ops));
 
     // Until something has been executed the node is as it was a moment ago, and what was found as declared is not looked at twice.
     let mut executed = false;
@@ -83,25 +83,25 @@ fn take_turns(
                 node,
                 state,
                 held: &held,
-                earlier: &mut earlier,
+                run_state: &mut run_state,
                 temporaries,
                 sink,
                 warnings: &mut warnings,
                 touched: false,
             };
-            let result = match &foreseen[turn.index] {
-                Foreseen::Plan(plan)
-                    if plan.is_empty() && !executed && !turn_of.earlier.owed.is_owed(&declaration.id) =>
+            let result = match &predicted[turn.index] {
+                Predicted::Plan(plan)
+                    if plan.is_empty() && !executed && !turn_of.run_state.pending.is_owed(&declaration.id) =>
                 {
                     turn_of.keep(declaration, plan)
                 }
-                foreseen => {
+                predicted => {
                     executed = true;
                     let targets = run
                         .graph
                         .notified_by(turn.index)
                         .map(|target| &run.graph.get(target).id);
-                    turn_of.take(declaration, foreseen, targets.collect())
+                    turn_of.take(declaration, predicted, targets.collect())
                 }
             };
             match result {
@@ -127,7 +127,7 @@ fn take_turns(
         });
     }
     for declaration in settled {
-        afterwards(declaration, node)?.into_iter().for_each(&mut *sink);
+        final_warnings(declaration, node)?.into_iter().for_each(&mut *sink);
     }
     Ok(())
 }
@@ -139,7 +139,7 @@ struct TurnOf<'a, 's> {
     state: &'a StateDir,
     /// What must not be destroyed.
     held: &'a Ledger,
-    earlier: &'a mut Earlier,
+    run_state: &'a mut RunState,
     temporaries: &'a mut Temporaries<'s>,
     sink: &'a mut dyn FnMut(Event),
     warnings: &'a mut Vec<String>,
@@ -151,8 +151,8 @@ impl TurnOf<'_, '_> {
     /// Writes down that the resource is protected, or is so no longer.
     fn record(&mut self, declaration: &Declaration) -> Result<()> {
         self.warnings
-            .extend(self.earlier.ledger.lifts(declaration).then(ledger::lifted));
-        self.earlier.ledger.record(self.state, declaration, self.node)
+            .extend(self.run_state.ledger.lifts(declaration).then(ledger::lifted));
+        self.run_state.ledger.record(self.state, declaration, self.node)
     }
 
     /// The turn of a resource that was found as declared a moment ago.
@@ -162,19 +162,19 @@ impl TurnOf<'_, '_> {
         Ok(Outcome::Unchanged)
     }
 
-    fn take(&mut self, declaration: &Declaration, foreseen: &Foreseen, targets: Vec<&Id>) -> Result<Outcome> {
+    fn take(&mut self, declaration: &Declaration, predicted: &Predicted, targets: Vec<&Id>) -> Result<Outcome> {
         let id = &declaration.id;
-        let notified = self.earlier.owed.is_owed(id);
+        let notified = self.run_state.pending.is_owed(id);
         if declaration.protect == Some(false) {
             // Also where the thing itself is gone, and nothing can be planned for it.
             self.record(declaration)?;
         }
         let mut plan = apply::plan_now(self.node, self.held, declaration, notified)?;
         self.warnings.append(&mut plan.warnings);
-        if !plan.is_empty() && self.earlier.owed.owes(id) {
-            self.earlier.owed.reconsider(self.state, id, Work::of(&plan))?;
+        if !plan.is_empty() && self.run_state.pending.has_from(id) {
+            self.run_state.pending.reconsider(self.state, id, Work::of(&plan))?;
         }
-        if let Some(message) = drift(foreseen, &plan) {
+        if let Some(message) = drift(predicted, &plan) {
             (self.sink)(Event::Drift {
                 id: id.clone(),
                 message,
@@ -193,13 +193,15 @@ impl TurnOf<'_, '_> {
         let news = if targets.is_empty() {
             Vec::new()
         } else {
-            self.earlier.owed.owe(self.state, id, &targets, Work::of(&plan))?
+            self.run_state
+                .pending
+                .record(self.state, id, &targets, Work::of(&plan))?
         };
         self.temporaries.expect(plan.ops.iter());
         let execution = apply::execute(self.run, self.node, self.held, declaration, &plan, notified, self.sink);
         self.touched = execution.touched;
         if execution.result.is_err() && !news.is_empty() && self.is_as_before(declaration, &plan, notified) {
-            self.earlier.owed.take_back(self.state, id, &news)?;
+            self.run_state.pending.take_back(self.state, id, &news)?;
         }
         execution.result?;
         // What was made has its UUID now.
@@ -226,7 +228,7 @@ impl TurnOf<'_, '_> {
 
     /// Notes that a resource has been told. What was done stays done where that cannot be written: it is told once more.
     fn told(&mut self, id: &Id) {
-        if let Err(error) = self.earlier.owed.settle(self.state, id) {
+        if let Err(error) = self.run_state.pending.clear(self.state, id) {
             self.warnings
                 .push(format!("it is notified once more by the next run: {error:#}"));
         }
@@ -246,8 +248,10 @@ fn step(op: &Op) -> Op {
 }
 
 /// Whether what is to be done now is not what the plan said.
-fn drift(foreseen: &Foreseen, now: &Plan) -> Option<String> {
-    let Foreseen::Plan(planned) = foreseen else { return None };
+fn drift(predicted: &Predicted, now: &Plan) -> Option<String> {
+    let Predicted::Plan(planned) = predicted else {
+        return None;
+    };
     // Another resource's program has done it: apt, udev, exportfs and systemd do more than they are asked for.
     let is_program = |op: &Op| matches!(op, Op::Run(_) | Op::Unit { .. } | Op::Install { .. });
     if now.is_empty() && planned.ops.iter().all(is_program) {

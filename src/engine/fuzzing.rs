@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt::Debug, path::PathBuf};
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{ledger::Ledger, owed::Owed};
+use super::{ledger::Ledger, pending::Pending};
 
 /// What is read and written again is read as the same.
 fn comes_back<T: Debug + PartialEq + Serialize + DeserializeOwned>(text: &[u8]) {
@@ -21,7 +21,7 @@ pub(crate) fn state(input: &[u8]) {
     let (name, text) = (&input[..end], input.get(end + 1..).unwrap_or_default());
     match name {
         b"protected.json" => comes_back::<Ledger>(text),
-        b"pending.json" => comes_back::<Owed>(text),
+        b"pending.json" => comes_back::<Pending>(text),
         _ => comes_back::<BTreeSet<PathBuf>>(text),
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     graph::{Declaration, Graph},
-    system::{Contents, Fact, Probe, Reading, state::StateDir},
+    system::{Claim, Contents, Probe, Reading, state::StateDir},
     value::{AbsPath, DevicePath, Id},
 };
 
@@ -135,9 +135,9 @@ fn declared(graph: &Graph) -> impl Iterator<Item = &Declaration> {
 
 /// What a resource is on the node, as far as its declaration tells.
 fn things(declaration: &Declaration) -> Vec<Thing> {
-    let thing = |fact| match fact {
-        Fact::Path(path) | Fact::Made(path) => Some(Thing::Path(path)),
-        Fact::Device(name) | Fact::Filesystem(name) => Some(Thing::Device { name, uuid: None }),
+    let thing = |claim| match claim {
+        Claim::Path(path) | Claim::Made(path) => Some(Thing::Path(path)),
+        Claim::Device(name) | Claim::Filesystem(name) => Some(Thing::Device { name, uuid: None }),
         _ => None,
     };
     declaration.resource.provides().into_iter().filter_map(thing).collect()
@@ -149,7 +149,7 @@ impl Thing {
         let Self::Device { name, uuid } = self else {
             return Ok(());
         };
-        if declaration.resource.provides().contains(&Fact::Device(name.clone())) {
+        if declaration.resource.provides().contains(&Claim::Device(name.clone())) {
             return Ok(());
         }
         if let Reading::Known(Some(block)) = node.block(name)?

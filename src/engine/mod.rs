@@ -3,24 +3,24 @@
 
 mod apply;
 mod converge;
-mod earlier;
+mod dry_run;
 pub mod event;
-mod foresee;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
-mod held;
+mod hypothetical;
 mod journal;
 mod ledger;
-mod owed;
+mod pending;
+mod protection;
+mod run_state;
 mod schedule;
 mod temporaries;
 #[cfg(test)]
 mod tests;
-mod willing;
 
 pub use converge::converge;
-pub use earlier::Earlier;
-pub use foresee::plan;
+pub use dry_run::plan;
+pub use run_state::RunState;
 
 use crate::{graph::Graph, source::Sources, system::clock};
 

@@ -8,13 +8,13 @@ use std::{path::Path, time::Duration};
 
 use anyhow::{Result, bail};
 
-use super::{Earlier, Run, converge, owed::Owed, plan};
+use super::{Run, RunState, converge, pending::Pending, plan};
 use crate::{
     engine::event::{Event, Outcome, Summary},
     graph::{self, Declaration, Graph, Reference, Retry},
     resource::{Action, Change, Plan, Resource, Role, Shown},
     source::{Place, Sources},
-    system::{Command, Effect, Fact, LocalNode, Meta, Op, Probe, Reading, Refused, System, known, state::StateDir},
+    system::{Claim, Command, Effect, LocalNode, Meta, Op, Probe, Reading, Refused, System, known, state::StateDir},
     value::{AbsPath, Id},
 };
 
@@ -136,15 +136,15 @@ impl Resource for Note {
         })))
     }
 
-    fn afterwards(&self, _: &dyn Probe) -> Result<Reading<Vec<String>>> {
+    fn final_warnings(&self, _: &dyn Probe) -> Result<Reading<Vec<String>>> {
         Ok(Reading::Known(Vec::new()))
     }
 
-    fn provides(&self) -> Vec<Fact> {
-        vec![Fact::Path(self.path.clone())]
+    fn provides(&self) -> Vec<Claim> {
+        vec![Claim::Path(self.path.clone())]
     }
 
-    fn requires(&self) -> Vec<Fact> {
+    fn requires(&self) -> Vec<Claim> {
         Vec::new()
     }
 }
@@ -224,8 +224,8 @@ impl Lab {
     fn plan(&self, graph: &Graph) -> (Summary, Vec<Event>) {
         let node = LocalNode::offline(self.tree.path()).unwrap();
         let mut events = Vec::new();
-        let earlier = Earlier::load(&self.state()).unwrap();
-        let summary = plan(&self.run(graph), &node, &earlier, &mut |event| events.push(event)).unwrap();
+        let run_state = RunState::load(&self.state()).unwrap();
+        let summary = plan(&self.run(graph), &node, &run_state, &mut |event| events.push(event)).unwrap();
         (summary, events)
     }
 
@@ -346,11 +346,11 @@ fn a_notification_survives_the_death_of_the_run() {
     assert_eq!(lab.read("config"), "new");
 
     let (planned, _) = lab.plan(&graph);
-    assert_eq!(planned.changed, 2, "the dry run knows what is owed");
+    assert_eq!(planned.changed, 2, "the dry run knows what is pending");
     let (_, events) = lab.converge(&graph);
     assert_eq!(*outcome(&events, "config"), Outcome::Unchanged);
     assert_eq!(lab.read("listener"), "l!");
-    assert_eq!(Earlier::load(&lab.state()).unwrap().owed, Owed::default());
+    assert_eq!(RunState::load(&lab.state()).unwrap().pending, Pending::default());
     lab.converge(&graph);
     assert_eq!(lab.read("listener"), "l!", "once");
 }
@@ -515,7 +515,7 @@ fn what_a_package_may_bring_is_unknown_to_those_that_need_it() {
     let graph = graph::build(vec![note("package", "", Habit::Installs), config, listener]).unwrap();
     let lab = Lab::new();
     let mut found = Vec::new();
-    plan(&lab.run(&graph), &overlay_base, &Earlier::default(), &mut |event| {
+    plan(&lab.run(&graph), &overlay_base, &RunState::default(), &mut |event| {
         if let Event::Planned { id, outcome, .. } = event {
             found.push((id.name().to_owned(), outcome));
         }
@@ -616,15 +616,15 @@ impl Resource for Validated {
         })))
     }
 
-    fn afterwards(&self, _: &dyn Probe) -> Result<Reading<Vec<String>>> {
+    fn final_warnings(&self, _: &dyn Probe) -> Result<Reading<Vec<String>>> {
         Ok(Reading::Known(Vec::new()))
     }
 
-    fn provides(&self) -> Vec<Fact> {
+    fn provides(&self) -> Vec<Claim> {
         Vec::new()
     }
 
-    fn requires(&self) -> Vec<Fact> {
+    fn requires(&self) -> Vec<Claim> {
         Vec::new()
     }
 }

@@ -15,7 +15,7 @@ use petgraph::{
 use super::{Declaration, Edge};
 use crate::{
     source::{Diagnostic, Diagnostics},
-    system::Fact,
+    system::Claim,
 };
 
 /// Kahn's order; among resources that are free the one that stands first in the files comes first, so that two runs agree.
@@ -69,21 +69,21 @@ pub(super) fn order(declarations: &[Declaration], edges: &DiGraph<(), Edge>) -> 
 /// Of a longer cycle only the ends are drawn.
 const DRAWN: usize = 20;
 
-fn is_user(fact: &Fact) -> bool {
-    matches!(fact, Fact::User(_))
+fn is_user(claim: &Claim) -> bool {
+    matches!(claim, Claim::User(_))
 }
 
-fn is_group(fact: &Fact) -> bool {
-    matches!(fact, Fact::Group(_))
+fn is_group(claim: &Claim) -> bool {
+    matches!(claim, Claim::Group(_))
 }
 
 /// Whether a resource removes such a thing.
-fn goes(one: &Declaration, is: fn(&Fact) -> bool) -> bool {
+fn goes(one: &Declaration, is: fn(&Claim) -> bool) -> bool {
     one.skipped.is_none() && one.resource.is_absent() && one.resource.provides().iter().any(is)
 }
 
 /// Whether a resource makes such a thing, or keeps it.
-fn comes(one: &Declaration, is: fn(&Fact) -> bool) -> bool {
+fn comes(one: &Declaration, is: fn(&Claim) -> bool) -> bool {
     one.skipped.is_none() && !one.resource.is_absent() && one.resource.provides().iter().any(is)
 }
 

@@ -6,7 +6,7 @@ use std::{collections::HashMap, path::Path};
 use super::Declaration;
 use crate::{
     source::{Diagnostic, Diagnostics},
-    system::Fact,
+    system::Claim,
     value::{AbsPath, Id},
 };
 
@@ -18,7 +18,7 @@ pub(super) fn declare(declarations: &[Declaration], wrong: &mut Diagnostics) -> 
     let mut absent: HashMap<AbsPath, usize> = HashMap::new();
     let mut parts: Vec<(AbsPath, usize)> = Vec::new();
     let mut made: Vec<(AbsPath, usize)> = Vec::new();
-    let mut accounts: HashMap<Fact, usize> = HashMap::new();
+    let mut accounts: HashMap<Claim, usize> = HashMap::new();
     for (here, declaration) in declarations.iter().enumerate() {
         // What names it means the first.
         let first = *index.entry(declaration.id.clone()).or_insert(here);
@@ -36,27 +36,27 @@ pub(super) fn declare(declarations: &[Declaration], wrong: &mut Diagnostics) -> 
             continue;
         }
         let is_absent = declaration.resource.is_absent();
-        for fact in declaration.resource.provides() {
-            if let Fact::Path(path) | Fact::Made(path) | Fact::Mounted(path) | Fact::Part(path) = &fact
+        for claim in declaration.resource.provides() {
+            if let Claim::Path(path) | Claim::Made(path) | Claim::Mounted(path) | Claim::Part(path) = &claim
                 && !is_absent
             {
                 made.push((path.clone(), here));
             }
-            let path = match fact {
-                Fact::Path(path) => path,
-                Fact::Whole(path) => {
+            let path = match claim {
+                Claim::Path(path) => path,
+                Claim::Whole(path) => {
                     wholes.insert(path, here);
                     continue;
                 }
-                Fact::Part(path) => {
+                Claim::Part(path) => {
                     parts.push((path, here));
                     continue;
                 }
-                Fact::User(_) | Fact::Group(_) if is_absent => {
-                    accounts.insert(fact, here);
+                Claim::User(_) | Claim::Group(_) if is_absent => {
+                    accounts.insert(claim, here);
                     continue;
                 }
-                Fact::Absent(path) => {
+                Claim::Absent(path) => {
                     absent.insert(path, here);
                     continue;
                 }
@@ -147,7 +147,7 @@ fn removed<'a>(absent: &'a HashMap<AbsPath, usize>, path: &AbsPath) -> Option<(&
 }
 
 /// What needs an account that another resource removes, and does not bring it itself.
-fn accounts_in_use(declarations: &[Declaration], gone: &HashMap<Fact, usize>, wrong: &mut Diagnostics) {
+fn accounts_in_use(declarations: &[Declaration], gone: &HashMap<Claim, usize>, wrong: &mut Diagnostics) {
     if gone.is_empty() {
         return;
     }
@@ -156,15 +156,19 @@ fn accounts_in_use(declarations: &[Declaration], gone: &HashMap<Fact, usize>, wr
         .filter(|one| one.skipped.is_none() && !one.resource.is_absent())
     {
         let own = one.resource.provides();
-        for fact in one.resource.requires() {
-            let Some(remover) = gone.get(&fact).filter(|_| !own.contains(&fact)) else {
+        for claim in one.resource.requires() {
+            let Some(remover) = gone.get(&claim).filter(|_| !own.contains(&claim)) else {
                 continue;
             };
             let remover = &declarations[*remover];
-            let (Fact::User(name) | Fact::Group(name)) = &fact else {
+            let (Claim::User(name) | Claim::Group(name)) = &claim else {
                 continue;
             };
-            let kind = if matches!(fact, Fact::User(_)) { "user" } else { "group" };
+            let kind = if matches!(claim, Claim::User(_)) {
+                "user"
+            } else {
+                "group"
+            };
             wrong.push(
                 Diagnostic::at(
                     one.place,

@@ -8,7 +8,7 @@ use petgraph::{
 };
 
 use super::{Declaration, Edge, cycle};
-use crate::{source::Diagnostics, system::Fact, value::AbsPath};
+use crate::{source::Diagnostics, system::Claim, value::AbsPath};
 
 /// Adds the implied edges. `explicit` is an order of the explicit ones. What cannot work the other way round is kept against them,
 /// and the cycle is a mistake; any other implied edge that goes against the order is dropped where it would be part of a cycle.
@@ -25,21 +25,21 @@ pub(super) fn imply(
         }
         let own = declaration.resource.provides();
         let mut sources = Vec::new();
-        for fact in declaration.resource.requires() {
-            if let Fact::Path(path) = &fact {
+        for claim in declaration.resource.requires() {
+            if let Claim::Path(path) = &claim {
                 let (found, at) = provided.standing(path);
                 let binds = at.is_some_and(|at| own.iter().any(|own| stands_below(own, &at)));
                 sources.extend(found.into_iter().map(|source| (source, binds)));
             } else {
-                let binds = !matches!(fact, Fact::Package(_) | Fact::Unit(_)) && !own.contains(&fact);
-                sources.extend(provided.of_fact(&fact).map(|source| (source, binds)));
+                let binds = !matches!(claim, Claim::Package(_) | Claim::Unit(_)) && !own.contains(&claim);
+                sources.extend(provided.of_fact(&claim).map(|source| (source, binds)));
             }
         }
         // A directory on which something is mounted is the mounted one, unless it is the mount's own; and what a program makes
         // is declared after it is made.
         let mut under = Vec::new();
-        for fact in &own {
-            if let Fact::Path(path) = fact {
+        for claim in &own {
+            if let Claim::Path(path) = claim {
                 under.extend(provided.mounts.get(&**path).into_iter().flatten().copied());
                 sources.extend(
                     provided
@@ -106,9 +106,9 @@ fn add(
 }
 
 /// Whether what a resource puts in place is below this directory.
-fn stands_below(own: &Fact, directory: &AbsPath) -> bool {
+fn stands_below(own: &Claim, directory: &AbsPath) -> bool {
     match own {
-        Fact::Path(path) | Fact::Part(path) | Fact::Mounted(path) => {
+        Claim::Path(path) | Claim::Part(path) | Claim::Mounted(path) => {
             path != directory && path.starts_with(&**directory)
         }
         _ => false,
@@ -118,7 +118,7 @@ fn stands_below(own: &Fact, directory: &AbsPath) -> bool {
 /// Who provides what.
 #[derive(Default)]
 struct Provided {
-    facts: HashMap<Fact, Vec<usize>>,
+    claims: HashMap<Claim, Vec<usize>>,
     paths: HashMap<AbsPath, Vec<usize>>,
     made: HashMap<AbsPath, Vec<usize>>,
     mounts: HashMap<Box<Path>, Vec<usize>>,
@@ -128,12 +128,12 @@ impl Provided {
     fn of(declarations: &[Declaration]) -> Self {
         let mut provided = Self::default();
         for (here, declaration) in declarations.iter().enumerate().filter(|(_, one)| one.skipped.is_none()) {
-            for fact in declaration.resource.provides() {
-                match fact {
-                    Fact::Path(path) => provided.paths.entry(path).or_default().push(here),
-                    Fact::Made(path) => provided.made.entry(path).or_default().push(here),
-                    Fact::Mounted(path) => provided.mounts.entry(Box::from(&*path)).or_default().push(here),
-                    fact => provided.facts.entry(fact).or_default().push(here),
+            for claim in declaration.resource.provides() {
+                match claim {
+                    Claim::Path(path) => provided.paths.entry(path).or_default().push(here),
+                    Claim::Made(path) => provided.made.entry(path).or_default().push(here),
+                    Claim::Mounted(path) => provided.mounts.entry(Box::from(&*path)).or_default().push(here),
+                    claim => provided.claims.entry(claim).or_default().push(here),
                 }
             }
         }
@@ -141,8 +141,8 @@ impl Provided {
     }
 
     /// The resources that provide anything but a path.
-    fn of_fact(&self, fact: &Fact) -> impl Iterator<Item = usize> {
-        self.facts.get(fact).into_iter().flatten().copied()
+    fn of_fact(&self, claim: &Claim) -> impl Iterator<Item = usize> {
+        self.claims.get(claim).into_iter().flatten().copied()
     }
 
     /// The resources that have to be applied before something can stand at a path, and where they put what it stands in: the nearest

@@ -1,7 +1,7 @@
 //! A resource that removes what nobody declares is told what others declare.
 
 use super::Declaration;
-use crate::{system::Fact, value::AbsPath};
+use crate::{system::Claim, value::AbsPath};
 
 /// Tells each that purges what the others claim below it; those too that are left out of this run.
 pub(super) fn keep(declarations: &mut [Declaration]) {
@@ -16,10 +16,12 @@ pub(super) fn keep(declarations: &mut [Declaration]) {
         let others = declarations.iter().enumerate().filter(|(index, _)| *index != here);
         let claimed: Vec<AbsPath> = others
             .flat_map(|(_, other)| other.resource.provides())
-            .filter_map(|fact| match fact {
-                Fact::Path(path) | Fact::Made(path) | Fact::Whole(path) | Fact::Part(path) | Fact::Mounted(path) => {
-                    Some(path)
-                }
+            .filter_map(|claim| match claim {
+                Claim::Path(path)
+                | Claim::Made(path)
+                | Claim::Whole(path)
+                | Claim::Part(path)
+                | Claim::Mounted(path) => Some(path),
                 _ => None,
             })
             .filter(|path| path.starts_with(&*directory) && *path != directory)

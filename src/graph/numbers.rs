@@ -1,7 +1,7 @@
 //! Accounts are told which numbers are declared, so that none of them is given to another.
 
 use super::Declaration;
-use crate::system::Fact;
+use crate::system::Claim;
 
 /// Tells each account the numbers that are declared.
 pub(super) fn numbers(declarations: &mut [Declaration]) {
@@ -10,8 +10,8 @@ pub(super) fn numbers(declarations: &mut [Declaration]) {
         .iter_mut()
         .filter(there)
         .flat_map(|one| one.resource.provides())
-        .filter_map(|fact| match fact {
-            Fact::Number(number) => Some(number),
+        .filter_map(|claim| match claim {
+            Claim::Number(number) => Some(number),
             _ => None,
         })
         .collect();

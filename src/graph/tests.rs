@@ -11,15 +11,15 @@ use super::{Declaration, Edge, Format, Reference, Retry, Selection, build};
 use crate::{
     resource::{Plan, Resource, Role},
     source::{Place, Sources},
-    system::{Fact, Probe, Reading},
+    system::{Claim, Probe, Reading},
     value::Id,
 };
 
 #[derive(Debug)]
 struct Thing {
     id: Id,
-    provides: Vec<Fact>,
-    requires: Vec<Fact>,
+    provides: Vec<Claim>,
+    requires: Vec<Claim>,
 }
 
 impl Resource for Thing {
@@ -35,15 +35,15 @@ impl Resource for Thing {
         Ok(Reading::Known(Plan::none()))
     }
 
-    fn afterwards(&self, _: &dyn Probe) -> Result<Reading<Vec<String>>> {
+    fn final_warnings(&self, _: &dyn Probe) -> Result<Reading<Vec<String>>> {
         Ok(Reading::Known(Vec::new()))
     }
 
-    fn provides(&self) -> Vec<Fact> {
+    fn provides(&self) -> Vec<Claim> {
         self.provides.clone()
     }
 
-    fn requires(&self) -> Vec<Fact> {
+    fn requires(&self) -> Vec<Claim> {
         self.requires.clone()
     }
 }
@@ -53,7 +53,7 @@ fn place() -> Place {
     Place::new(file, 0..0)
 }
 
-fn thing(id: &str, provides: &[Fact], requires: &[Fact]) -> Declaration {
+fn thing(id: &str, provides: &[Claim], requires: &[Claim]) -> Declaration {
     let id: Id = id.parse().unwrap();
     Declaration {
         id: id.clone(),
@@ -81,8 +81,8 @@ fn to(id: &str) -> Reference {
     }
 }
 
-fn path(text: &str) -> Fact {
-    Fact::Path(text.parse().unwrap())
+fn path(text: &str) -> Claim {
+    Claim::Path(text.parse().unwrap())
 }
 
 fn names(graph: &super::Graph) -> Vec<&str> {
@@ -115,7 +115,7 @@ fn needs_before_and_notify_order() {
 
 #[test]
 fn a_file_waits_for_the_mount_above_it_and_for_its_directory() {
-    let mounted = Fact::Mounted("/data".parse().unwrap());
+    let mounted = Claim::Mounted("/data".parse().unwrap());
     let graph = build(vec![
         thing("file:deep", &[path("/data/a/b/c")], &[path("/data/a/b")]),
         thing("directory:/data", &[path("/data")], &[path("/")]),
@@ -128,7 +128,7 @@ fn a_file_waits_for_the_mount_above_it_and_for_its_directory() {
 
 #[test]
 fn an_implied_edge_yields_to_an_explicit_one_if_it_can() {
-    let package = || Fact::Package("p".to_owned());
+    let package = || Claim::Package("p".to_owned());
     let mut user = thing("cron:x", &[], &[package()]);
     user.before.push(to("package:p"));
     let graph = build(vec![thing("package:p", &[package()], &[]), user]).unwrap();
@@ -165,8 +165,8 @@ fn mistakes_are_all_reported() {
 
 #[test]
 fn a_file_is_written_as_a_whole_or_in_parts() {
-    let whole = || Fact::Whole("/a".parse().unwrap());
-    let part = |path: &str| Fact::Part(path.parse().unwrap());
+    let whole = || Claim::Whole("/a".parse().unwrap());
+    let part = |path: &str| Claim::Part(path.parse().unwrap());
     let both = build(vec![
         thing("line:a", &[part("/a")], &[]),
         thing("file:a", &[path("/a"), whole()], &[]),
@@ -187,7 +187,7 @@ fn a_file_is_written_as_a_whole_or_in_parts() {
 
 #[test]
 fn what_a_program_makes_is_owned_by_another_and_never_removed() {
-    let made = || Fact::Made("/a".parse().unwrap());
+    let made = || Claim::Made("/a".parse().unwrap());
     let graph = build(vec![
         thing("file:below", &[path("/a/b")], &[path("/a")]),
         thing("directory:a", &[path("/a")], &[]),
@@ -199,7 +199,7 @@ fn what_a_program_makes_is_owned_by_another_and_never_removed() {
     assert_eq!(graph.get(graph.order()[0]).id.kind(), "exec");
     let wrong = build(vec![
         thing("exec:a", &[made()], &[]),
-        thing("link:a", &[path("/a"), Fact::Absent("/a".parse().unwrap())], &[]),
+        thing("link:a", &[path("/a"), Claim::Absent("/a".parse().unwrap())], &[]),
     ])
     .unwrap_err();
     assert_eq!(
@@ -319,13 +319,13 @@ proptest! {
     #[test]
     fn implied_edges_never_make_a_cycle(
         explicit in prop::collection::vec((0_usize..12, 0_usize..12), 0..20),
-        facts in prop::collection::vec((0_u8..6, 0_u8..6), 12),
+        claims in prop::collection::vec((0_u8..6, 0_u8..6), 12),
     ) {
-        let mut things: Vec<Declaration> = facts
+        let mut things: Vec<Declaration> = claims
             .iter()
             .enumerate()
             .map(|(index, (provides, requires))| {
-                let package = |number: &u8| Fact::Package(number.to_string());
+                let package = |number: &u8| Claim::Package(number.to_string());
                 thing(&format!("k:{index}"), &[package(provides)], &[package(requires)])
             })
             .collect();

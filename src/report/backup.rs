@@ -5,11 +5,11 @@ use std::{fmt::Write as _, time::Duration};
 use anstyle::Style;
 
 use super::{
-    Progress, Said, Verbosity,
+    Progress, Rendered, Verbosity,
     style::{CREATE, DIM, ERROR, REMOVE, RUN, STRONG, WARNING, paint},
     text::{bytes, count, duration, line},
 };
-use crate::backup::{Archived, Check, Listed, Manifest, Outcome, Pruned, Restored, Step, Verdict, Word};
+use crate::backup::{Archived, Check, Grade, Listed, Manifest, Outcome, Pruned, Restored, Step, Verdict};
 
 /// Renders the steps of a backup or a verification.
 #[derive(Debug)]
@@ -24,8 +24,8 @@ impl Steps {
     }
 
     /// What there is to say about a step now.
-    pub fn step(&self, step: &Step) -> Said {
-        let mut said = Said::default();
+    pub fn step(&self, step: &Step) -> Rendered {
+        let mut said = Rendered::default();
         let mut progress = |far: String, now: &str| {
             said.progress = Some(Progress {
                 far,
@@ -185,7 +185,7 @@ impl Steps {
 
     /// The closing line of a verification; said even quietly if it is not good.
     pub fn verdict(&self, verdict: &Verdict) -> String {
-        if self.verbosity == Verbosity::Quiet && verdict.verdict == Word::Ok {
+        if self.verbosity == Verbosity::Quiet && verdict.verdict == Grade::Ok {
             return String::new();
         }
         let id = verdict
@@ -291,20 +291,20 @@ fn checked(check: &Check) -> String {
     )
 }
 
-pub(super) fn said(word: Word) -> &'static str {
+pub(super) fn said(word: Grade) -> &'static str {
     match word {
-        Word::Ok => "ok",
-        Word::Unverified => "not verified",
-        Word::Stale => "stale",
-        Word::Corrupt => "corrupt",
+        Grade::Ok => "ok",
+        Grade::Unverified => "not verified",
+        Grade::Stale => "stale",
+        Grade::Corrupt => "corrupt",
     }
 }
 
-pub(super) fn style(word: Word) -> Style {
+pub(super) fn style(word: Grade) -> Style {
     match word {
-        Word::Ok => CREATE.bold(),
-        Word::Unverified => WARNING,
-        Word::Stale | Word::Corrupt => ERROR,
+        Grade::Ok => CREATE.bold(),
+        Grade::Unverified => WARNING,
+        Grade::Stale | Grade::Corrupt => ERROR,
     }
 }
 

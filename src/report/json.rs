@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Renderer, Said};
+use super::{Rendered, Renderer};
 use crate::engine::event::Event;
 use crate::value::secret::redact_json;
 
@@ -11,10 +11,10 @@ use crate::value::secret::redact_json;
 pub struct Json;
 
 impl Renderer for Json {
-    fn event(&mut self, event: &Event) -> Said {
-        Said {
+    fn event(&mut self, event: &Event) -> Rendered {
+        Rendered {
             out: object(event) + "\n",
-            ..Said::default()
+            ..Rendered::default()
         }
     }
 }

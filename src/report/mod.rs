@@ -23,12 +23,12 @@ use crate::engine::event::Event;
 /// Says what an event means, for eyes or for programs.
 pub trait Renderer {
     /// What there is to say about it now.
-    fn event(&mut self, event: &Event) -> Said;
+    fn event(&mut self, event: &Event) -> Rendered;
 }
 
 /// What a renderer has to say. On a terminal `err` comes first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Said {
+pub struct Rendered {
     /// Whole lines for standard error: what went wrong, what is waited for.
     pub err: String,
     /// Whole lines for standard output: the data.

@@ -8,7 +8,7 @@ use std::{
 use anstream::AutoStream;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Progress, Said, diagnostic::block, redact};
+use super::{Progress, Rendered, diagnostic::block, redact};
 
 /// Standard output and standard error, with colours where they are seen.
 ///
@@ -42,7 +42,7 @@ impl Terminal {
     }
 
     /// Says it.
-    pub fn say(&mut self, said: &Said) {
+    pub fn emit(&mut self, said: &Rendered) {
         if !said.err.is_empty() || !said.out.is_empty() {
             self.clear();
         }

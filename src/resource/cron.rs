@@ -16,7 +16,7 @@ use super::{
     regular::{self, Regular, Standing},
 };
 use crate::{
-    system::{Bytes, Fact, FileType, Op, Probe, Reading, crontab, known},
+    system::{Bytes, Claim, FileType, Op, Probe, Reading, crontab, known},
     value::{
         AbsPath, AccountName, JobName, Mode, Owner, Schedule,
         secret::{FORMER, Text},
@@ -415,11 +415,11 @@ impl Provider for Cron {
         self.state == Presence::Absent
     }
 
-    fn provides(&self) -> Vec<Fact> {
+    fn provides(&self) -> Vec<Claim> {
         match self.r#in {
             Place::CronD => {
                 let file = self.file().into_iter();
-                file.flat_map(|file| [Fact::Path(file.clone()), Fact::Whole(file)])
+                file.flat_map(|file| [Claim::Path(file.clone()), Claim::Whole(file)])
                     .collect()
             }
             Place::Crontab => {
@@ -427,16 +427,16 @@ impl Provider for Cron {
                 table
                     .to_str()
                     .and_then(|table| table.parse().ok())
-                    .map(Fact::Part)
+                    .map(Claim::Part)
                     .into_iter()
                     .collect()
             }
         }
     }
 
-    fn requires(&self) -> Vec<Fact> {
+    fn requires(&self) -> Vec<Claim> {
         let file = self.file().ok();
-        [Fact::User(self.user.to_string()), Fact::Package("cron".to_owned())]
+        [Claim::User(self.user.to_string()), Claim::Package("cron".to_owned())]
             .into_iter()
             .chain(file.as_ref().and_then(parent::required))
             .collect()

@@ -14,7 +14,7 @@ use super::{
     regular::{Regular, Standing},
 };
 use crate::{
-    system::{Bytes, Fact, FileType, Keep, Op, Probe, Reading, Refused, Stray, known, shown_name},
+    system::{Bytes, Claim, FileType, Keep, Op, Probe, Reading, Refused, Stray, known, shown_name},
     value::{AbsPath, Mode, Owner},
 };
 
@@ -114,7 +114,7 @@ impl Directory {
         let Some(entry) = known!(node.entry(path)?) else {
             // One of the tree stands in another of it.
             if *path == self.path {
-                known!(parent::must_stand(node, path)?);
+                known!(parent::check(node, path)?);
             }
             known!(self.metadata(self.mode).compare(node, None)?);
             return Ok(Reading::Known(None));
@@ -323,9 +323,9 @@ impl Provider for Directory {
         self.state == Presence::Absent
     }
 
-    fn provides(&self) -> Vec<Fact> {
-        let directories = self.all().cloned().map(Fact::Path);
-        let absent = (self.state == Presence::Absent).then(|| Fact::Absent(self.path.clone()));
+    fn provides(&self) -> Vec<Claim> {
+        let directories = self.all().cloned().map(Claim::Path);
+        let absent = (self.state == Presence::Absent).then(|| Claim::Absent(self.path.clone()));
         directories
             .chain(self.regulars().flat_map(|file| file.provided()))
             .chain(absent)
@@ -339,7 +339,7 @@ impl Provider for Directory {
         })
     }
 
-    fn requires(&self) -> Vec<Fact> {
+    fn requires(&self) -> Vec<Claim> {
         parent::required(&self.path)
             .into_iter()
             .chain(self.metadata(None).required())

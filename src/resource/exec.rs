@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::{Action, Change, Plan, PropertyError, Provider, Role, parent};
 use crate::{
-    system::{Command, Effect, Entry, Fact, FileType, Guard, Op, Package, Probe, Reading, known},
+    system::{Claim, Command, Effect, Entry, FileType, Guard, Op, Package, Probe, Reading, known},
     value::{AbsPath, AccountName, Mode, Owner, PackageName},
 };
 
@@ -252,21 +252,21 @@ impl Provider for Exec {
             .op(self.run()))
     }
 
-    fn provides(&self) -> Vec<Fact> {
+    fn provides(&self) -> Vec<Claim> {
         let mut paths: Vec<AbsPath> = self.creates.iter().chain(self.makes.paths()).cloned().collect();
         paths.sort_unstable();
         paths.dedup();
-        let packages = self.makes.packages.iter().map(|name| Fact::Package(name.to_string()));
-        paths.into_iter().map(Fact::Made).chain(packages).collect()
+        let packages = self.makes.packages.iter().map(|name| Claim::Package(name.to_string()));
+        paths.into_iter().map(Claim::Made).chain(packages).collect()
     }
 
-    fn requires(&self) -> Vec<Fact> {
+    fn requires(&self) -> Vec<Claim> {
         let programs = [Some(&self.command), self.unless.as_ref(), self.only_if.as_ref()];
         let programs = programs
             .into_iter()
             .flatten()
             .filter_map(|argv| argv.first()?.parse().ok())
-            .map(Fact::Path);
+            .map(Claim::Path);
         let made = self
             .creates
             .iter()
@@ -274,8 +274,8 @@ impl Provider for Exec {
             .filter_map(parent::required);
         programs
             .chain(made)
-            .chain(self.cwd.clone().map(Fact::Path))
-            .chain(self.user.as_ref().map(|user| Fact::User(user.to_string())))
+            .chain(self.cwd.clone().map(Claim::Path))
+            .chain(self.user.as_ref().map(|user| Claim::User(user.to_string())))
             .collect()
     }
 }

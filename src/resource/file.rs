@@ -11,7 +11,7 @@ use super::{
     regular::{self, Regular, Standing},
 };
 use crate::{
-    system::{Bytes, Fact, Probe, Reading},
+    system::{Bytes, Claim, Probe, Reading},
     value::{AbsPath, Mode, Owner},
 };
 
@@ -104,15 +104,15 @@ impl Provider for File {
         self.state == Presence::Absent
     }
 
-    fn provides(&self) -> Vec<Fact> {
+    fn provides(&self) -> Vec<Claim> {
         let mut facts = self.regular().provided();
         if self.state == Presence::Absent {
-            facts.extend([Fact::Whole(self.path.clone()), Fact::Absent(self.path.clone())]);
+            facts.extend([Claim::Whole(self.path.clone()), Claim::Absent(self.path.clone())]);
         }
         facts
     }
 
-    fn requires(&self) -> Vec<Fact> {
+    fn requires(&self) -> Vec<Claim> {
         self.regular().required()
     }
 }

@@ -5,12 +5,12 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
-    Action, Change, Plan, PropertyError, Provider, Role, cut_off,
+    Action, Change, Plan, PropertyError, Provider, Role,
     mkfs::{self, FsType},
-    wipe,
+    truncation, wipe,
 };
 use crate::{
-    system::{BlockDevice, Command, Contents, Effect, Fact, Mount, Op, Probe, Reading, Refused, Signature, known},
+    system::{BlockDevice, Claim, Command, Contents, Effect, Mount, Op, Probe, Reading, Refused, Signature, known},
     value::{DevicePath, Size},
 };
 
@@ -116,18 +116,18 @@ impl Provider for Filesystem {
         }
     }
 
-    fn provides(&self) -> Vec<Fact> {
+    fn provides(&self) -> Vec<Claim> {
         // A mount may name it by what is on it.
         let names = self.wanted().names();
         [self.device.clone()]
             .into_iter()
             .chain(names)
-            .map(Fact::Filesystem)
+            .map(Claim::Filesystem)
             .collect()
     }
 
-    fn requires(&self) -> Vec<Fact> {
-        vec![Fact::Device(self.device.clone())]
+    fn requires(&self) -> Vec<Claim> {
+        vec![Claim::Device(self.device.clone())]
     }
 
     fn growth(&mut self) -> Option<&mut bool> {
@@ -185,7 +185,7 @@ impl Filesystem {
         let Some(geometry) = signature.geometry else {
             return Ok(Plan::none());
         };
-        cut_off::must_not_be(&self.device, block)?;
+        truncation::check(&self.device, block)?;
         if !self.grow || geometry.grown(block.size).is_none() {
             return Ok(Plan::none());
         }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::{Action, Change, Plan, PropertyError, Provider, Role, number, presence::Presence};
 use crate::{
-    system::{Command, Effect, Fact, Group as Entry, Op, Probe, Reading, known},
+    system::{Claim, Command, Effect, Group as Entry, Op, Probe, Reading, known},
     value::AccountName,
 };
 
@@ -149,9 +149,9 @@ impl Provider for Group {
         self.gid.is_none().then_some(&mut self.others)
     }
 
-    fn provides(&self) -> Vec<Fact> {
-        let group = Fact::Group(self.name.to_string());
-        [group].into_iter().chain(self.gid.map(Fact::Number)).collect()
+    fn provides(&self) -> Vec<Claim> {
+        let group = Claim::Group(self.name.to_string());
+        [group].into_iter().chain(self.gid.map(Claim::Number)).collect()
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) fn read(node: &dyn Probe, home: &str) -> Result<Reading<Option<Home>>
     if known!(node.entry(&path)?).is_some() {
         return Ok(Reading::Known(None));
     }
-    known!(parent::must_stand(node, &path)?);
+    known!(parent::check(node, &path)?);
     let defaults = known!(node.contents(Path::new("/etc/login.defs"))?);
     let mut skeleton = Vec::new();
     known!(collect(node, Path::new(SKELETON), "", &mut skeleton)?);

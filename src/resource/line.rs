@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::{Action, Change, Plan, PropertyError, Provider, Role, Shown, parent, presence::Presence, regular};
 use crate::{
-    system::{Bytes, Fact, Meta, Op, Probe, Reading, known},
+    system::{Bytes, Claim, Meta, Op, Probe, Reading, known},
     value::{AbsPath, budget},
 };
 
@@ -169,7 +169,7 @@ impl Provider for Line {
                     self.path
                 );
             }
-            known!(parent::must_stand(node, &self.path)?);
+            known!(parent::check(node, &self.path)?);
         }
         Ok(Reading::Known(None))
     }
@@ -202,12 +202,12 @@ impl Provider for Line {
         self.state == Presence::Absent
     }
 
-    fn provides(&self) -> Vec<Fact> {
-        vec![Fact::Part(self.path.clone())]
+    fn provides(&self) -> Vec<Claim> {
+        vec![Claim::Part(self.path.clone())]
     }
 
-    fn requires(&self) -> Vec<Fact> {
-        vec![Fact::Path(self.path.clone())]
+    fn requires(&self) -> Vec<Claim> {
+        vec![Claim::Path(self.path.clone())]
     }
 }
 

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::{Action, Change, Plan, PropertyError, Provider, Role, parent, presence::Presence};
 use crate::{
-    system::{Fact, FileType, Op, Probe, Reading, known},
+    system::{Claim, FileType, Op, Probe, Reading, known},
     value::AbsPath,
 };
 
@@ -49,7 +49,7 @@ impl Provider for Link {
             Some(FileType::Link { target }) => return Ok(Reading::Known(Some(target))),
             None => {
                 if self.state == Presence::Present {
-                    known!(parent::must_stand(node, &self.path)?);
+                    known!(parent::check(node, &self.path)?);
                 }
                 return Ok(Reading::Known(None));
             }
@@ -90,12 +90,12 @@ impl Provider for Link {
         self.state == Presence::Absent
     }
 
-    fn provides(&self) -> Vec<Fact> {
-        let absent = (self.state == Presence::Absent).then(|| Fact::Absent(self.path.clone()));
-        [Fact::Path(self.path.clone())].into_iter().chain(absent).collect()
+    fn provides(&self) -> Vec<Claim> {
+        let absent = (self.state == Presence::Absent).then(|| Claim::Absent(self.path.clone()));
+        [Claim::Path(self.path.clone())].into_iter().chain(absent).collect()
     }
 
-    fn requires(&self) -> Vec<Fact> {
+    fn requires(&self) -> Vec<Claim> {
         parent::required(&self.path).into_iter().collect()
     }
 }

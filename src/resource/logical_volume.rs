@@ -9,10 +9,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use self::layout::VolumeType;
-use super::{Action, Change, Plan, PropertyError, Provider, Role, cut_off, snapshots};
+use super::{Action, Change, Plan, PropertyError, Provider, Role, snapshots, truncation};
 use crate::{
     system::{
-        Command, Effect, Fact, Layout, LogicalVolume as Volume, Lvm, Op, Probe, Reading, Refused, VolumeGroup, known,
+        Claim, Command, Effect, Layout, LogicalVolume as Volume, Lvm, Op, Probe, Reading, Refused, VolumeGroup, known,
     },
     value::{DevicePath, GroupName, Size, VolumeName, VolumeSize},
 };
@@ -127,7 +127,7 @@ impl Provider for LogicalVolume {
         }
     }
 
-    fn afterwards(&self, node: &dyn Probe) -> Result<Reading<Vec<String>>> {
+    fn final_warnings(&self, node: &dyn Probe) -> Result<Reading<Vec<String>>> {
         if self.r#type != VolumeType::ThinPool {
             return Ok(Reading::Known(Vec::new()));
         }
@@ -139,19 +139,19 @@ impl Provider for LogicalVolume {
         Some((&self.volume_group, &mut self.leaves))
     }
 
-    fn provides(&self) -> Vec<Fact> {
+    fn provides(&self) -> Vec<Claim> {
         match self.r#type {
-            VolumeType::ThinPool => vec![Fact::ThinPool(self.full_name())],
-            VolumeType::Volume => vec![Fact::Device(self.device())],
+            VolumeType::ThinPool => vec![Claim::ThinPool(self.full_name())],
+            VolumeType::Volume => vec![Claim::Device(self.device())],
         }
     }
 
-    fn requires(&self) -> Vec<Fact> {
+    fn requires(&self) -> Vec<Claim> {
         let pool = self
             .thin_pool
             .as_ref()
-            .map(|pool| Fact::ThinPool(format!("{}/{}", self.volume_group, pool.as_str())));
-        [Fact::VolumeGroup(self.volume_group.to_string())]
+            .map(|pool| Claim::ThinPool(format!("{}/{}", self.volume_group, pool.as_str())));
+        [Claim::VolumeGroup(self.volume_group.to_string())]
             .into_iter()
             .chain(pool)
             .collect()
@@ -168,7 +168,7 @@ impl LogicalVolume {
                 self.volume_group
             );
         }
-        cut_off::group_must_not_be(group, lvm)?;
+        truncation::group_must_not_be(group, lvm)?;
         let layout = self.layout(group, extents);
         let takes = layout::takes(group, lvm, &layout, extents, None);
         snapshots::must_be_left(&self.full_name(), self.leaves, group, lvm, takes, 0)?;
@@ -247,7 +247,7 @@ impl LogicalVolume {
     }
 
     /// An error if what is there is something else than what is declared.
-    fn must_be(&self, volume: &Volume) -> Result<()> {
+    fn check_kind(&self, volume: &Volume) -> Result<()> {
         let wanted = match (&self.thin_pool, self.r#type) {
             (Some(pool), _) => format!("a thin volume of {}", pool.as_str()),
             (None, VolumeType::ThinPool) => "a thin pool".to_owned(),
@@ -303,7 +303,7 @@ impl LogicalVolume {
     }
 
     fn update(&self, group: &VolumeGroup, lvm: &Lvm, volume: &Volume) -> Result<Plan> {
-        self.must_be(volume)?;
+        self.check_kind(volume)?;
         let now = volume.size / group.extent_size;
         let wanted = self.wanted(group, lvm, Some(volume));
         if self.exact && wanted < now {
@@ -323,7 +323,7 @@ impl LogicalVolume {
         if volume.attributes.as_bytes().get(4) == Some(&b'-') {
             // The ninth says whether a part of it is missing.
             if volume.attributes.as_bytes().get(8) == Some(&b'p') {
-                cut_off::must_be_whole(self.volume_group.as_str(), lvm.members(self.volume_group.as_str()))?;
+                truncation::must_be_whole(self.volume_group.as_str(), lvm.members(self.volume_group.as_str()))?;
             }
             let activate = Command::new(["lvchange", "--activate", "y", &self.full_name()]);
             plan = plan
@@ -363,7 +363,7 @@ impl LogicalVolume {
 
     /// Adds what gives it so many extents, and a pool the metadata for them.
     fn grow(&self, mut plan: Plan, group: &VolumeGroup, lvm: &Lvm, volume: &Volume, wanted: u64) -> Result<Plan> {
-        cut_off::group_must_not_be(group, lvm)?;
+        truncation::group_must_not_be(group, lvm)?;
         let layout = self.grown(group, volume, wanted);
         let takes = layout::takes(group, lvm, &layout, wanted, Some(volume));
         snapshots::must_be_left(

@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 
 use super::Change;
 use crate::{
-    system::{Entry, Fact, Meta, Probe, Reading, known},
+    system::{Claim, Entry, Meta, Probe, Reading, known},
     value::{Mode, Owner},
 };
 
@@ -66,13 +66,13 @@ impl Metadata<'_> {
     }
 
     /// The accounts it requires.
-    pub(super) fn required(self) -> impl Iterator<Item = Fact> {
+    pub(super) fn required(self) -> impl Iterator<Item = Claim> {
         let name = |owner: &Owner| match owner {
             Owner::Name(name) => Some(name.clone()),
             Owner::Id(_) => None,
         };
-        let owner = self.owner.and_then(name).map(Fact::User);
-        let group = self.group.and_then(name).map(Fact::Group);
+        let owner = self.owner.and_then(name).map(Claim::User);
+        let group = self.group.and_then(name).map(Claim::Group);
         owner.into_iter().chain(group)
     }
 }

@@ -3,7 +3,6 @@
 
 mod cron_field;
 mod crontab;
-mod cut_off;
 mod exports_file;
 mod fstab;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -20,6 +19,7 @@ mod plan;
 mod presence;
 mod regular;
 mod snapshots;
+mod truncation;
 mod wipe;
 
 use std::{borrow::Cow, fmt, sync::LazyLock, time::Duration};
@@ -31,7 +31,7 @@ use serde::Deserializer;
 pub use plan::{Action, Change, Plan, Shown};
 
 use crate::{
-    system::{Bytes, Fact, Op, Probe, Reading, check_way},
+    system::{Bytes, Claim, Op, Probe, Reading, check_way},
     value::{AbsPath, GroupName, Id, VolumeSize, secret::redact},
 };
 
@@ -60,7 +60,7 @@ pub trait Provider: fmt::Debug + Send + Sync {
 
     /// What the operator should know of the node as the whole run leaves it, where that is for this one to say: room that is used up
     /// by others.
-    fn afterwards(&self, _node: &dyn Probe) -> Result<Reading<Vec<String>>> {
+    fn final_warnings(&self, _node: &dyn Probe) -> Result<Reading<Vec<String>>> {
         Ok(Reading::Known(Vec::new()))
     }
 
@@ -74,12 +74,12 @@ pub trait Provider: fmt::Debug + Send + Sync {
     }
 
     /// What others can rely on once it is applied.
-    fn provides(&self) -> Vec<Fact> {
+    fn provides(&self) -> Vec<Claim> {
         Vec::new()
     }
 
     /// What it relies on. An implied edge goes to the resource that provides it, if one does.
-    fn requires(&self) -> Vec<Fact> {
+    fn requires(&self) -> Vec<Claim> {
         Vec::new()
     }
 
@@ -164,16 +164,16 @@ pub trait Resource: fmt::Debug + Send + Sync {
     fn limit(&mut self, _timeout: Duration) {}
     /// `read`, then `diff`; an error where the node cannot carry it out.
     fn plan(&self, node: &dyn Probe, notified: bool) -> Result<Reading<Plan>>;
-    /// See `Provider::afterwards`.
-    fn afterwards(&self, node: &dyn Probe) -> Result<Reading<Vec<String>>>;
+    /// See `Provider::final_warnings`.
+    fn final_warnings(&self, node: &dyn Probe) -> Result<Reading<Vec<String>>>;
     /// See `Provider::is_absent`.
     fn is_absent(&self) -> bool {
         false
     }
     /// See `Provider::provides`.
-    fn provides(&self) -> Vec<Fact>;
+    fn provides(&self) -> Vec<Claim>;
     /// See `Provider::requires`.
-    fn requires(&self) -> Vec<Fact>;
+    fn requires(&self) -> Vec<Claim>;
     /// See `Provider::purges`.
     fn purges(&mut self) -> Option<Purge<'_>> {
         None
@@ -221,7 +221,7 @@ impl<P: Provider> Resource for Of<P> {
             Reading::Known(state) => {
                 let mut plan = self.provider.diff(&state, notified)?;
                 for op in &plan.ops {
-                    node.admits(op)?;
+                    node.check_supported(op)?;
                     for path in op.ways() {
                         check_way(node, path)?;
                     }
@@ -234,19 +234,19 @@ impl<P: Provider> Resource for Of<P> {
         })
     }
 
-    fn afterwards(&self, node: &dyn Probe) -> Result<Reading<Vec<String>>> {
-        self.provider.afterwards(node)
+    fn final_warnings(&self, node: &dyn Probe) -> Result<Reading<Vec<String>>> {
+        self.provider.final_warnings(node)
     }
 
     fn is_absent(&self) -> bool {
         self.provider.is_absent()
     }
 
-    fn provides(&self) -> Vec<Fact> {
+    fn provides(&self) -> Vec<Claim> {
         self.provider.provides()
     }
 
-    fn requires(&self) -> Vec<Fact> {
+    fn requires(&self) -> Vec<Claim> {
         self.provider.requires()
     }
 

@@ -17,7 +17,7 @@ use super::{
     fstab::{self, Entry, FSTAB, SYSTEMD},
 };
 use crate::{
-    system::{BlockDevice, Contents, Fact, FileType, Mount as Live, Op, Probe, Reading, Refused, known},
+    system::{BlockDevice, Claim, Contents, FileType, Mount as Live, Op, Probe, Reading, Refused, known},
     value::{AbsPath, DevicePath, Duration, Id, MountSource, UnitName},
 };
 
@@ -236,7 +236,7 @@ impl Provider for Mount {
         let mut mounted = known!(self.live(node)?);
         if self.state == Presence::Mounted && !mounted.is_empty() {
             // mountinfo has a mount also while its server is gone: that is an error here.
-            node.must_answer(&self.path)?;
+            node.check_reachable(&self.path)?;
         }
         let fstab = known!(node.contents(Path::new(FSTAB))?).unwrap_or_default();
         let fstab = std::str::from_utf8(&fstab)
@@ -323,11 +323,11 @@ impl Provider for Mount {
         self.state == Presence::Absent
     }
 
-    fn provides(&self) -> Vec<Fact> {
-        vec![Fact::Mounted(self.path.clone())]
+    fn provides(&self) -> Vec<Claim> {
+        vec![Claim::Mounted(self.path.clone())]
     }
 
-    fn requires(&self) -> Vec<Fact> {
+    fn requires(&self) -> Vec<Claim> {
         let parent = self
             .path
             .parent()
@@ -336,9 +336,9 @@ impl Provider for Mount {
         let device = self
             .device()
             .into_iter()
-            .flat_map(|device| [Fact::Filesystem(device.clone()), Fact::Device(device.clone())]);
+            .flat_map(|device| [Claim::Filesystem(device.clone()), Claim::Device(device.clone())]);
         let bound = self.bound().cloned();
-        device.chain(parent.into_iter().chain(bound).map(Fact::Path)).collect()
+        device.chain(parent.into_iter().chain(bound).map(Claim::Path)).collect()
     }
 
     fn growth(&mut self) -> Option<&mut bool> {

@@ -169,8 +169,8 @@ pub(super) fn for_remounting(options: &[String]) -> Vec<String> {
     all
 }
 
-/// What mountinfo will show of a mount with these options, as far as that can be foreseen.
-pub(super) fn foreseen(options: &[String]) -> Vec<String> {
+/// What mountinfo will show of a mount with these options, as far as that can be predicted.
+pub(super) fn predicted(options: &[String]) -> Vec<String> {
     let mut all = Flags::declared(options).shown();
     all.extend(of_filesystem(options));
     all
@@ -216,7 +216,7 @@ pub(super) fn for_rebinding(origin: &[String], declared: &[String]) -> Vec<Strin
 }
 
 /// What mountinfo will show of it.
-pub(super) fn foreseen_of_bound(origin: &[String], declared: &[String]) -> Vec<String> {
+pub(super) fn predicted_of_bound(origin: &[String], declared: &[String]) -> Vec<String> {
     Flags::live(origin).with(declared).shown()
 }
 
@@ -570,8 +570,8 @@ mod tests {
         #[test]
         fn what_is_foreseen_is_as_declared(options in proptest::collection::vec(proptest::sample::select(&FLAGS[..]), 0..6)) {
             let options: Vec<String> = options.into_iter().map(str::to_owned).collect();
-            proptest::prop_assert!(!contradict(&foreseen(&options), &options, "ext4"));
-            proptest::prop_assert!(!contradict(&foreseen(&options), &for_remounting(&options), "ext4"));
+            proptest::prop_assert!(!contradict(&predicted(&options), &options, "ext4"));
+            proptest::prop_assert!(!contradict(&predicted(&options), &for_remounting(&options), "ext4"));
         }
     }
 

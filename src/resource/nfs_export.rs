@@ -12,7 +12,7 @@ use super::{
     fstab,
 };
 use crate::{
-    system::{Bytes, Command, Effect, Export, Fact, FileType, Meta, Op, Probe, Reading, Refused, known, place},
+    system::{Bytes, Claim, Command, Effect, Export, FileType, Meta, Op, Probe, Reading, Refused, known, place},
     value::{AbsPath, NfsClient, one_spelling},
 };
 
@@ -293,12 +293,12 @@ impl Provider for NfsExport {
         self.clients.is_empty()
     }
 
-    fn provides(&self) -> Vec<Fact> {
-        self.file().map(Fact::Path).into_iter().collect()
+    fn provides(&self) -> Vec<Claim> {
+        self.file().map(Claim::Path).into_iter().collect()
     }
 
-    fn requires(&self) -> Vec<Fact> {
-        vec![Fact::Path(self.path.clone())]
+    fn requires(&self) -> Vec<Claim> {
+        vec![Claim::Path(self.path.clone())]
     }
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Action, Change, Plan, PropertyError, Provider, Role};
 use crate::{
-    system::{Command, Effect, Fact, Foretold, Op, Package as Installed, Probe, Reading, Refused, known},
+    system::{Claim, Command, Effect, Foretold, Op, Package as Installed, Probe, Reading, Refused, known},
     value::{PackageName, PackageVersion},
 };
 
@@ -169,8 +169,8 @@ impl Provider for Package {
         self.state != Wanted::Present
     }
 
-    fn provides(&self) -> Vec<Fact> {
-        vec![Fact::Package(self.name.to_string())]
+    fn provides(&self) -> Vec<Claim> {
+        vec![Claim::Package(self.name.to_string())]
     }
 }
 

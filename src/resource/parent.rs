@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 
 use crate::{
-    system::{Fact, FileType, Probe, Reading, known},
+    system::{Claim, FileType, Probe, Reading, known},
     value::AbsPath,
 };
 
@@ -13,7 +13,7 @@ use crate::{
 const LINKS: usize = 40;
 
 /// An error unless the directory above a path stands, or will.
-pub(super) fn must_stand(node: &dyn Probe, path: &Path) -> Result<Reading<()>> {
+pub(super) fn check(node: &dyn Probe, path: &Path) -> Result<Reading<()>> {
     let Some(parent) = path.parent() else {
         return Ok(Reading::Known(()));
     };
@@ -45,9 +45,9 @@ fn follow(link: &Path, target: &Path) -> PathBuf {
 }
 
 /// What a thing at this path requires.
-pub(super) fn required(path: &AbsPath) -> Option<Fact> {
+pub(super) fn required(path: &AbsPath) -> Option<Claim> {
     path.parent()
         .and_then(Path::to_str)
         .and_then(|parent| parent.parse().ok())
-        .map(Fact::Path)
+        .map(Claim::Path)
 }

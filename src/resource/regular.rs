@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 
 use super::{Action, Change, Plan, PropertyError, Shown, metadata::Metadata, parent};
 use crate::{
-    system::{Bytes, Entry, Fact, FileType, Op, Probe, Reading, Refused, known},
+    system::{Bytes, Claim, Entry, FileType, Op, Probe, Reading, Refused, known},
     value::AbsPath,
 };
 
@@ -36,7 +36,7 @@ impl Regular<'_> {
     pub(super) fn read(&self, node: &dyn Probe) -> Result<Reading<Standing>> {
         let entry = known!(at(node, self.path)?);
         if entry.is_none() {
-            known!(parent::must_stand(node, self.path)?);
+            known!(parent::check(node, self.path)?);
         }
         let metadata = known!(self.metadata.compare(node, entry.as_ref())?);
         let other = match self.contents {
@@ -96,13 +96,13 @@ impl Regular<'_> {
     }
 
     /// What others can rely on, and may not decide too.
-    pub(super) fn provided(&self) -> Vec<Fact> {
-        let whole = self.contents.map(|_| Fact::Whole(self.path.clone()));
-        [Fact::Path(self.path.clone())].into_iter().chain(whole).collect()
+    pub(super) fn provided(&self) -> Vec<Claim> {
+        let whole = self.contents.map(|_| Claim::Whole(self.path.clone()));
+        [Claim::Path(self.path.clone())].into_iter().chain(whole).collect()
     }
 
     /// What it requires, once it is to be there.
-    pub(super) fn required(&self) -> Vec<Fact> {
+    pub(super) fn required(&self) -> Vec<Claim> {
         parent::required(self.path)
             .into_iter()
             .chain(self.metadata.required())

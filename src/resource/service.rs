@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Action, Change, Plan, PropertyError, Provider, Role};
 use crate::{
-    system::{Active, Enablement, Fact, FileType, Op, Probe, Reading, Unit, UnitVerb, known},
+    system::{Active, Claim, Enablement, FileType, Op, Probe, Reading, Unit, UnitVerb, known},
     value::{AbsPath, UnitName},
 };
 
@@ -277,15 +277,15 @@ impl Provider for Service {
         !wants && (self.running == Some(false) || self.enabled == Some(false))
     }
 
-    fn provides(&self) -> Vec<Fact> {
-        vec![Fact::Unit(self.name.clone())]
+    fn provides(&self) -> Vec<Claim> {
+        vec![Claim::Unit(self.name.clone())]
     }
 
-    fn requires(&self) -> Vec<Fact> {
+    fn requires(&self) -> Vec<Claim> {
         let file = format!("{}/{}", DIRECTORIES[0], unit_file(&self.name));
-        let file = file.parse::<AbsPath>().map(Fact::Path).into_iter();
+        let file = file.parse::<AbsPath>().map(Claim::Path).into_iter();
         // Many a package brings the unit of its own name. A mask may have to be there before it does.
-        let package = (self.masked != Some(true)).then(|| Fact::Package(package(&self.name).to_owned()));
+        let package = (self.masked != Some(true)).then(|| Claim::Package(package(&self.name).to_owned()));
         file.chain(package).collect()
     }
 }

@@ -9,15 +9,15 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
-    Action, Change, Plan, PropertyError, Provider, Role, cut_off,
+    Action, Change, Plan, PropertyError, Provider, Role,
     fstab::{self, Entry as Line, FSTAB, SYSTEMD},
     mkfs::FsType,
     parent,
     presence::Presence,
-    wipe,
+    truncation, wipe,
 };
 use crate::{
-    system::{BlockDevice, Contents, Entry, Fact, FileType, Op, Probe, Reading, Signature, known, place},
+    system::{BlockDevice, Claim, Contents, Entry, FileType, Op, Probe, Reading, Signature, known, place},
     value::{AbsPath, DevicePath, Size},
 };
 
@@ -175,7 +175,7 @@ impl Provider for Swap {
             file = known!(node.entry(&self.path)?);
             unfinished = known!(node.entry(&self.unfinished()?)?).is_some();
             if self.state == Presence::Present {
-                known!(parent::must_stand(node, &self.path)?);
+                known!(parent::check(node, &self.path)?);
             }
         }
         let place = match &block {
@@ -239,18 +239,18 @@ impl Provider for Swap {
         self.state == Presence::Absent
     }
 
-    fn provides(&self) -> Vec<Fact> {
+    fn provides(&self) -> Vec<Claim> {
         match (self.state, self.device()) {
             (Presence::Absent, _) => Vec::new(),
-            (Presence::Present, Some(device)) => vec![Fact::Filesystem(device)],
-            (Presence::Present, None) => vec![Fact::Path(self.path.clone())],
+            (Presence::Present, Some(device)) => vec![Claim::Filesystem(device)],
+            (Presence::Present, None) => vec![Claim::Path(self.path.clone())],
         }
     }
 
-    fn requires(&self) -> Vec<Fact> {
+    fn requires(&self) -> Vec<Claim> {
         match self.device() {
-            Some(device) => vec![Fact::Device(device)],
-            None if self.is_absent() => vec![Fact::Path(self.path.clone())],
+            Some(device) => vec![Claim::Device(device)],
+            None if self.is_absent() => vec![Claim::Path(self.path.clone())],
             None => parent::required(&self.path).into_iter().collect(),
         }
     }

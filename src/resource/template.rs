@@ -10,7 +10,7 @@ use super::{
     regular::{self, Regular, Standing},
 };
 use crate::{
-    system::{Bytes, Fact, Probe, Reading},
+    system::{Bytes, Claim, Probe, Reading},
     value::{AbsPath, Mode, Owner},
 };
 
@@ -78,11 +78,11 @@ impl Provider for Template {
         Ok(self.regular().diff(standing))
     }
 
-    fn provides(&self) -> Vec<Fact> {
+    fn provides(&self) -> Vec<Claim> {
         self.regular().provided()
     }
 
-    fn requires(&self) -> Vec<Fact> {
+    fn requires(&self) -> Vec<Claim> {
         self.regular().required()
     }
 }

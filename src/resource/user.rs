@@ -11,7 +11,7 @@ use super::{
     presence::Presence,
 };
 use crate::{
-    system::{Command, Effect, Fact, Group, Op, Probe, Reading, User as Entry, known},
+    system::{Claim, Command, Effect, Group, Op, Probe, Reading, User as Entry, known},
     value::{AbsPath, AccountName, Owner},
 };
 
@@ -377,16 +377,16 @@ impl Provider for User {
         self.state == Presence::Absent
     }
 
-    fn provides(&self) -> Vec<Fact> {
-        let own_group = self.group.is_none().then(|| Fact::Group(self.name.to_string()));
+    fn provides(&self) -> Vec<Claim> {
+        let own_group = self.group.is_none().then(|| Claim::Group(self.name.to_string()));
         let home = self
             .create_home()
             .then(|| self.home_of(None).parse().ok())
             .flatten()
-            .map(Fact::Made);
-        [Fact::User(self.name.to_string())]
+            .map(Claim::Made);
+        [Claim::User(self.name.to_string())]
             .into_iter()
-            .chain(self.uid.map(Fact::Number))
+            .chain(self.uid.map(Claim::Number))
             .chain(own_group)
             .chain(home)
             .collect()
@@ -396,15 +396,15 @@ impl Provider for User {
         Some(&mut self.others)
     }
 
-    fn requires(&self) -> Vec<Fact> {
+    fn requires(&self) -> Vec<Claim> {
         let primary = match self.primary() {
-            Owner::Name(name) => Some(Fact::Group(name)),
+            Owner::Name(name) => Some(Claim::Group(name)),
             Owner::Id(_) => None,
         };
         let home = self.create_home().then(|| self.home_of(None).parse().ok()).flatten();
         primary
             .into_iter()
-            .chain(self.groups.iter().map(|name| Fact::Group(name.to_string())))
+            .chain(self.groups.iter().map(|name| Claim::Group(name.to_string())))
             .chain(home.as_ref().and_then(parent::required))
             .collect()
     }

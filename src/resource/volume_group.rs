@@ -4,10 +4,10 @@ use anyhow::{Context, Result, bail};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, Change, Plan, PropertyError, Provider, Role, cut_off, snapshots, wipe};
+use super::{Action, Change, Plan, PropertyError, Provider, Role, snapshots, truncation, wipe};
 use crate::{
     system::{
-        BlockDevice, Command, Effect, Fact, Lvm, Op, PhysicalVolume, Probe, Reading, Refused, VolumeGroup as Group,
+        BlockDevice, Claim, Command, Effect, Lvm, Op, PhysicalVolume, Probe, Reading, Refused, VolumeGroup as Group,
         known,
     },
     value::{DevicePath, GroupName, Size, VolumeSize},
@@ -169,7 +169,7 @@ impl Provider for VolumeGroup {
         }
     }
 
-    fn afterwards(&self, node: &dyn Probe) -> Result<Reading<Vec<String>>> {
+    fn final_warnings(&self, node: &dyn Probe) -> Result<Reading<Vec<String>>> {
         let Some(reserve) = self.snapshot_reserve else {
             return Ok(Reading::Known(Vec::new()));
         };
@@ -184,12 +184,12 @@ impl Provider for VolumeGroup {
         Some((&self.name, self.snapshot_reserve?))
     }
 
-    fn provides(&self) -> Vec<Fact> {
-        vec![Fact::VolumeGroup(self.name.to_string())]
+    fn provides(&self) -> Vec<Claim> {
+        vec![Claim::VolumeGroup(self.name.to_string())]
     }
 
-    fn requires(&self) -> Vec<Fact> {
-        self.devices.iter().cloned().map(Fact::Device).collect()
+    fn requires(&self) -> Vec<Claim> {
+        self.devices.iter().cloned().map(Claim::Device).collect()
     }
 }
 
@@ -246,8 +246,8 @@ impl VolumeGroup {
         }
         for member in members {
             match devices.iter().find(|(_, device)| device.block.path == member.device) {
-                Some((path, _)) => cut_off::member_must_not_be(path, member, group)?,
-                None => cut_off::member_must_not_be(&member.device.display(), member, group)?,
+                Some((path, _)) => truncation::member_must_not_be(path, member, group)?,
+                None => truncation::member_must_not_be(&member.device.display(), member, group)?,
             }
             if member.missing {
                 plan = plan.warn(format!(
@@ -307,7 +307,7 @@ impl VolumeGroup {
         if plan.is_empty() {
             plan.action = Action::None;
         } else {
-            cut_off::must_be_whole(self.name.as_str(), members.iter())?;
+            truncation::must_be_whole(self.name.as_str(), members.iter())?;
             plan = plan.change(Change::of(
                 "size",
                 Size::bytes(group.extents * extent_size),

@@ -14,7 +14,7 @@ use std::{
 
 use glrl::{
     engine::event::{Event, Outcome},
-    engine::{self, Earlier, Run},
+    engine::{self, Run, RunState},
     graph,
     resource::Change,
     system::state::StateDir,
@@ -38,7 +38,7 @@ struct Case {
     /// Files beside the role: `templates/motd.hbs`, `files/motd`.
     beside: BTreeMap<String, String>,
     /// A role that was converged before, without its first line.
-    earlier: String,
+    run_state: String,
     /// The role, without its first line.
     role: String,
     /// What the dry run says, one line a resource that is not unchanged: see `line`.
@@ -129,8 +129,8 @@ fn check(file: &Path) -> Result<(), String> {
     let state = StateDir::open(state.path()).expect("a state directory");
     let role = beside.path().join("roles/case.yml");
     fs::create_dir_all(beside.path().join("roles")).expect("a directory");
-    if !case.earlier.is_empty() {
-        with_run(&role, &case.earlier, |run| {
+    if !case.run_state.is_empty() {
+        with_run(&role, &case.run_state, |run| {
             engine::converge(run, &node, &state, &mut |_| {}).map_err(|error| format!("{error:#}"))
         })?;
     }
@@ -156,8 +156,8 @@ fn with_run<T>(role: &Path, text: &str, then: impl FnOnce(&Run<'_>) -> Result<T,
 
 fn check_run(case: &Case, run: &Run<'_>, node: &CaseNode<'_>, state: &StateDir) -> Result<(), String> {
     let plan = |sink: &mut dyn FnMut(Event)| {
-        let earlier = Earlier::load(state)?;
-        engine::plan(run, node, &earlier, sink)
+        let run_state = RunState::load(state)?;
+        engine::plan(run, node, &run_state, sink)
     };
     let mut planned = Vec::new();
     plan(&mut |event| planned.extend(line(&event))).map_err(|error| format!("{error:#}"))?;

@@ -277,7 +277,7 @@ fn a_name_with_a_secret_is_hidden_and_still_a_name() {
                 - file: { path: '/etc/${inputs.token.upperAscii()}' }\n    needs: 'file:/etc/${inputs.token}'\n";
     let tree = tree_with(role);
     let converged = said(&tree, "converge --json", "it's-a-name");
-    // What is owed to the line that fails stays on disk.
+    // What is pending for the line that fails stays on disk.
     let pending = fs::read_to_string(tree.path().join("tree/.glrl/pending.json")).unwrap();
     assert!(
         pending.contains("line:/etc/missing ‹secret›") && pending.contains("file:/etc/‹secret›"),

@@ -30,7 +30,7 @@ fn extents(group: &str) -> Option<u64> {
 #[test]
 fn a_group_is_made_grows_and_takes_in_disks() {
     let _alone = alone();
-    // Odd sizes: the number of extents has to be foreseen exactly.
+    // Odd sizes: the number of extents has to be predicted exactly.
     let disks = [
         Loop::new((100 << 20) + 512 * 3),
         Loop::new((64 << 20) - 512),

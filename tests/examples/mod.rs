@@ -9,7 +9,7 @@ use std::{
 
 use glrl::{
     engine::event::{Event, Outcome},
-    engine::{self, Earlier, Run},
+    engine::{self, Run, RunState},
     graph,
     system::{BlockDevice, Contents},
 };
@@ -128,7 +128,7 @@ fn plan(role: &Path, set: &[&str], changed: usize, unknown: usize) {
         stop: || false,
     };
     let (mut counted, mut others) = ((0, 0), Vec::new());
-    engine::plan(&run, &node, &Earlier::default(), &mut |event| {
+    engine::plan(&run, &node, &RunState::default(), &mut |event| {
         let Event::Planned { id, outcome, .. } = event else {
             return;
         };

@@ -17,7 +17,7 @@ use std::{
 
 use glrl::{
     engine::event::{Event, Outcome},
-    engine::{self, Earlier, Run},
+    engine::{self, Run, RunState},
     graph::{self, Graph},
     source::Sources,
     system::{LocalNode, state::StateDir},
@@ -248,7 +248,7 @@ impl Lab {
         let state = self.state()?;
         let mut plan = || {
             let node = LocalNode::offline(tree)?;
-            engine::plan(&self.run(), &node, &Earlier::load(&state)?, &mut |event| {
+            engine::plan(&self.run(), &node, &RunState::load(&state)?, &mut |event| {
                 if let Event::Planned { id, outcome: of, .. } = event {
                     let (word, changes) = outcome(&of);
                     outcomes.push((id, word, changes));

@@ -17,7 +17,7 @@ use std::{
 
 use glrl::{
     config::{self, Request},
-    engine::{self, Earlier, Run},
+    engine::{self, Run, RunState},
     graph::{self, Format},
     report::{Human, Json, Renderer, Verbosity, diagnostic, object},
     system::{BlockDevice, Contents, facts::SampleFacts},
@@ -273,7 +273,7 @@ fn plan(site: &Path, text: &str, outputs: &mut Outputs) {
         ),
         ("plan as JSON", Box::new(Json)),
     ];
-    engine::plan(&run, &node, &Earlier::default(), &mut |event| {
+    engine::plan(&run, &node, &RunState::default(), &mut |event| {
         for (name, renderer) in &mut renderers {
             let said = renderer.event(&event);
             outputs

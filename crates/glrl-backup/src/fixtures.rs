@@ -18,7 +18,7 @@ use crate::{
         id::BackupId,
         layout::{ARCHIVE, FILES, MANIFEST, path_of},
         manifest::Manifest,
-        verdict::{Verdict, Word},
+        verdict::{Grade, Verdict},
     },
     settings::{Settings, encryption::EncryptionSettings},
     store::binlog::entry,
@@ -118,8 +118,8 @@ fn manifest(id: &BackupId, started: Timestamp, archive: &str) -> Manifest {
 }
 
 /// A verdict on it, of now.
-pub(crate) fn verdict(manifest: &Manifest, word: Word) -> Verdict {
-    let outcome = if word == Word::Ok { "ok" } else { "failed" };
+pub(crate) fn verdict(manifest: &Manifest, word: Grade) -> Verdict {
+    let outcome = if word == Grade::Ok { "ok" } else { "failed" };
     serde_json::from_value(json!({
         "verdict": word, "id": manifest.id, "archive": manifest.archive.digests.blake3,
         "at": clock::now(), "took_ms": 61500.0, "host": "verify1",

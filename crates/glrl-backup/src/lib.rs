@@ -66,7 +66,7 @@ pub use model::{
     manifest::Manifest,
     recipient::Recipient,
     step::Step,
-    verdict::{Check, Outcome, Verdict, Word},
+    verdict::{Check, Grade, Outcome, Verdict},
 };
 pub use operate::{
     job::{archive_binlogs, prune, run, verify},

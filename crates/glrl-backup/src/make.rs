@@ -35,7 +35,7 @@ use crate::{
         survey,
     },
     settings::Settings,
-    state::{made::Made, run_lock::alone},
+    state::{made::Made, run_lock},
     store::{
         archive::{
             attributes::Owners,
@@ -64,7 +64,7 @@ pub(crate) fn run_on(
     report: &mut Report<'_>,
 ) -> Result<Manifest> {
     let began = Instant::now();
-    let _alone = alone(settings, "backup")?;
+    let _alone = run_lock::take(settings, "backup")?;
     wait_for_mount(&settings.target, interrupt, report)?;
     let recipients = settings.encryption.recipients()?;
     let encryption = Encryption::to(&recipients);

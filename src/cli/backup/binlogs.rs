@@ -43,7 +43,7 @@ pub(super) fn archive(
         if json {
             context.terminal.out(&(object(&step) + "\n"));
         } else {
-            context.terminal.say(&steps.step(&step));
+            context.terminal.emit(&steps.step(&step));
         }
     })?;
     let last = if json {

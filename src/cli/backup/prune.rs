@@ -65,7 +65,7 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<Exit, Error> {
         if args.common.json {
             context.terminal.out(&(object(&step) + "\n"));
         } else {
-            context.terminal.say(&steps.step(&step));
+            context.terminal.emit(&steps.step(&step));
         }
     })?;
     if !args.common.json {

@@ -8,7 +8,7 @@ use super::Site;
 use crate::{
     config::{
         library::{Library, Whose},
-        made_up::MadeUp,
+        placeholders::Placeholders,
         role::RoleFile,
         role_context::{RoleContext, Wrong},
         scope::{Each, FactTable, Scope, Values},
@@ -46,7 +46,7 @@ fn with_context<T>(site: &Site, call: impl FnOnce(&dyn Role) -> T) -> T {
     let each = Each {
         key: 0.into(),
         value: "first".into(),
-        made_up: false,
+        placeholder: false,
         secret: false,
     };
     let facts = FactTable::new(&SampleFacts);
@@ -57,7 +57,7 @@ fn with_context<T>(site: &Site, call: impl FnOnce(&dyn Role) -> T) -> T {
         vars: &vars,
         facts: &facts,
         each: Some(&each),
-        made_up: &MadeUp::default(),
+        placeholders: &Placeholders::default(),
         secrets: &Secrets::default(),
     };
     let templates = Templates::default();

@@ -5,7 +5,7 @@ mod budgets;
 mod expressions;
 mod laws;
 mod layers;
-mod made_up;
+mod placeholders;
 mod resources;
 mod roles;
 mod types;

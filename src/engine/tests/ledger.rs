@@ -95,7 +95,7 @@ fn only_the_roles_of_the_run_have_orphans() {
         ..lab.run(&graph)
     };
     let mut events = Vec::new();
-    plan(&run, &node, &Earlier::load(&lab.state()).unwrap(), &mut |event| {
+    plan(&run, &node, &RunState::load(&lab.state()).unwrap(), &mut |event| {
         events.push(event);
     })
     .unwrap();

@@ -37,7 +37,11 @@ fn only_what_was_changed_is_told() {
             lab.converge(&graph_of(steps));
             assert_eq!(told(&lab), times, "{steps:?}, run {run}");
         }
-        assert_eq!(Earlier::load(&lab.state()).unwrap().owed, Owed::default(), "{steps:?}");
+        assert_eq!(
+            RunState::load(&lab.state()).unwrap().pending,
+            Pending::default(),
+            "{steps:?}"
+        );
     }
 }
 

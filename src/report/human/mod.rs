@@ -10,7 +10,7 @@ mod words;
 
 use self::problem::Problem;
 use super::{
-    Progress, Renderer, Said, Verbosity,
+    Progress, Rendered, Renderer, Verbosity,
     style::{STRONG, paint},
     text::{count, line},
 };
@@ -109,8 +109,8 @@ impl Human {
 }
 
 impl Renderer for Human {
-    fn event(&mut self, event: &Event) -> Said {
-        let mut said = Said::default();
+    fn event(&mut self, event: &Event) -> Rendered {
+        let mut said = Rendered::default();
         let quiet = self.verbosity == Verbosity::Quiet;
         match event {
             Event::RunStarted {

@@ -111,7 +111,7 @@ impl Mount {
             root: "/".into(),
             target: self.path.to_path_buf(),
             fs_type: fs_type.to_owned(),
-            options: options::foreseen(wanted),
+            options: options::predicted(wanted),
             device: String::new(),
         })
     }

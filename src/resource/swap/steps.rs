@@ -5,8 +5,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use super::{
-    Action, BlockDevice, Change, DevicePath, Entry, FileType, Op, Plan, Size, State, Swap, cut_off, fstab, signature,
-    wipe,
+    Action, BlockDevice, Change, DevicePath, Entry, FileType, Op, Plan, Size, State, Swap, fstab, signature,
+    truncation, wipe,
 };
 use crate::{
     system::{Command, Contents, Effect, Meta, Signature, Swap as Live},
@@ -29,7 +29,7 @@ impl Swap {
             && agrees(&self.label, &found.label)
             && agrees(&self.uuid, &found.uuid)
         {
-            cut_off::must_not_be(device, block)?;
+            truncation::check(device, block)?;
             return Ok(Plan::to(Action::Update));
         }
         let mut plan = Plan::to(Action::Create);

@@ -33,7 +33,7 @@ pub(super) fn free_extents_with_a_past_are_refused(node: &Node) -> Result<()> {
     node.run("lvremove -qq --yes data/new").map(drop)
 }
 
-/// What is left of a group after striped volumes, a pool and its metadata is foreseen to the extent: half of it goes to another volume.
+/// What is left of a group after striped volumes, a pool and its metadata is predicted to the extent: half of it goes to another volume.
 pub(super) fn striped_and_thin_volumes_are_foreseen(node: &Node) -> Result<()> {
     let device = || node.run("file=$(mktemp) && truncate -s 400M $file && losetup --find --show $file");
     let (one, other) = (device()?, device()?);

@@ -17,7 +17,7 @@ use crate::{
         manifest::Manifest,
     },
     settings::Settings,
-    state::run_lock::alone,
+    state::run_lock,
     store::{
         binlog::entry::{all, directory},
         list::{Listed, list},
@@ -36,7 +36,7 @@ pub fn reap(settings: &Settings, kept: &[Manifest], dry_run: bool) -> Result<Vec
     let _alone = if dry_run {
         None
     } else {
-        Some(alone(settings, "binlogs")?)
+        Some(run_lock::take(settings, "binlogs")?)
     };
     let whose = Whose::look(settings)?;
     let mut entries = all(&directory).of_kind(Kind::Target)?;

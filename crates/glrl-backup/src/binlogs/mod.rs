@@ -42,7 +42,7 @@ use crate::{
     },
     server::{placement, session::Session},
     settings::Settings,
-    state::run_lock::alone,
+    state::run_lock,
     store::{
         binlog::{
             entry::{all, directory, plain},
@@ -85,7 +85,7 @@ pub struct Archived {
 /// Archives the server's binary logs.
 pub(crate) fn archive(settings: &Settings, interrupt: &Interrupt, report: &mut dyn FnMut(Step)) -> Result<Archived> {
     let began = Instant::now();
-    let _alone = alone(settings, "binlogs")?;
+    let _alone = run_lock::take(settings, "binlogs")?;
     wait_for_mount(&settings.target, interrupt, report)?;
     let mut session = Session::open(&settings.server)?;
     let server = Server::of(&mut session)?;

@@ -11,7 +11,7 @@ use crate::model::{error::Kind, id::BackupId, milliseconds};
 /// The one word, from the best to the worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Word {
+pub enum Grade {
     /// It restores: every check that applies has passed.
     Ok,
     /// Nobody knows: something kept the checks from being made.
@@ -44,30 +44,30 @@ pub struct Check {
     /// What came of it.
     pub outcome: Outcome,
     /// The word that the verdict cannot be better than.
-    pub word: Word,
+    pub word: Grade,
     /// What was found.
     pub detail: String,
 }
 
 impl Check {
     pub(crate) fn ok(name: &str, detail: impl Into<String>) -> Self {
-        Self::new(name, Outcome::Ok, Word::Ok, detail)
+        Self::new(name, Outcome::Ok, Grade::Ok, detail)
     }
 
     /// Something to be known that does not keep a backup from being good.
     pub(crate) fn warning(name: &str, detail: impl Into<String>) -> Self {
-        Self::new(name, Outcome::Warning, Word::Ok, detail)
+        Self::new(name, Outcome::Warning, Grade::Ok, detail)
     }
 
     pub(crate) fn skipped(name: &str, detail: impl Into<String>) -> Self {
-        Self::new(name, Outcome::Skipped, Word::Ok, detail)
+        Self::new(name, Outcome::Skipped, Grade::Ok, detail)
     }
 
-    pub(crate) fn failed(name: &str, word: Word, detail: impl Into<String>) -> Self {
+    pub(crate) fn failed(name: &str, word: Grade, detail: impl Into<String>) -> Self {
         Self::new(name, Outcome::Failed, word, detail)
     }
 
-    fn new(name: &str, outcome: Outcome, word: Word, detail: impl Into<String>) -> Self {
+    fn new(name: &str, outcome: Outcome, word: Grade, detail: impl Into<String>) -> Self {
         Self {
             name: name.to_owned(),
             outcome,
@@ -81,7 +81,7 @@ impl Check {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
     /// The one word: the worst of all checks.
-    pub verdict: Word,
+    pub verdict: Grade,
     /// The backup; `None` where there is none.
     pub id: Option<BackupId>,
     /// The BLAKE3 hash of its archive, as its manifest has it: a verdict is on these bytes and on no others.
@@ -104,7 +104,7 @@ pub struct Verdict {
 impl Verdict {
     pub(crate) fn new() -> Self {
         Self {
-            verdict: Word::Ok,
+            verdict: Grade::Ok,
             id: None,
             archive: None,
             at: clock::now(),
@@ -125,7 +125,7 @@ impl Verdict {
 
     /// Whether the backup restores: that it is old does not keep it from that.
     pub fn restores(&self) -> bool {
-        let passes = |check: &Check| matches!(check.word, Word::Ok | Word::Stale);
+        let passes = |check: &Check| matches!(check.word, Grade::Ok | Grade::Stale);
         self.archive.is_some() && !self.checks.is_empty() && self.checks.iter().all(passes)
     }
 
@@ -155,10 +155,10 @@ impl Verdict {
     /// The process's exit code.
     pub const fn exit_code(&self) -> u8 {
         match self.verdict {
-            Word::Ok => 0,
-            Word::Unverified => Kind::Failed.exit_code(),
-            Word::Stale => Kind::Stale.exit_code(),
-            Word::Corrupt => Kind::Corrupt.exit_code(),
+            Grade::Ok => 0,
+            Grade::Unverified => Kind::Failed.exit_code(),
+            Grade::Stale => Kind::Stale.exit_code(),
+            Grade::Corrupt => Kind::Corrupt.exit_code(),
         }
     }
 }
@@ -180,13 +180,13 @@ mod tests {
     fn the_worst_check_is_the_verdict() {
         let mut verdict = Verdict::new();
         verdict.add(Check::ok("a", ""));
-        assert_eq!((verdict.verdict, verdict.exit_code()), (Word::Ok, 0));
-        verdict.add(Check::failed("b", Word::Unverified, ""));
+        assert_eq!((verdict.verdict, verdict.exit_code()), (Grade::Ok, 0));
+        verdict.add(Check::failed("b", Grade::Unverified, ""));
         assert_eq!(verdict.exit_code(), 1);
-        verdict.add(Check::failed("c", Word::Stale, ""));
+        verdict.add(Check::failed("c", Grade::Stale, ""));
         assert_eq!(verdict.exit_code(), 15);
-        verdict.add(Check::failed("d", Word::Corrupt, ""));
+        verdict.add(Check::failed("d", Grade::Corrupt, ""));
         verdict.add(Check::ok("e", ""));
-        assert_eq!((verdict.verdict, verdict.exit_code()), (Word::Corrupt, 16));
+        assert_eq!((verdict.verdict, verdict.exit_code()), (Grade::Corrupt, 16));
     }
 }

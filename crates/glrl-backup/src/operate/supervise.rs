@@ -42,7 +42,7 @@ use crate::{
     settings::Settings,
     state::{
         history::{Attempt, Records},
-        run_lock::alone,
+        run_lock,
     },
     verify::scratch,
     volume::{Volume, lvm::LvmVolume},
@@ -241,7 +241,7 @@ fn again(error: &Error) -> Error {
 fn end_backup(settings: &Settings, volume: &Find<'_>, attempt: Attempt, error: &Error, report: &mut Report<'_>) {
     end_attempt(settings, ("backup", Program::Backup), attempt, error, report);
     let reaped = || -> Result<Vec<String>> {
-        let _alone = alone(settings, "backup")?;
+        let _alone = run_lock::take(settings, "backup")?;
         let mut session = Session::open(&settings.server)?;
         let server = Server::of(&mut session)?;
         volume(&placement::datadir(&server)?)?.reap()
@@ -254,7 +254,7 @@ fn end_verification(settings: &Settings, worker: u32, attempt: Attempt, error: &
     end_attempt(settings, ("verify", Program::Verify), attempt, error, report);
     end_programs_of(worker);
     let cleared = || -> Result<Vec<String>> {
-        let _alone = alone(settings, "verify")?;
+        let _alone = run_lock::take(settings, "verify")?;
         let cleared = scratch::clear(&settings.verify, &settings.instance)?;
         Ok(cleared.into_iter().collect())
     };

@@ -6,7 +6,7 @@ use crate::{
         gtid::Stands,
         id::BackupId,
         manifest::Manifest,
-        verdict::Word,
+        verdict::Grade,
     },
     restore::{plan::stands, until::Until},
     settings::Settings,
@@ -24,7 +24,7 @@ pub(crate) fn choose(
     let named = id.is_some();
     let id = match id {
         Some(id) => {
-            catalogue::must_be_there(directory, id)?;
+            catalogue::check_exists(directory, id)?;
             id.clone()
         }
         None => newest(settings, until)?,
@@ -32,10 +32,10 @@ pub(crate) fn choose(
     let manifest = catalogue::manifest(directory, &id).of_kind(Kind::Corrupt)?;
     let known = verdicts::on(settings, &manifest).map(|verdict| verdict.verdict);
     let warning = match known {
-        Some(Word::Corrupt) if !named => return Err(corrupt(settings, &id)?),
-        Some(Word::Corrupt) => Some(format!("a verification has found {id} to be corrupt")),
-        Some(Word::Ok | Word::Stale) => None,
-        Some(Word::Unverified) | None => Some(format!("{id} was never verified: its hashes are checked, no more")),
+        Some(Grade::Corrupt) if !named => return Err(corrupt(settings, &id)?),
+        Some(Grade::Corrupt) => Some(format!("a verification has found {id} to be corrupt")),
+        Some(Grade::Ok | Grade::Stale) => None,
+        Some(Grade::Unverified) | None => Some(format!("{id} was never verified: its hashes are checked, no more")),
     };
     Ok((manifest, warning))
 }

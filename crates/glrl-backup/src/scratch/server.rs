@@ -33,7 +33,7 @@ use crate::{
         interrupt::Interrupt,
         manifest::Manifest,
         server::{Flavour, Server, Version},
-        verdict::Word,
+        verdict::Grade,
     },
     scratch::{
         isolation::MountPoint,
@@ -48,7 +48,7 @@ use crate::{
 
 /// Why there is no server.
 pub(crate) struct Refused {
-    pub(crate) word: Word,
+    pub(crate) word: Grade,
     pub(crate) why: String,
 }
 
@@ -107,7 +107,7 @@ impl ScratchServer {
     ) -> Result<Result<(Self, Session), Refused>> {
         let unverified = |why: String| {
             Ok(Err(Refused {
-                word: Word::Unverified,
+                word: Grade::Unverified,
                 why,
             }))
         };
@@ -179,7 +179,7 @@ impl ScratchServer {
             }
         }
         Ok(Some(Refused {
-            word: Word::Unverified,
+            word: Grade::Unverified,
             why: format!("the server did not end within {} s", LONGEST.as_secs()),
         }))
     }
@@ -270,7 +270,7 @@ impl ScratchServer {
             said => said,
         };
         Refused {
-            word: if unable { Word::Unverified } else { Word::Corrupt },
+            word: if unable { Grade::Unverified } else { Grade::Corrupt },
             why: format!("the server ended ({}): {said}{remedy}", output.status),
         }
     }

@@ -306,7 +306,7 @@ impl Default for TargetSettings {
 
 impl TargetSettings {
     /// What must be mounted; `None` where nothing must.
-    pub fn must_be_mounted(&self) -> Option<&AbsPath> {
+    pub fn required_mount(&self) -> Option<&AbsPath> {
         self.mounted
             .then(|| self.mount_point.as_ref().unwrap_or(&self.directory))
     }
@@ -356,7 +356,7 @@ mod tests {
     fn an_empty_file_is_a_good_one() {
         let settings: Settings = serde_json::from_str("{}").unwrap();
         assert_eq!(settings.lock.budget, Duration::from_secs(5));
-        assert_eq!(settings.target.must_be_mounted().unwrap().as_str(), "/backup");
+        assert_eq!(settings.target.required_mount().unwrap().as_str(), "/backup");
         assert!(settings.verify.scratch.starts_with(&*settings.state_directory));
     }
 
@@ -370,7 +370,7 @@ mod tests {
         assert_eq!(settings.lock.budget, Duration::from_millis(2500));
         assert_eq!(settings.snapshot.size, Some(Size::mib(10240)));
         assert_eq!(settings.verify.max_age, Duration::from_hours(50));
-        assert_eq!(settings.target.must_be_mounted().unwrap().as_str(), "/backup");
+        assert_eq!(settings.target.required_mount().unwrap().as_str(), "/backup");
     }
 
     #[test]

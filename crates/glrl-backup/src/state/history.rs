@@ -14,7 +14,7 @@ use crate::{
     model::{
         error::{Error, Result},
         id::BackupId,
-        verdict::Word,
+        verdict::Grade,
     },
     settings::Settings,
     volume::process::Process,
@@ -54,7 +54,7 @@ pub struct Attempt {
     /// Why it failed.
     pub error: Option<String>,
     /// What a verification found.
-    pub verdict: Option<Word>,
+    pub verdict: Option<Grade>,
 }
 
 impl Attempt {

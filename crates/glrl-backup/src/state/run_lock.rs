@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Takes the lock of this instance's backups, or verifications, until it is dropped or the process ends.
-pub(crate) fn alone(settings: &Settings, what: &str) -> Result<RunLock> {
+pub(crate) fn take(settings: &Settings, what: &str) -> Result<RunLock> {
     let state = StateDir::open(&settings.state_directory.join(what).join(settings.instance.as_str()))?;
     state
         .lock(Duration::ZERO, |_| ())

@@ -44,7 +44,7 @@ pub(crate) fn ids(directory: &Path, instance: Option<&Instance>) -> Result<Vec<B
 }
 
 /// Refuses a backup that is not there, which is a slip of who names it and no verdict.
-pub(crate) fn must_be_there(directory: &Path, id: &BackupId) -> Result<()> {
+pub(crate) fn check_exists(directory: &Path, id: &BackupId) -> Result<()> {
     if ids(directory, Some(id.instance()))?.contains(id) {
         return Ok(());
     }
@@ -144,9 +144,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let settings = fixtures::settings(directory.path());
         let there = fixtures::backup(&settings, 1).id;
-        must_be_there(&settings.target.directory, &there).unwrap();
+        check_exists(&settings.target.directory, &there).unwrap();
         let other = "mysql-db1-20200101T000000Z".parse().unwrap();
-        let error = must_be_there(&settings.target.directory, &other).unwrap_err();
+        let error = check_exists(&settings.target.directory, &other).unwrap_err();
         assert_eq!(error.kind, Kind::Failed);
         assert!(error.to_string().contains("there is no backup"), "{error}");
     }

@@ -95,7 +95,7 @@ mod tests {
     use crate::{
         fixtures,
         model::layout::{MANIFEST, path_of},
-        store::catalogue::must_be_there,
+        store::catalogue::check_exists,
     };
 
     #[test]
@@ -140,7 +140,7 @@ mod tests {
             listed[1].broken.as_ref().unwrap().contains(".json is missing"),
             "{listed:?}"
         );
-        must_be_there(target, &id).unwrap();
+        check_exists(target, &id).unwrap();
         // A run that gives names, or takes them away, has something partial beside it.
         fs::write(
             target.join(format!("{id}.json.0123456789abcdef-0123456789abcdef.partial")),

@@ -45,7 +45,7 @@ pub(crate) fn free(directory: &Path) -> anyhow::Result<u64> {
 
 /// Checks that what must be mounted is, and that the directory is on it.
 pub(crate) fn check_mount(settings: &TargetSettings) -> Result<()> {
-    let Some(mount_point) = settings.must_be_mounted() else {
+    let Some(mount_point) = settings.required_mount() else {
         return Ok(());
     };
     let mounts = mounts::all()?;

@@ -28,7 +28,7 @@ const ANSWER: Duration = Duration::from_secs(10);
 /// Waits until what must be mounted is, for `target.wait` and one try more. Where this node declares it, in fstab or as a unit of
 /// systemd, it is mounted. What nobody declares will not come: then nothing is waited for, and whoever needs it says what is missing.
 pub(crate) fn wait_for_mount(settings: &TargetSettings, interrupt: &Interrupt, report: &mut Report<'_>) -> Result<()> {
-    let Some(path) = settings.must_be_mounted().filter(|_| !settings.wait.is_zero()) else {
+    let Some(path) = settings.required_mount().filter(|_| !settings.wait.is_zero()) else {
         return Ok(());
     };
     if mounts::is_mounted(path)? {

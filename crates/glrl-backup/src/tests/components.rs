@@ -14,7 +14,7 @@ use std::{
 use nix::unistd::User;
 
 use crate::{
-    model::{error::Result, interrupt::Interrupt, step::Step, verdict::Word},
+    model::{error::Result, interrupt::Interrupt, step::Step, verdict::Grade},
     operate::job::archive_binlogs,
     restore::{Destination, Request, Restored, restore},
     settings::Settings,
@@ -133,14 +133,14 @@ fn a_component_is_given_or_missed_by_name(on: &Programs) {
             "mysqld.my name the component",
             "component_keyring_file.cnf the file",
         ];
-        expect(&verified(&settings), Word::Unverified, &said);
+        expect(&verified(&settings), Grade::Unverified, &said);
         settings.verify.server = Some(here.on.server.to_str().unwrap().parse().unwrap());
         let said = [
             "component_keyring_file",
             "mysqld.my && echo",
             &original.keys().display().to_string(),
         ];
-        expect(&verified(&settings), Word::Unverified, &said);
+        expect(&verified(&settings), Grade::Unverified, &said);
     }
     server.execute(&["INSERT INTO shop.t VALUES (4, 'later')", "FLUSH BINARY LOGS"]);
     archive_binlogs(&settings, &Interrupt::default(), &mut |_| {}).unwrap();
@@ -153,7 +153,7 @@ fn a_component_is_given_or_missed_by_name(on: &Programs) {
         "{commands}"
     );
     let verdict = verified(&settings);
-    assert_eq!(verdict.verdict, Word::Ok, "{verdict:#?}");
+    assert_eq!(verdict.verdict, Grade::Ok, "{verdict:#?}");
     let copy = Printed::start(&to_the_end(&settings, &to).unwrap());
     assert_eq!(rows(&copy, "shop.t"), 4);
     copy.stop();
@@ -169,7 +169,7 @@ fn a_component_is_given_or_missed_by_name(on: &Programs) {
         ..Behaviour::default()
     };
     backed(&server, &settings, &damaged);
-    expect(&verified(&settings), Word::Corrupt, &["shop.t"]);
+    expect(&verified(&settings), Grade::Corrupt, &["shop.t"]);
 }
 
 /// What is told in the datadir, keys among it, is in the backup, and a copy has its own.
@@ -195,10 +195,10 @@ fn a_component_of_the_instance_comes_along(on: &Programs) {
     server.backup(&settings, &Behaviour::default()).unwrap();
     let here = Machine::new(on);
     settings.verify.server = Some(here.on.server.to_str().unwrap().parse().unwrap());
-    expect(&verified(&settings), Word::Unverified, &["component_keyring_file"]);
+    expect(&verified(&settings), Grade::Unverified, &["component_keyring_file"]);
     locally(&here);
     let verdict = verified(&settings);
-    assert_eq!(verdict.verdict, Word::Ok, "{verdict:#?}");
+    assert_eq!(verdict.verdict, Grade::Ok, "{verdict:#?}");
     let before = fs::read(&keys).unwrap();
     let copy = Printed::start(&restored(&settings, &server.directory.path().join("copy")).unwrap());
     copy.execute(&["ALTER INSTANCE ROTATE INNODB MASTER KEY"]);

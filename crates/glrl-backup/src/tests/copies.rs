@@ -22,7 +22,7 @@ use crate::{
     model::{
         error::{Kind, Result},
         interrupt::Interrupt,
-        verdict::Word,
+        verdict::Grade,
     },
     operate::job::verify,
     restore::{Destination, Request, Restored, restore},
@@ -251,7 +251,7 @@ fn a_copy_cannot_hurt_its_original(on: &Programs) {
     settings.lock.budget = Duration::from_secs(20);
     server.backup(&settings, &Behaviour::default()).unwrap();
     let verdict = verify(&settings, None, &Interrupt::default(), &mut |_| {}).unwrap();
-    assert_eq!(verdict.verdict, Word::Ok, "{verdict:#?}");
+    assert_eq!(verdict.verdict, Grade::Ok, "{verdict:#?}");
     let before = checksums(&mut server.connect(), &tables);
     let to = server.directory.path().join("copy");
     let done = restored(&settings, &to).unwrap();
@@ -275,7 +275,7 @@ fn a_copy_cannot_hurt_its_original(on: &Programs) {
     copy.execute(&["DROP DATABASE shop"]);
     copy.stop();
     let verdict = verify(&settings, None, &Interrupt::default(), &mut |_| {}).unwrap();
-    assert_eq!(verdict.verdict, Word::Ok, "{verdict:#?}");
+    assert_eq!(verdict.verdict, Grade::Ok, "{verdict:#?}");
     let now = contents(&server.volume());
     let changed: Vec<_> = files
         .iter()
@@ -397,7 +397,7 @@ fn no_other_way_leads_to_the_original(on: &Programs) {
             umount(&alias).unwrap();
         }
         let verdict = verdict.unwrap();
-        assert_eq!(verdict.verdict, Word::Corrupt, "{way:?}: {verdict:#?}");
+        assert_eq!(verdict.verdict, Grade::Corrupt, "{way:?}: {verdict:#?}");
         assert_eq!(blake3::hash(&fs::read(&table).unwrap()), before, "{way:?}");
     }
 }

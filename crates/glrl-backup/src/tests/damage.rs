@@ -7,7 +7,7 @@ use crate::{
         id::BackupId,
         interrupt::Interrupt,
         manifest::Manifest,
-        verdict::{Check, Outcome, Verdict, Word},
+        verdict::{Check, Grade, Outcome, Verdict},
     },
     operate::job::verify,
     settings::Settings,
@@ -51,7 +51,7 @@ impl Backed {
 
     /// Verifies, and expects this word because of this check, whose detail says this. Nothing may be left behind.
     #[track_caller]
-    fn expect(&self, word: Word, name: &str, said: &str) {
+    fn expect(&self, word: Grade, name: &str, said: &str) {
         let verdict = self.verify();
         assert_eq!(verdict.verdict, word, "{verdict:#?}");
         let found = verdict
@@ -82,28 +82,28 @@ fn the_newest_backup_counts_even_if_an_older_one_is_good(on: &Programs) {
         .unwrap()
         .id;
     fs::remove_file(backed.settings.target.directory.join(format!("{newer}.tar.zst"))).unwrap();
-    backed.expect(Word::Corrupt, "archive", "is missing");
+    backed.expect(Grade::Corrupt, "archive", "is missing");
     let older = verify(&backed.settings, Some(&backed.id), &Interrupt::default(), &mut |_| {}).unwrap();
-    assert_eq!(older.verdict, Word::Ok, "{older:#?}");
+    assert_eq!(older.verdict, Grade::Ok, "{older:#?}");
 }
 
 fn an_old_backup_is_stale(on: &Programs) {
     let mut backed = Backed::new(on);
     backed.change_manifest(|manifest| manifest.started -= jiff::SignedDuration::from_hours(27));
-    backed.expect(Word::Stale, "fresh", "27 h 0 min old, at most 26 h 0 min are allowed");
+    backed.expect(Grade::Stale, "fresh", "27 h 0 min old, at most 26 h 0 min are allowed");
     assert_eq!(backed.verify().exit_code(), 15);
     backed.settings.instance = "another".parse().unwrap();
     let none = backed.verify();
-    assert_eq!((none.verdict, none.id.is_none()), (Word::Stale, true), "{none:#?}");
+    assert_eq!((none.verdict, none.id.is_none()), (Grade::Stale, true), "{none:#?}");
 }
 
 fn what_cannot_be_verified_here_is_not_called_good(on: &Programs) {
     let mut backed = Backed::new(on);
     backed.change_manifest(|manifest| manifest.server.version.1 += 1);
-    backed.expect(Word::Unverified, "server", "a server of its release series");
+    backed.expect(Grade::Unverified, "server", "a server of its release series");
     backed.change_manifest(|manifest| manifest.server.version.1 -= 1);
     backed.change_manifest(|manifest| manifest.files.stored = 1 << 60);
-    backed.expect(Word::Unverified, "scratch space", "MiB left");
+    backed.expect(Grade::Unverified, "scratch space", "MiB left");
     backed.change_manifest(|manifest| manifest.files.stored = 0);
     if on.mariadb {
         // MySQL takes all there is first, and is killed for it.
@@ -111,7 +111,7 @@ fn what_cannot_be_verified_here_is_not_called_good(on: &Programs) {
             &mut backed.settings.verify.memory,
             glrl_node::value::Size::mib(10 << 20),
         );
-        backed.expect(Word::Unverified, "server", "Out of memory");
+        backed.expect(Grade::Unverified, "server", "Out of memory");
         backed.settings.verify.memory = memory;
     }
     // One that ends before it has written a word has not looked at the data.
@@ -129,15 +129,15 @@ fn what_cannot_be_verified_here_is_not_called_good(on: &Programs) {
         .verify
         .server
         .replace(mute.to_str().unwrap().parse().unwrap());
-    backed.expect(Word::Unverified, "server", "it said nothing");
+    backed.expect(Grade::Unverified, "server", "it said nothing");
     backed.settings.verify.server = program;
     backed.change_manifest(|manifest| {
         manifest.volume.mount_point = "/usr".into();
         manifest.coordinates.binlog = None;
     });
-    backed.expect(Word::Unverified, "server", "no data belongs there");
+    backed.expect(Grade::Unverified, "server", "no data belongs there");
     backed.settings.verify.user = "nobody-there".to_owned();
-    backed.expect(Word::Unverified, "scratch space", "no user nobody-there");
+    backed.expect(Grade::Unverified, "scratch space", "no user nobody-there");
 }
 
 fn tables_that_are_asked_for_must_have_rows(on: &Programs) {
@@ -146,7 +146,7 @@ fn tables_that_are_asked_for_must_have_rows(on: &Programs) {
     let verdict = backed.verify();
     let counted = |check: &Check| check.name == "tables" && check.detail.contains("shop.my has 2 rows, checksum ");
     assert!(
-        verdict.verdict == Word::Ok && verdict.checks.iter().any(counted),
+        verdict.verdict == Grade::Ok && verdict.checks.iter().any(counted),
         "{verdict:#?}"
     );
     backed.settings.verify.tables = vec![
@@ -155,7 +155,7 @@ fn tables_that_are_asked_for_must_have_rows(on: &Programs) {
         "shop.gone".to_owned(),
     ];
     backed.expect(
-        Word::Corrupt,
+        Grade::Corrupt,
         "tables",
         "wéird-name.a b`c has no rows; shop.gone is not there",
     );

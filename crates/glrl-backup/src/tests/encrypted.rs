@@ -13,7 +13,7 @@ use crate::{
         error::{Kind, Result},
         interrupt::Interrupt,
         manifest::Manifest,
-        verdict::{Outcome, Verdict, Word},
+        verdict::{Grade, Outcome, Verdict},
     },
     operate::{
         job::{archive_binlogs, verify},
@@ -65,7 +65,7 @@ fn verified(settings: &Settings, manifest: &Manifest) -> Verdict {
 
 /// Expects this word because of this check, whose detail says this.
 #[track_caller]
-fn expect(verdict: &Verdict, word: Word, name: &str, outcome: Outcome, said: &str) {
+fn expect(verdict: &Verdict, word: Grade, name: &str, outcome: Outcome, said: &str) {
     assert_eq!(verdict.verdict, word, "{verdict:#?}");
     let found = verdict
         .checks
@@ -144,27 +144,33 @@ fn an_encrypted_backup_is_verified_and_restored_to_a_later_moment(on: &Programs)
 
     // Without the key it is neither good nor bad.
     let verdict = verified(&settings, &manifest);
-    expect(&verdict, Word::Unverified, "key", Outcome::Failed, "--identity FILE");
-    expect(&verdict, Word::Unverified, "archive", Outcome::Ok, "hashes match");
-    expect(&verdict, Word::Unverified, "list of files", Outcome::Ok, "hashes match");
+    expect(&verdict, Grade::Unverified, "key", Outcome::Failed, "--identity FILE");
+    expect(&verdict, Grade::Unverified, "archive", Outcome::Ok, "hashes match");
+    expect(
+        &verdict,
+        Grade::Unverified,
+        "list of files",
+        Outcome::Ok,
+        "hashes match",
+    );
     let verdict = verified(&with(&settings, &third), &manifest);
     expect(
         &verdict,
-        Word::Unverified,
+        Grade::Unverified,
         "key",
         Outcome::Failed,
         &third.recipients[0].to_string(),
     );
     for key in [&key, &other] {
         let verdict = verified(&with(&settings, key), &manifest);
-        expect(&verdict, Word::Ok, "files", Outcome::Ok, "every hash matches");
+        expect(&verdict, Grade::Ok, "files", Outcome::Ok, "every hash matches");
     }
     // A good verdict stays when one without the key follows.
     verified(&settings, &manifest);
     let word = |listed: &Listed| listed.verdict.as_ref().map(|verdict| verdict.verdict);
     assert_eq!(
         list(&settings).unwrap().iter().map(word).collect::<Vec<_>>(),
-        [Some(Word::Ok)]
+        [Some(Grade::Ok)]
     );
 
     let to = directory.join("restored");
@@ -207,7 +213,7 @@ fn a_damaged_encrypted_backup_is_corrupt_with_and_without_the_key(on: &Programs)
                 let verdict = verified(&settings, &manifest);
                 expect(
                     &verdict,
-                    Word::Corrupt,
+                    Grade::Corrupt,
                     check,
                     Outcome::Failed,
                     "its contents have changed",
@@ -220,7 +226,7 @@ fn a_damaged_encrypted_backup_is_corrupt_with_and_without_the_key(on: &Programs)
         assert!(!to.exists());
         fs::write(&path, &good).unwrap();
     }
-    assert_eq!(verified(&settings, &manifest).verdict, Word::Ok);
+    assert_eq!(verified(&settings, &manifest).verdict, Grade::Ok);
 
     let log = settings
         .target
@@ -260,10 +266,10 @@ fn encrypted_and_other_backups_lie_side_by_side(on: &Programs) {
         !second.is_empty() && second.iter().all(|log| !first.contains(log)),
         "{second:?}"
     );
-    assert_eq!(verified(&settings, &clear).verdict, Word::Ok);
-    assert_eq!(verified(&sealed, &clear).verdict, Word::Ok);
-    assert_eq!(verified(&settings, &encrypted).verdict, Word::Unverified);
-    assert_eq!(verified(&sealed, &encrypted).verdict, Word::Ok);
+    assert_eq!(verified(&settings, &clear).verdict, Grade::Ok);
+    assert_eq!(verified(&sealed, &clear).verdict, Grade::Ok);
+    assert_eq!(verified(&settings, &encrypted).verdict, Grade::Unverified);
+    assert_eq!(verified(&sealed, &encrypted).verdict, Grade::Ok);
     // From the clear one over clear and encrypted logs.
     let to = server.directory.path().join("restored");
     let request = Request {

@@ -3,7 +3,7 @@
 use crate::{
     model::{
         interrupt::Interrupt,
-        verdict::{Outcome, Word},
+        verdict::{Grade, Outcome},
     },
     operate::job::verify,
     store::list::list,
@@ -38,7 +38,7 @@ fn a_backup_under_load_verifies(on: &Programs) {
     assert_eq!(names(&settings.target.directory), expected);
 
     let verdict = verify(&settings, None, &Interrupt::default(), &mut |_| {}).unwrap();
-    assert_eq!(verdict.verdict, Word::Ok, "{verdict:#?}");
+    assert_eq!(verdict.verdict, Grade::Ok, "{verdict:#?}");
     let passed = |name: &str| {
         verdict
             .checks
@@ -65,7 +65,7 @@ fn a_backup_under_load_verifies(on: &Programs) {
     assert_eq!(listed.len(), 1);
     assert_eq!(
         listed[0].verdict.as_ref().map(|verdict| verdict.verdict),
-        Some(Word::Ok)
+        Some(Grade::Ok)
     );
     assert_eq!(listed[0].broken, None);
 }

@@ -25,7 +25,7 @@ use crate::{
         interrupt::Interrupt,
         layout::VERDICT,
         step::Step,
-        verdict::Word,
+        verdict::Grade,
     },
     operate::{
         job::{archive_binlogs, prune, verify},
@@ -346,7 +346,7 @@ fn right(host: &Host, other: &Host, deed: Deed, outcome: &Outcome, told: &str) {
         Deed::Status => assert_eq!(outcome.id.as_ref(), host.made.last(), "{told}"),
         Deed::Verify => {
             assert_eq!(outcome.id.as_ref(), host.made.last(), "{told}");
-            let word = if host.made.is_empty() { Word::Stale } else { Word::Ok };
+            let word = if host.made.is_empty() { Grade::Stale } else { Grade::Ok };
             let said = outcome.word.as_deref().unwrap();
             assert!(said == format!("{word:?}"), "{told}");
         }

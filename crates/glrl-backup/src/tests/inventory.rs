@@ -17,7 +17,7 @@ use crate::{
         layout::{MANIFEST, path_of},
         manifest::{Manifest, Tables},
         step::Step,
-        verdict::{Check, Outcome, Verdict, Word},
+        verdict::{Check, Grade, Outcome, Verdict},
     },
     operate::job::verify,
     restore::{Destination, Request, restore},
@@ -123,7 +123,7 @@ fn everything_that_the_server_has_is_listed(on: &Programs) {
     let text = fs::read_to_string(path_of(&settings.target.directory, &manifest.id, MANIFEST)).unwrap();
     assert!(!text.contains("blobs") && !text.contains("shop"), "{text}");
     let verdict = verified(&settings);
-    assert_eq!(verdict.verdict, Word::Ok, "{verdict:#?}");
+    assert_eq!(verdict.verdict, Grade::Ok, "{verdict:#?}");
     assert_eq!(check(&verdict, "inventory").outcome, Outcome::Ok);
 }
 
@@ -145,21 +145,21 @@ fn what_the_copy_lacks_or_has_beyond_the_list_is_corrupt(on: &Programs) {
             .push(item(kind, "gone", if kind == Kind::Schema { "" } else { "x" }));
         replace(&settings, &manifest, &more);
         let verdict = verified(&settings);
-        assert_eq!(verdict.verdict, Word::Corrupt, "{verdict:#?}");
+        assert_eq!(verdict.verdict, Grade::Corrupt, "{verdict:#?}");
         assert_eq!(check(&verdict, "inventory").detail, said);
     }
     let mut less = good;
     less.items.retain(|item| item.name != "my");
     replace(&settings, &manifest, &less);
     let verdict = verified(&settings);
-    assert_eq!(verdict.verdict, Word::Corrupt, "{verdict:#?}");
+    assert_eq!(verdict.verdict, Grade::Corrupt, "{verdict:#?}");
     assert_eq!(
         check(&verdict, "inventory").detail,
         "table shop.my was not on the server"
     );
     // A list that is not what was written, or is not there, is damage too.
     fs::write(manifest.tables_in(&settings.target.directory), "x").unwrap();
-    assert_eq!(check(&verified(&settings), "list of tables").word, Word::Corrupt);
+    assert_eq!(check(&verified(&settings), "list of tables").word, Grade::Corrupt);
     if on.mariadb {
         // Its tables are files: a schema that is a mount, as the snapshot has it.
         let emptied = Behaviour {
@@ -175,7 +175,7 @@ fn what_the_copy_lacks_or_has_beyond_the_list_is_corrupt(on: &Programs) {
         std::thread::sleep(Duration::from_millis(1100));
         server.backup(&settings, &emptied).unwrap();
         let verdict = verified(&settings);
-        assert_eq!(verdict.verdict, Word::Corrupt, "{verdict:#?}");
+        assert_eq!(verdict.verdict, Grade::Corrupt, "{verdict:#?}");
         assert!(
             check(&verdict, "inventory").detail.contains("table shop.my is missing"),
             "{verdict:#?}"
@@ -196,7 +196,7 @@ fn a_backup_of_a_release_without_a_list_is_verified(on: &Programs) {
     fs::write(path_of(directory, &manifest.id, MANIFEST), text.to_string()).unwrap();
     assert_eq!(list(&settings).unwrap()[0].broken, None);
     let verdict = verified(&settings);
-    assert_eq!(verdict.verdict, Word::Ok, "{verdict:#?}");
+    assert_eq!(verdict.verdict, Grade::Ok, "{verdict:#?}");
     assert_eq!(check(&verdict, "inventory").outcome, Outcome::Warning);
 }
 
@@ -229,7 +229,7 @@ fn an_account_that_sees_little_is_told_so(on: &Programs) {
         .unwrap();
     assert!(said.contains("it needs SELECT, TRIGGER and EVENT on *.*"), "{said}");
     let verdict = verified(&settings);
-    assert_eq!(verdict.verdict, Word::Ok, "{verdict:#?}");
+    assert_eq!(verdict.verdict, Grade::Ok, "{verdict:#?}");
     assert_eq!(check(&verdict, "inventory").outcome, Outcome::Warning);
 }
 
@@ -266,7 +266,7 @@ fn nothing_is_made_or_dropped_between_the_list_and_the_lock(on: &Programs) {
         let manifest = server.backup(&settings, &Behaviour::default()).unwrap();
         let verdict = verify(&settings, Some(&manifest.id), &Interrupt::default(), &mut |_| {}).unwrap();
         assert_eq!(check(&verdict, "inventory").outcome, Outcome::Ok, "{verdict:#?}");
-        assert_eq!(verdict.verdict, Word::Ok, "{verdict:#?}");
+        assert_eq!(verdict.verdict, Grade::Ok, "{verdict:#?}");
         std::thread::sleep(Duration::from_millis(1100));
     }
     stop.store(true, std::sync::atomic::Ordering::Relaxed);
@@ -324,7 +324,7 @@ fn what_is_broken_on_the_server_is_a_warning(on: &Programs) {
     assert_eq!(found, broken);
     assert!(said.contains("that the server itself cannot open"), "{said}");
     let verdict = verified(&settings);
-    assert_eq!(verdict.verdict, Word::Ok, "{verdict:#?}");
+    assert_eq!(verdict.verdict, Grade::Ok, "{verdict:#?}");
     let told = check(&verdict, "broken tables");
     assert_eq!(told.outcome, Outcome::Warning);
     let number = format!("{} tables, broken on the server itself: ", broken.len());
@@ -347,7 +347,7 @@ fn what_is_broken_on_the_server_is_a_warning(on: &Programs) {
     };
     server.backup(&settings, &damaged).unwrap();
     let verdict = verified(&settings);
-    assert_eq!(verdict.verdict, Word::Corrupt, "{verdict:#?}");
+    assert_eq!(verdict.verdict, Grade::Corrupt, "{verdict:#?}");
     assert!(
         check(&verdict, "check table").detail.starts_with("shop.my: "),
         "{verdict:#?}"
@@ -380,7 +380,7 @@ fn a_table_of_an_older_release_is_a_warning(on: &Programs) {
     let settings = patient(&server);
     server.backup(&settings, &Behaviour::default()).unwrap();
     let verdict = verified(&settings);
-    assert_eq!(verdict.verdict, Word::Ok, "{verdict:#?}");
+    assert_eq!(verdict.verdict, Grade::Ok, "{verdict:#?}");
     let told = check(&verdict, "older format");
     assert!(
         told.outcome == Outcome::Warning && told.detail.starts_with("2 tables of"),
@@ -398,7 +398,7 @@ fn a_table_of_an_older_release_is_a_warning(on: &Programs) {
     };
     server.backup(&settings, &damaged).unwrap();
     let verdict = verified(&settings);
-    assert_eq!(verdict.verdict, Word::Corrupt, "{verdict:#?}");
+    assert_eq!(verdict.verdict, Grade::Corrupt, "{verdict:#?}");
     assert!(verdict.why().unwrap().contains("u.MyISAM"), "{verdict:#?}");
 }
 

@@ -5,7 +5,7 @@ use std::{fs, os::unix::fs::MetadataExt, path::Path, time::Duration};
 use mysql::{Conn, OptsBuilder, Row, prelude::Queryable};
 
 use crate::{
-    model::{error::Kind, interrupt::Interrupt, step::Step, verdict::Word},
+    model::{error::Kind, interrupt::Interrupt, step::Step, verdict::Grade},
     operate::job::verify,
     settings::Settings,
     tests::{
@@ -109,7 +109,7 @@ fn a_throw_away_server_opens_no_port_and_runs_nothing(on: &Programs) {
         }
     })
     .unwrap();
-    assert_eq!(verdict.verdict, Word::Ok, "{verdict:#?}");
+    assert_eq!(verdict.verdict, Grade::Ok, "{verdict:#?}");
     assert!(looked);
     server.execute(&["SELECT 1"]);
 }
@@ -132,5 +132,5 @@ fn a_signal_ends_every_phase_of_a_verification(on: &Programs) {
         assert_eq!(processes_in(&datadir), Vec::<String>::new(), "{phase}");
     }
     let verdict = verify(&settings, None, &Interrupt::default(), &mut |_| {}).unwrap();
-    assert_eq!(verdict.verdict, Word::Ok, "{verdict:#?}");
+    assert_eq!(verdict.verdict, Grade::Ok, "{verdict:#?}");
 }

@@ -18,7 +18,7 @@ use crate::{
     model::{
         error::Kind,
         interrupt::Interrupt,
-        verdict::{Outcome, Word},
+        verdict::{Grade, Outcome},
     },
     operate::job::verify,
     restore::{Destination, Request, restore},
@@ -300,7 +300,7 @@ fn what_is_restored_is_what_there_was_or_is_named(on: &Programs) {
     };
     server.backup(&settings, &behaviour).unwrap();
     let verdict = verify(&settings, None, &Interrupt::default(), &mut |_| {}).unwrap();
-    assert_eq!(verdict.verdict, Word::Ok, "{verdict:#?}");
+    assert_eq!(verdict.verdict, Grade::Ok, "{verdict:#?}");
     drop(behaviour);
     let (conn, had) = Arc::into_inner(under_lock).unwrap().into_inner().unwrap();
     drop(conn);

@@ -9,7 +9,7 @@ use crate::{
         error::{Error, Kind},
         interrupt::Interrupt,
         layout,
-        verdict::Word,
+        verdict::Grade,
     },
     operate::{
         job::{archive_binlogs, verify},
@@ -65,7 +65,7 @@ fn runs_and_verdicts_are_told(on: &Programs) {
             .unwrap()
             .verdict
     };
-    assert_eq!(verdict(), Word::Ok);
+    assert_eq!(verdict(), Grade::Ok);
     expect("verify", "success");
     assert!(metric("glrl_backup_verified_timestamp_seconds") >= succeeded);
     assert!(mail.heard().is_empty());
@@ -90,7 +90,7 @@ fn runs_and_verdicts_are_told(on: &Programs) {
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     fs::write(&archive, bytes).unwrap();
-    assert_eq!(verdict(), Word::Corrupt);
+    assert_eq!(verdict(), Grade::Corrupt);
     expect("verify", "fail");
     assert_eq!(mail.heard().len(), 2);
 
@@ -103,7 +103,7 @@ fn runs_and_verdicts_are_told(on: &Programs) {
         verify(&settings, None, &Interrupt::default(), &mut |_| {})
             .unwrap()
             .verdict,
-        Word::Stale
+        Grade::Stale
     );
     expect("verify", "stale");
     assert!(

@@ -6,7 +6,7 @@ use std::{fs, os::unix::fs::FileExt, path::PathBuf, sync::Arc, time::Duration};
 use mysql::prelude::Queryable;
 
 use crate::{
-    model::verdict::{Outcome, Verdict, Word},
+    model::verdict::{Grade, Outcome, Verdict},
     settings::Settings,
     tests::{
         copies::{Printed, restored},
@@ -24,7 +24,7 @@ on_every_server!(@ with_keyring mysql_jammy: a_keyring_is_given_or_missed_by_nam
 
 /// Expects this word because of a check whose detail says all of this.
 #[track_caller]
-pub(crate) fn expect(verdict: &Verdict, word: Word, said: &[&str]) {
+pub(crate) fn expect(verdict: &Verdict, word: Grade, said: &[&str]) {
     assert_eq!(verdict.verdict, word, "{verdict:#?}");
     let failed = verdict.checks.iter().filter(|check| check.outcome == Outcome::Failed);
     let details: String = failed
@@ -72,7 +72,7 @@ fn odd_settings_are_told_to_every_copy(on: &Programs) {
     let settings = patient(&server);
     server.backup(&settings, &Behaviour::default()).unwrap();
     let verdict = verified(&settings);
-    assert_eq!(verdict.verdict, Word::Ok, "{verdict:#?}");
+    assert_eq!(verdict.verdict, Grade::Ok, "{verdict:#?}");
     let done = restored(&settings, &server.directory.path().join("a copy's place")).unwrap();
     let copy = Printed::start(&done);
     assert_eq!(rows(&copy, "shop.T"), 4096);
@@ -103,7 +103,7 @@ fn every_page_size_is_checked(on: &Programs) {
         let settings = patient(&server);
         server.backup(&settings, &Behaviour::default()).unwrap();
         let verdict = verified(&settings);
-        assert_eq!(verdict.verdict, Word::Ok, "{size}: {verdict:#?}");
+        assert_eq!(verdict.verdict, Grade::Ok, "{size}: {verdict:#?}");
         let read = verdict
             .checks
             .iter()
@@ -123,7 +123,7 @@ fn every_page_size_is_checked(on: &Programs) {
             ..Behaviour::default()
         };
         server.backup(&settings, &broken).unwrap();
-        expect(&verified(&settings), Word::Corrupt, &["innochecksum"]);
+        expect(&verified(&settings), Grade::Corrupt, &["innochecksum"]);
     }
 }
 
@@ -145,7 +145,7 @@ fn a_replica_of_several_sources_verifies(on: &Programs) {
     let settings = patient(&server);
     server.backup(&settings, &Behaviour::default()).unwrap();
     let verdict = verified(&settings);
-    assert_eq!(verdict.verdict, Word::Ok, "{verdict:#?}");
+    assert_eq!(verdict.verdict, Grade::Ok, "{verdict:#?}");
     // A copy that is started does not begin to replicate.
     let copy = Printed::start(&restored(&settings, &server.directory.path().join("copy")).unwrap());
     let [ask, runs] = if on.mariadb {
@@ -202,25 +202,25 @@ fn keys_are_given_or_missed_by_name(on: &Programs) {
         let proposed = format!("--set 'verify.server_options=[\"{option}\"]'");
         expect(
             &verified(&settings),
-            Word::Unverified,
+            Grade::Unverified,
             &["file_key_management.so", &proposed],
         );
         settings.verify.server_options = vec![option.clone()];
         let verdict = verified(&settings);
-        assert_eq!(verdict.verdict, Word::Ok, "{verdict:#?}");
+        assert_eq!(verdict.verdict, Grade::Ok, "{verdict:#?}");
     }
     // One of two keys, and another one of the same number.
     let first = keys(&server, "first", one);
     settings.verify.server_options = vec![format!("--file-key-management-filename={}", first.display())];
     settings.verify.tables.clear();
-    expect(&verified(&settings), Word::Unverified, &["shop.odd name"]);
+    expect(&verified(&settings), Grade::Unverified, &["shop.odd name"]);
     let other = keys(
         &server,
         "other",
         "1;ff112233445566778899aabbccddeeff\n2;ff112233445566778899aabbccddeeff\n",
     );
     settings.verify.server_options = vec![format!("--file-key-management-filename={}", other.display())];
-    expect(&verified(&settings), Word::Unverified, &["shop.t"]);
+    expect(&verified(&settings), Grade::Unverified, &["shop.t"]);
     // Given by their options, the keys are a part of the command that is printed.
     settings.verify.server_options = vec![option];
     let copy = Printed::start(&restored(&settings, &server.directory.path().join("copy")).unwrap());
@@ -238,7 +238,7 @@ fn keys_are_given_or_missed_by_name(on: &Programs) {
         ..Behaviour::default()
     };
     backed(&server, &settings, &damaged);
-    expect(&verified(&settings), Word::Corrupt, &["shop.t"]);
+    expect(&verified(&settings), Grade::Corrupt, &["shop.t"]);
 }
 
 fn an_engine_is_loaded_or_missed_by_name(on: &Programs) {
@@ -260,7 +260,7 @@ fn an_engine_is_loaded_or_missed_by_name(on: &Programs) {
     settings.verify.tables = vec!["shop.a".to_owned()];
     server.backup(&settings, &Behaviour::default()).unwrap();
     let verdict = verified(&settings);
-    assert_eq!(verdict.verdict, Word::Ok, "{verdict:#?}");
+    assert_eq!(verdict.verdict, Grade::Ok, "{verdict:#?}");
     let copy = Printed::start(&restored(&settings, &server.directory.path().join("copy")).unwrap());
     assert_eq!(rows(&copy, "shop.a"), 1);
     copy.stop();
@@ -269,7 +269,7 @@ fn an_engine_is_loaded_or_missed_by_name(on: &Programs) {
     let verdict = verified(&settings);
     expect(
         &verdict,
-        Word::Unverified,
+        Grade::Unverified,
         &[
             "ARCHIVE (ha_archive.so)",
             "shop.a cannot be read here",
@@ -300,12 +300,12 @@ fn a_keyring_is_given_or_missed_by_name(on: &Programs) {
     server.backup(&settings, &Behaviour::default()).unwrap();
     expect(
         &verified(&settings),
-        Word::Unverified,
+        Grade::Unverified,
         &["keyring_file.so", &format!("[\"{option}\"]")],
     );
     settings.verify.server_options = vec![option];
     let verdict = verified(&settings);
-    assert_eq!(verdict.verdict, Word::Ok, "{verdict:#?}");
+    assert_eq!(verdict.verdict, Grade::Ok, "{verdict:#?}");
     let copy = Printed::start(&restored(&settings, &server.directory.path().join("copy")).unwrap());
     assert_eq!(rows(&copy, "shop.t"), 1);
     copy.stop();

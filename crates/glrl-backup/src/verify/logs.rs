@@ -11,7 +11,7 @@ use crate::{
         error::Result,
         manifest::Manifest,
         server::Flavour,
-        verdict::{Check, Word},
+        verdict::{Check, Grade},
     },
     server::session::{Columns, Session, scalar},
     store::files::List,
@@ -38,7 +38,7 @@ fn binary_log(manifest: &Manifest, list: &List) -> Check {
     let Some(stood) = &manifest.coordinates.binlog else {
         return Check::skipped(BINARY_LOG, "the server writes none");
     };
-    let corrupt = |why: String| Check::failed(BINARY_LOG, Word::Corrupt, why);
+    let corrupt = |why: String| Check::failed(BINARY_LOG, Grade::Corrupt, why);
     if let Some(index) = manifest.server.variable("log_bin_index") {
         let path = in_volume(manifest, Path::new(index));
         if path.is_some_and(|path| !list.contains_key(&path)) {
@@ -72,7 +72,7 @@ fn undo_logs(manifest: &Manifest, list: &List) -> Option<Check> {
     });
     missing.map(|name| {
         let why = format!("{name} is not in the archive: what was to be rolled back is lost");
-        Check::failed("undo logs", Word::Corrupt, why)
+        Check::failed("undo logs", Grade::Corrupt, why)
     })
 }
 
@@ -89,7 +89,7 @@ fn redo_log(manifest: &Manifest, recovered: Option<u64>) -> Option<Check> {
         let why = format!(
             "it can be read up to {recovered}, and was written up to {written} before the lock: the last transactions are lost"
         );
-        Check::failed(NAME, Word::Corrupt, why)
+        Check::failed(NAME, Grade::Corrupt, why)
     })
 }
 
@@ -104,7 +104,7 @@ fn index(manifest: &Manifest, session: &mut Session) -> Option<Check> {
             "its index does not name {}, which was written under the lock",
             stood.file
         );
-        Check::failed(BINARY_LOG, Word::Corrupt, why)
+        Check::failed(BINARY_LOG, Grade::Corrupt, why)
     })
 }
 
@@ -124,7 +124,7 @@ fn position(manifest: &Manifest, session: &mut Session) -> Result<Check> {
         Check::ok("gtid", found)
     } else {
         let why = format!("recovered {found}, the manifest says {expected}");
-        Check::failed("gtid", Word::Corrupt, why)
+        Check::failed("gtid", Grade::Corrupt, why)
     })
 }
 

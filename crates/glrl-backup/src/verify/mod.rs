@@ -29,14 +29,14 @@ use crate::{
         machine,
         manifest::Manifest,
         step::{Report, Step},
-        verdict::{Check, Verdict, Word},
+        verdict::{Check, Grade, Verdict},
     },
     scratch::{
         place::Place,
         server::{self, ScratchServer},
     },
     settings::Settings,
-    state::run_lock::alone,
+    state::run_lock,
     store::{
         archive::{self, attributes::Owners, read},
         catalogue,
@@ -57,8 +57,8 @@ pub(crate) fn verify(
     report: &mut dyn FnMut(Step),
 ) -> Result<Verdict> {
     let began = Instant::now();
-    let _alone = alone(settings, "verify")?;
-    let mut inquest = Inquest {
+    let _alone = run_lock::take(settings, "verify")?;
+    let mut inquest = Verification {
         settings,
         interrupt,
         report,
@@ -68,7 +68,7 @@ pub(crate) fn verify(
         Ok(()) => {}
         // A verification that was ended by a signal has nothing to say.
         Err(error) if error.kind == Kind::Interrupted => return Err(error),
-        Err(error) => inquest.add(Check::failed("verification", Word::Unverified, format!("{error:#}"))),
+        Err(error) => inquest.add(Check::failed("verification", Grade::Unverified, format!("{error:#}"))),
     }
     let mut verdict = inquest.verdict;
     verdict.took = began.elapsed();
@@ -78,20 +78,20 @@ pub(crate) fn verify(
     Ok(verdict)
 }
 
-struct Inquest<'a> {
+struct Verification<'a> {
     settings: &'a Settings,
     interrupt: &'a Interrupt,
     report: &'a mut Report<'a>,
     verdict: Verdict,
 }
 
-impl Inquest<'_> {
+impl Verification<'_> {
     /// All checks, until one leaves no sense in the next.
     fn hold(&mut self, id: Option<&BackupId>) -> Result<()> {
         wait_for_mount(&self.settings.target, self.interrupt, self.report)?;
         let directory = &self.settings.target.directory;
         if let Some(id) = id {
-            catalogue::must_be_there(directory, id)?;
+            catalogue::check_exists(directory, id)?;
         }
         let whose = Whose::look(self.settings)?;
         // A node that makes backups verifies its own, whatever others make.
@@ -103,12 +103,12 @@ impl Inquest<'_> {
             let each: Vec<_> = each.iter().map(|newest| format!("'glrl verify {newest}")).collect();
             let each = each.join(", or ").replace(" (", "' (");
             let text = format!("the backups are of several servers: {why}; until then say which one is meant: {each}");
-            self.add(Check::failed("whose", Word::Unverified, text));
+            self.add(Check::failed("whose", Grade::Unverified, text));
             return Ok(());
         }
         let Some(id) = id.or_else(|| whose.newest()).cloned() else {
             let text = self.none_there(&whose)?;
-            self.add(Check::failed("fresh", Word::Stale, text));
+            self.add(Check::failed("fresh", Grade::Stale, text));
             return Ok(());
         };
         (self.report)(Step::Verifying { id: id.clone() });
@@ -116,7 +116,7 @@ impl Inquest<'_> {
         let manifest = match catalogue::manifest(directory, &id) {
             Ok(manifest) => manifest,
             Err(error) => {
-                self.add(Check::failed("manifest", Word::Corrupt, format!("{error:#}")));
+                self.add(Check::failed("manifest", Grade::Corrupt, format!("{error:#}")));
                 return Ok(());
             }
         };
@@ -149,7 +149,7 @@ impl Inquest<'_> {
         let key = match self.settings.encryption.key(manifest.encryption.as_ref()) {
             Ok(key) => key,
             Err(why) => {
-                self.add(Check::failed("key", Word::Unverified, format!("{why:#}")));
+                self.add(Check::failed("key", Grade::Unverified, format!("{why:#}")));
                 return self.without_key(&manifest);
             }
         };
@@ -218,9 +218,9 @@ impl Inquest<'_> {
                 manifest.id.at(),
                 manifest.host
             );
-            Check::failed("fresh", Word::Stale, text)
+            Check::failed("fresh", Grade::Stale, text)
         } else if age > self.settings.verify.max_age {
-            Check::failed("fresh", Word::Stale, said)
+            Check::failed("fresh", Grade::Stale, said)
         } else {
             Check::ok("fresh", said)
         });
@@ -231,13 +231,13 @@ impl Inquest<'_> {
         let list = files::bytes(&self.settings.target.directory, manifest);
         self.add(match list {
             Ok(_) => Check::ok("list of files", "encrypted, hashes match"),
-            Err(error) => Check::failed("list of files", Word::Corrupt, format!("{error:#}")),
+            Err(error) => Check::failed("list of files", Grade::Corrupt, format!("{error:#}")),
         });
         if let Some(tables) = &manifest.tables {
             let path = manifest.tables_in(&self.settings.target.directory);
             self.add(match lines::bytes(&path, &tables.list) {
                 Ok(_) => Check::ok("list of tables", "encrypted, hashes match"),
-                Err(error) => Check::failed("list of tables", Word::Corrupt, format!("{error:#}")),
+                Err(error) => Check::failed("list of tables", Grade::Corrupt, format!("{error:#}")),
             });
         }
         if let Some(file) = self.open(manifest)? {
@@ -254,7 +254,7 @@ impl Inquest<'_> {
                 Some(list)
             }
             Err(error) => {
-                self.add(Check::failed("list of files", Word::Corrupt, format!("{error:#}")));
+                self.add(Check::failed("list of files", Grade::Corrupt, format!("{error:#}")));
                 None
             }
         }
@@ -266,7 +266,7 @@ impl Inquest<'_> {
         match inventory {
             Ok(inventory) => Some(inventory),
             Err(error) => {
-                self.add(Check::failed("list of tables", Word::Corrupt, format!("{error:#}")));
+                self.add(Check::failed("list of tables", Grade::Corrupt, format!("{error:#}")));
                 None
             }
         }
@@ -278,7 +278,7 @@ impl Inquest<'_> {
         match Scratch::new(settings, manifest) {
             Ok(scratch) => Some(scratch),
             Err(scratch::Unfit(why)) => {
-                self.add(Check::failed("scratch space", Word::Unverified, why));
+                self.add(Check::failed("scratch space", Grade::Unverified, why));
                 None
             }
         }
@@ -292,7 +292,7 @@ impl Inquest<'_> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.add(Check::failed(
                     "archive",
-                    Word::Corrupt,
+                    Grade::Corrupt,
                     format!("{} is missing", path.display()),
                 ));
                 Ok(None)
@@ -309,7 +309,7 @@ impl Inquest<'_> {
         let intact = changed.is_none();
         self.add(match changed {
             None => Check::ok("archive", format!("{}, hashes match", bytes(found.bytes))),
-            Some(how) => Check::failed("archive", Word::Corrupt, how),
+            Some(how) => Check::failed("archive", Grade::Corrupt, how),
         });
         intact
     }
@@ -351,7 +351,7 @@ impl Inquest<'_> {
             let shown = found.wrong.iter().take(3).cloned().collect::<Vec<_>>().join("; ");
             Check::failed(
                 "files",
-                Word::Corrupt,
+                Grade::Corrupt,
                 if more > 0 {
                     format!("{shown}; {more} more")
                 } else {
@@ -367,7 +367,7 @@ impl Inquest<'_> {
         let program = match server::find(&self.settings.verify, &manifest.server) {
             Ok(program) => program,
             Err(why) => {
-                self.add(Check::failed("server", Word::Unverified, format!("{why:#}")));
+                self.add(Check::failed("server", Grade::Unverified, format!("{why:#}")));
                 return Ok(());
             }
         };
@@ -399,16 +399,16 @@ impl Inquest<'_> {
         let original = (&manifest.server, inventory);
         let checks = tables::check(&mut session, &mut server, original, wanted, self.interrupt)?;
         // A server that had too little of this node's memory or disk has found nothing out.
-        if let Some(refused) = server.gone()?.filter(|gone| gone.word == Word::Unverified) {
+        if let Some(refused) = server.gone()?.filter(|gone| gone.word == Grade::Unverified) {
             self.add(Check::failed("server", refused.word, refused.why));
             return Ok(());
         }
-        let lacking = checks.iter().any(|check| check.word == Word::Unverified);
+        let lacking = checks.iter().any(|check| check.word == Grade::Unverified);
         for check in checks {
             self.add(check);
         }
         if lacking && !server.remedy().is_empty() {
-            self.add(Check::failed("plugins", Word::Unverified, server.remedy()));
+            self.add(Check::failed("plugins", Grade::Unverified, server.remedy()));
         }
         drop(session);
         match server.stop(self.interrupt)? {
@@ -423,7 +423,7 @@ impl Inquest<'_> {
             None => Check::ok("error log", "no word of damage"),
             Some(first) => Check::failed(
                 "error log",
-                Word::Corrupt,
+                Grade::Corrupt,
                 format!("{} complaints, the first: {first}", complaints.len()),
             ),
         });

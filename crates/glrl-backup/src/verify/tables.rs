@@ -12,7 +12,7 @@ use crate::{
         interrupt::Interrupt,
         inventory::{Inventory, Item, differ::differ, few},
         server::Server,
-        verdict::{Check, Word},
+        verdict::{Check, Grade},
     },
     scratch::{lacks::Lacks, options::ELSEWHERE, server::ScratchServer},
     server::{
@@ -61,10 +61,10 @@ impl Findings {
         };
         match (corrupt.is_empty(), unreadable.is_empty()) {
             (true, true) => Check::ok(name, good),
-            (false, _) => Check::failed(name, Word::Corrupt, few(&corrupt)),
+            (false, _) => Check::failed(name, Grade::Corrupt, few(&corrupt)),
             (true, false) => Check::failed(
                 name,
-                Word::Unverified,
+                Grade::Unverified,
                 format!("{} cannot be read here: {}; {good}", unreadable.len(), few(&unreadable)),
             ),
         }
@@ -209,14 +209,14 @@ fn compare(
         Err(said) => {
             return Ok(Check::failed(
                 NAME,
-                Word::Corrupt,
+                Grade::Corrupt,
                 format!("the copy does not list what it has: {said}"),
             ));
         }
     };
     let different = differ(inventory, &copy.items, server.variable("collation_server"));
     if !different.is_empty() {
-        return Ok(Check::failed(NAME, Word::Corrupt, few(&different, Clone::clone)));
+        return Ok(Check::failed(NAME, Grade::Corrupt, few(&different, Clone::clone)));
     }
     let number = inventory.items.len();
     Ok(if inventory.complete {
@@ -318,8 +318,8 @@ fn have_rows<'a>(
     }
     match (missing.is_empty(), unread.is_empty()) {
         (true, true) => Check::ok("tables", found.join("; ")),
-        (false, _) => Check::failed("tables", Word::Corrupt, missing.join("; ")),
-        (true, false) => Check::failed("tables", Word::Unverified, unread.join("; ")),
+        (false, _) => Check::failed("tables", Grade::Corrupt, missing.join("; ")),
+        (true, false) => Check::failed("tables", Grade::Unverified, unread.join("; ")),
     }
 }
 
@@ -330,21 +330,21 @@ mod tests {
     #[test]
     fn a_table_that_is_called_encrypted_can_be_corrupt() {
         for (table, said, word) in [
-            ("shop.t", "error Table 't' is encrypted", Word::Unverified),
+            ("shop.t", "error Table 't' is encrypted", Grade::Unverified),
             (
                 "keyring.encrypted",
                 "error Unknown storage engine 'ROCKSDB'",
-                Word::Unverified,
+                Grade::Unverified,
             ),
             (
                 "keyring.encrypted_t",
                 "the server's answer to CHECK TABLE `keyring`.`encrypted_t`: connection lost",
-                Word::Corrupt,
+                Grade::Corrupt,
             ),
             (
                 "shop/decrypted.ibd",
                 "innochecksum shop/decrypted.ibd failed: Fail",
-                Word::Corrupt,
+                Grade::Corrupt,
             ),
         ] {
             let mut findings = Findings::default();

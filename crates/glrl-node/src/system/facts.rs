@@ -300,7 +300,7 @@ fn virtualization() -> Result<String> {
     Ok(if hypervisor { "vm" } else { "none" }.to_owned())
 }
 
-/// Facts of a made-up node, for checking roles offline.
+/// Facts of an example node, for checking roles offline.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SampleFacts;
 

@@ -3,10 +3,10 @@
 
 mod accounts;
 mod block;
+mod claim;
 pub mod clock;
 pub mod crontab;
 mod exports;
-mod fact;
 pub mod facts;
 mod file;
 mod guard;
@@ -49,8 +49,8 @@ use anyhow::Result;
 pub use crate::known;
 pub use accounts::{Group, User};
 pub use block::{BlockDevice, Contents, Geometry, Signature};
+pub use claim::{Claim, Effect};
 pub use exports::Export;
-pub use fact::{Effect, Fact};
 pub use file::{Bytes, Entry, FileType, Meta};
 pub use guard::Guard;
 #[cfg(feature = "fuzzing")]
@@ -130,7 +130,7 @@ pub trait Probe: Sync {
         })
     }
     /// An error for a path on a filesystem of another machine that does not answer; what looks below a path does so by itself.
-    fn must_answer(&self, _path: &Path) -> Result<()> {
+    fn check_reachable(&self, _path: &Path) -> Result<()> {
         Ok(())
     }
     /// Size and inodes of the filesystem mounted at a path (statfs(2)); an error where nothing is mounted there.
@@ -146,7 +146,7 @@ pub trait Probe: Sync {
     /// Whether a guard's program succeeds. It runs where nothing can be written: see `Guard`.
     fn guard(&self, guard: &Guard) -> Result<Reading<bool>>;
     /// An error for an operation that this node cannot carry out, whatever its state: a program below `--root`.
-    fn admits(&self, _op: &Op) -> Result<()> {
+    fn check_supported(&self, _op: &Op) -> Result<()> {
         Ok(())
     }
     /// An error for an operation that what stands there does not let be carried out; else what the operator should know of it.

@@ -5,7 +5,7 @@ use crate::value::Id;
 /// A value read from a node, or the resource that has to be applied before anyone can know it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reading<T> {
-    /// Read, or foreseen exactly.
+    /// Read, or predicted exactly.
     Known(T),
     /// What will be found depends on `after`, which is planned but not applied: the unit of a package that is not
     /// installed yet. Never guessed, never an error.

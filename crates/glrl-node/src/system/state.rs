@@ -1,4 +1,4 @@
-//! The state directory, `/var/lib/glrl`: records of runs, notifications that are still owed, what is protected, the run lock. A record,
+//! The state directory, `/var/lib/glrl`: records of runs, pending notifications, what is protected, the run lock. A record,
 //! not a source of truth: deleting it loses history, and the protection of what no role declares any more.
 
 use std::{

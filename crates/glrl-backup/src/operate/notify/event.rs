@@ -18,7 +18,7 @@ use crate::{
         manifest::Manifest,
         notice::EventKind,
         program::Program,
-        verdict::{Verdict, Word},
+        verdict::{Grade, Verdict},
     },
     retention::prune::Pruned,
     state::history::{Attempt, said},
@@ -40,7 +40,7 @@ pub(crate) struct Event {
     bytes: Option<u64>,
     lock_ms: Option<f64>,
     took_ms: Option<f64>,
-    verdict: Option<Word>,
+    verdict: Option<Grade>,
 }
 
 impl Event {
@@ -128,16 +128,16 @@ impl Event {
     /// There is a verdict.
     pub(crate) fn verified(instance: &Instance, verdict: &Verdict) -> Self {
         let (kind, message) = match verdict.verdict {
-            Word::Ok => {
+            Grade::Ok => {
                 let warnings = verdict.warnings().map(|said| format!("; {said}")).unwrap_or_default();
                 (EventKind::Success, format!("it restores{warnings}"))
             }
-            Word::Stale => (EventKind::Stale, verdict.why().unwrap_or_default()),
-            Word::Corrupt => (
+            Grade::Stale => (EventKind::Stale, verdict.why().unwrap_or_default()),
+            Grade::Corrupt => (
                 EventKind::Fail,
                 format!("it does not restore: {}", verdict.why().unwrap_or_default()),
             ),
-            Word::Unverified => (
+            Grade::Unverified => (
                 EventKind::Fail,
                 format!("it was not verified: {}", verdict.why().unwrap_or_default()),
             ),

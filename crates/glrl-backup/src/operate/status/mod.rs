@@ -15,7 +15,7 @@ use crate::{
     model::{
         error::{Kind, Result},
         id::Instance,
-        verdict::Word,
+        verdict::Grade,
     },
     operate::notify::outbox,
     settings::Settings,
@@ -201,11 +201,11 @@ fn judge(
                 problem(Health::Stale, format!("the newest backup is {how}"));
             }
             match newest.verdict.as_ref().map(|verdict| (verdict.verdict, verdict)) {
-                Some((Word::Corrupt, verdict)) => {
+                Some((Grade::Corrupt, verdict)) => {
                     let why = verdict.why().unwrap_or_default();
                     problem(Health::Corrupt, format!("the newest backup does not restore: {why}"));
                 }
-                Some((Word::Unverified, verdict)) => {
+                Some((Grade::Unverified, verdict)) => {
                     let why = verdict.why().unwrap_or_default();
                     problem(
                         Health::Failed,

@@ -78,9 +78,9 @@ fn each_trouble_has_its_word() {
 
     settings.verify.max_proven_age = Some(Duration::from_hours(48));
     assert_eq!(found(&settings), (Health::Stale, said("no backup is known to restore")));
-    verdicts::keep(&settings, &fixtures::verdict(&newest, Word::Ok)).unwrap();
+    verdicts::keep(&settings, &fixtures::verdict(&newest, Grade::Ok)).unwrap();
     assert_eq!(found(&settings), (Health::Ok, Vec::new()));
-    verdicts::keep(&settings, &fixtures::verdict(&newest, Word::Corrupt)).unwrap();
+    verdicts::keep(&settings, &fixtures::verdict(&newest, Grade::Corrupt)).unwrap();
     assert_eq!(
         found(&settings),
         (

@@ -14,14 +14,14 @@ use crate::{
         judged::Judged,
         manifest::Manifest,
         step::Step,
-        verdict::{Verdict, Word},
+        verdict::{Grade, Verdict},
     },
     retention::{
         doubt::doubt,
         policy::{Candidate, State, judge},
     },
     settings::Settings,
-    state::run_lock::alone,
+    state::run_lock,
     store::{
         leftovers,
         list::{Listed, list},
@@ -73,7 +73,7 @@ pub(crate) fn prune(
     let _alone = if dry_run {
         None
     } else {
-        let alone = alone(settings, "backup")?;
+        let alone = run_lock::take(settings, "backup")?;
         wait_for_mount(&settings.target, interrupt, report)?;
         Some(alone)
     };
@@ -158,7 +158,7 @@ fn useless_logs(
 fn candidate(backup: &Listed) -> Candidate {
     let state = match (backup.broken.clone(), &backup.verdict) {
         (Some(why), _) => State::Broken(why),
-        (None, Some(Verdict { verdict, .. })) if *verdict == Word::Corrupt => State::Corrupt,
+        (None, Some(Verdict { verdict, .. })) if *verdict == Grade::Corrupt => State::Corrupt,
         (None, Some(verdict)) if verdict.restores() => State::Verified,
         (None, _) => State::Complete,
     };

@@ -28,7 +28,7 @@ fn what_no_rule_wants_goes_and_nothing_else() {
     let directory = tempfile::tempdir().unwrap();
     let mut settings = fixtures::settings(directory.path());
     let [old, proven, newer, newest] = [100, 50, 26, 2].map(|hours| fixtures::backup(&settings, hours));
-    verdicts::keep(&settings, &fixtures::verdict(&proven, Word::Ok)).unwrap();
+    verdicts::keep(&settings, &fixtures::verdict(&proven, Grade::Ok)).unwrap();
     // Somebody else's in the same directory, older than all.
     let other = Settings {
         instance: "db2".parse().unwrap(),
@@ -119,7 +119,7 @@ fn it_waits_for_no_other_run_and_ends_by_a_signal() {
     interrupt.set();
     let error = prune(&settings, false, &interrupt, &mut |_| {}).unwrap_err();
     assert_eq!(error.kind, Kind::Interrupted);
-    let held = alone(&settings, "backup").unwrap();
+    let held = run_lock::take(&settings, "backup").unwrap();
     let error = prune(&settings, false, &Interrupt::default(), &mut |_| {}).unwrap_err();
     assert_eq!(error.kind, Kind::Busy);
     // A look is free.
@@ -174,7 +174,7 @@ fn archived_logs_go_with_the_backups_that_need_them() {
     fixtures::rewrite(&settings, &broken);
     assert_eq!(there(), 4);
     // While logs are being archived they are left alone, and the backups are not.
-    let archiving = alone(&settings, "binlogs").unwrap();
+    let archiving = run_lock::take(&settings, "binlogs").unwrap();
     let steps = pruned(&with_policy, false);
     assert!(matches!(steps.last(), Some(Step::Warning { message }) if message.contains("left alone")));
     assert_eq!((ids(&settings.target.directory, None).unwrap().len(), there()), (3, 4));

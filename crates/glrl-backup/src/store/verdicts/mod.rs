@@ -28,7 +28,7 @@ use crate::{
         id::{BackupId, CLOCKS},
         layout::{MANIFEST, VERDICT, path_of},
         manifest::Manifest,
-        verdict::{Verdict, Word},
+        verdict::{Grade, Verdict},
     },
     settings::Settings,
     store::catalogue,
@@ -108,8 +108,8 @@ fn check(verdict: Verdict, id: &BackupId, archive: &str) -> anyhow::Result<Verdi
 pub(crate) fn keep(settings: &Settings, verdict: &Verdict) -> Result<Vec<String>> {
     let Some(id) = &verdict.id else { return Ok(Vec::new()) };
     let earlier = verdict.archive.as_ref().and_then(|archive| last(settings, id, archive));
-    let says = |earlier: Verdict| earlier.restores() || earlier.verdict == Word::Corrupt;
-    if verdict.verdict == Word::Unverified && earlier.is_some_and(says) {
+    let says = |earlier: Verdict| earlier.restores() || earlier.verdict == Grade::Corrupt;
+    if verdict.verdict == Grade::Unverified && earlier.is_some_and(says) {
         return Ok(Vec::new());
     }
     let text = serde_json::to_vec_pretty(verdict).context("writing the verdict")?;

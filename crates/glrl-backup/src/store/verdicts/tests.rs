@@ -44,7 +44,7 @@ impl Shared {
         fs::write(self.path(), serde_json::to_vec(verdict).unwrap()).unwrap();
     }
 
-    fn word(&self) -> Option<Word> {
+    fn word(&self) -> Option<Grade> {
         on(&self.settings, &self.manifest).map(|verdict| verdict.verdict)
     }
 }
@@ -53,23 +53,23 @@ impl Shared {
 fn a_verdict_given_elsewhere_is_seen() {
     let shared = shared();
     assert_eq!(shared.word(), None);
-    shared.write(&fixtures::verdict(&shared.manifest, Word::Ok));
-    assert_eq!(shared.word(), Some(Word::Ok));
+    shared.write(&fixtures::verdict(&shared.manifest, Grade::Ok));
+    assert_eq!(shared.word(), Some(Grade::Ok));
     // A younger one of this node's own wins.
-    let mut verdict = fixtures::verdict(&shared.manifest, Word::Corrupt);
+    let mut verdict = fixtures::verdict(&shared.manifest, Grade::Corrupt);
     verdict.at += SignedDuration::from_secs(1);
     assert_eq!(keep(&shared.settings, &verdict).unwrap(), Vec::<String>::new());
-    assert_eq!(shared.word(), Some(Word::Corrupt));
+    assert_eq!(shared.word(), Some(Grade::Corrupt));
 }
 
 #[test]
 fn one_that_is_not_on_these_bytes_is_none() {
     let shared = shared();
-    let good = || fixtures::verdict(&shared.manifest, Word::Ok);
+    let good = || fixtures::verdict(&shared.manifest, Grade::Ok);
     let other = fixtures::backup(&shared.settings, 30);
     let hours = SignedDuration::from_hours;
     for (what, verdict) in [
-        ("of another backup", fixtures::verdict(&other, Word::Ok)),
+        ("of another backup", fixtures::verdict(&other, Grade::Ok)),
         (
             "replayed from another archive",
             Verdict {
@@ -87,8 +87,8 @@ fn one_that_is_not_on_these_bytes_is_none() {
         (
             "not what its checks say",
             Verdict {
-                verdict: Word::Ok,
-                ..fixtures::verdict(&shared.manifest, Word::Corrupt)
+                verdict: Grade::Ok,
+                ..fixtures::verdict(&shared.manifest, Grade::Corrupt)
             },
         ),
         (
@@ -117,13 +117,13 @@ fn one_that_is_not_on_these_bytes_is_none() {
         assert_eq!(shared.word(), None, "{what}");
     }
     shared.write(&good());
-    assert_eq!(shared.word(), Some(Word::Ok));
+    assert_eq!(shared.word(), Some(Grade::Ok));
 }
 
 #[test]
 fn what_lies_there_is_not_trusted() {
     let shared = shared();
-    let mut long = fixtures::verdict(&shared.manifest, Word::Ok);
+    let mut long = fixtures::verdict(&shared.manifest, Grade::Ok);
     long.checks[0].detail = "x".repeat(65 << 10);
     shared.write(&long);
     assert_eq!(shared.word(), None);
@@ -132,7 +132,7 @@ fn what_lies_there_is_not_trusted() {
         assert_eq!(shared.word(), None, "{text}");
     }
     let elsewhere = shared.directory.path().join("elsewhere");
-    let good = serde_json::to_vec(&fixtures::verdict(&shared.manifest, Word::Ok)).unwrap();
+    let good = serde_json::to_vec(&fixtures::verdict(&shared.manifest, Grade::Ok)).unwrap();
     fs::write(&elsewhere, good).unwrap();
     fs::remove_file(shared.path()).unwrap();
     symlink(&elsewhere, shared.path()).unwrap();
@@ -146,12 +146,16 @@ fn what_lies_there_is_not_trusted() {
 #[test]
 fn a_verdict_stays_when_a_later_one_could_not_be_given() {
     let shared = shared();
-    keep(&shared.settings, &fixtures::verdict(&shared.manifest, Word::Ok)).unwrap();
-    keep(&shared.settings, &fixtures::verdict(&shared.manifest, Word::Unverified)).unwrap();
-    assert_eq!(shared.word(), Some(Word::Ok));
-    for later in [Word::Corrupt, Word::Unverified] {
+    keep(&shared.settings, &fixtures::verdict(&shared.manifest, Grade::Ok)).unwrap();
+    keep(
+        &shared.settings,
+        &fixtures::verdict(&shared.manifest, Grade::Unverified),
+    )
+    .unwrap();
+    assert_eq!(shared.word(), Some(Grade::Ok));
+    for later in [Grade::Corrupt, Grade::Unverified] {
         keep(&shared.settings, &fixtures::verdict(&shared.manifest, later)).unwrap();
-        assert_eq!(shared.word(), Some(Word::Corrupt));
+        assert_eq!(shared.word(), Some(Grade::Corrupt));
     }
 }
 
@@ -159,20 +163,20 @@ fn a_verdict_stays_when_a_later_one_could_not_be_given() {
 fn a_directory_that_is_not_mounted_gets_no_verdict() {
     let mut shared = shared();
     shared.settings.target.mounted = true;
-    let warnings = keep(&shared.settings, &fixtures::verdict(&shared.manifest, Word::Ok)).unwrap();
+    let warnings = keep(&shared.settings, &fixtures::verdict(&shared.manifest, Grade::Ok)).unwrap();
     assert_eq!(warnings.len(), 1);
     assert!(warnings[0].ends_with("is not mounted"), "{warnings:?}");
     assert!(!shared.path().exists());
     // This node's own is kept all the same.
-    assert_eq!(shared.word(), Some(Word::Ok));
+    assert_eq!(shared.word(), Some(Grade::Ok));
 }
 
 #[test]
 fn verdicts_go_with_their_backups() {
     let mut shared = shared();
-    keep(&shared.settings, &fixtures::verdict(&shared.manifest, Word::Ok)).unwrap();
+    keep(&shared.settings, &fixtures::verdict(&shared.manifest, Grade::Ok)).unwrap();
     let newer = fixtures::backup(&shared.settings, 1);
-    keep(&shared.settings, &fixtures::verdict(&newer, Word::Ok)).unwrap();
+    keep(&shared.settings, &fixtures::verdict(&newer, Grade::Ok)).unwrap();
     shared.settings.keep.last = 1;
     let directories = directories(&shared.settings);
     let count = |directory: &PathBuf| ids(directory, None).unwrap().len();
@@ -186,7 +190,7 @@ fn verdicts_go_with_their_backups() {
     .unwrap();
     assert_eq!(directories.iter().map(count).collect::<Vec<_>>(), [1, 1]);
     // Where a directory was read-only, the node that writes it tidies up.
-    shared.write(&fixtures::verdict(&shared.manifest, Word::Ok));
-    keep(&shared.settings, &fixtures::verdict(&newer, Word::Ok)).unwrap();
+    shared.write(&fixtures::verdict(&shared.manifest, Grade::Ok));
+    keep(&shared.settings, &fixtures::verdict(&newer, Grade::Ok)).unwrap();
     assert_eq!(directories.iter().map(count).collect::<Vec<_>>(), [1, 1]);
 }

@@ -7,7 +7,7 @@ pub(crate) mod in_snapshot;
 pub(crate) mod on_target;
 
 use crate::{
-    model::verdict::{Outcome, Verdict, Word},
+    model::verdict::{Grade, Outcome, Verdict},
     tests::servers::on_both_flavours,
 };
 
@@ -29,11 +29,12 @@ fn expect_corrupt(damage: &str, verdict: &Verdict, said: &str) {
         .collect();
     assert_eq!(
         (verdict.verdict, verdict.exit_code()),
-        (Word::Corrupt, 16),
+        (Grade::Corrupt, 16),
         "{damage}: {told:#?}"
     );
     assert!(
-        failed().any(|check| check.word == Word::Corrupt && format!("{}: {}", check.name, check.detail).contains(said)),
+        failed()
+            .any(|check| check.word == Grade::Corrupt && format!("{}: {}", check.name, check.detail).contains(said)),
         "{damage}: not said: {said}: {told:#?}"
     );
 }

@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     fixtures,
-    model::{id::BackupId, interrupt::Interrupt, manifest::Manifest, verdict::Word},
+    model::{id::BackupId, interrupt::Interrupt, manifest::Manifest, verdict::Grade},
     operate::job::verify,
     settings::Settings,
     store::{files, hash::Hashing},
@@ -402,14 +402,14 @@ const ON_TARGET: &[(&str, OnTarget, &str)] = &[
 
 pub(crate) fn what_is_damaged_on_the_target_is_corrupt(on: &Programs) {
     let backed = Backed::new(on);
-    assert_eq!(verified(&backed.settings).verdict, Word::Ok);
+    assert_eq!(verified(&backed.settings).verdict, Grade::Ok);
     for (damage, make, said) in ON_TARGET {
         make(&backed);
         expect_corrupt(damage, &verified(&backed.settings), said);
         assert_eq!(names(&backed.settings.verify.scratch), Vec::<String>::new(), "{damage}");
         backed.mend();
     }
-    assert_eq!(verified(&backed.settings).verdict, Word::Ok);
+    assert_eq!(verified(&backed.settings).verdict, Grade::Ok);
     encrypted(&backed);
 }
 

@@ -266,7 +266,7 @@ impl Probe for LocalNode {
         Ok(Reading::Known(now))
     }
 
-    fn must_answer(&self, path: &Path) -> Result<()> {
+    fn check_reachable(&self, path: &Path) -> Result<()> {
         self.answers(path, false)
     }
 
@@ -307,7 +307,7 @@ impl Probe for LocalNode {
         guard::passes(guard).map(Reading::Known)
     }
 
-    fn admits(&self, op: &Op) -> Result<()> {
+    fn check_supported(&self, op: &Op) -> Result<()> {
         match op {
             Op::Unit { .. } => self.must_be_live("units"),
             Op::Install { .. } | Op::Uninstall { .. } => self.must_be_live("packages"),
@@ -398,7 +398,7 @@ impl LocalNode {
     }
 
     fn carry_out(&self, op: &Op) -> Result<()> {
-        self.admits(op)?;
+        self.check_supported(op)?;
         match op {
             Op::WriteFile {
                 path,

@@ -91,7 +91,7 @@ pub(super) fn check(remotes: &[Remote], path: &Path, follow: bool) -> Result<()>
         place.push(part);
         // The last one is the one on top.
         if let Some(remote) = remotes.iter().rev().find(|remote| remote.target == place) {
-            remote.must_answer()?;
+            remote.check_reachable()?;
         }
         if ahead.is_empty() && !follow {
             break;
@@ -114,7 +114,7 @@ pub(super) fn check(remotes: &[Remote], path: &Path, follow: bool) -> Result<()>
 }
 
 impl Remote {
-    fn must_answer(&self) -> Result<()> {
+    fn check_reachable(&self) -> Result<()> {
         let (source, target) = (&self.source, self.target.display());
         match *self.answer.get_or_init(|| ask(&self.target)) {
             Answer::Alive => Ok(()),

@@ -11,8 +11,8 @@ use anyhow::{Context, Result};
 use super::{Cover, Layer, Node, Planned, files::Found};
 use crate::{
     system::{
-        Active, BlockDevice, BoneKind, Bytes, Contents, Effect, Enablement, Entry, Fact, FileType, MARKER, Meta, Mount,
-        MoveData, Op, Package, Probe, Reading, Stray, Swap, Unit, UnitVerb,
+        Active, BlockDevice, BoneKind, Bytes, Claim, Contents, Effect, Enablement, Entry, FileType, MARKER, Meta,
+        Mount, MoveData, Op, Package, Probe, Reading, Stray, Swap, Unit, UnitVerb,
     },
     value::{DevicePath, Id, Mode, Owner, UnitName},
 };
@@ -154,39 +154,39 @@ impl Applying<'_> {
         Ok(())
     }
 
-    /// Marks what these facts speak of as decided by the author.
-    pub(super) fn blur(&mut self, facts: &[Fact]) -> Result<()> {
+    /// Marks what these claims speak of as decided by the author.
+    pub(super) fn mark_unknown(&mut self, claims: &[Claim]) -> Result<()> {
         let unknown = || Planned::Unknown(self.author.clone());
-        for fact in facts {
-            match fact {
-                Fact::Path(path) | Fact::Made(path) | Fact::Part(path) => {
+        for claim in claims {
+            match claim {
+                Claim::Path(path) | Claim::Made(path) | Claim::Part(path) => {
                     self.insert(path, Planned::Unknown(self.author.clone()))?;
                 }
-                Fact::Mounted(path) => self.cover(path, Cover::Unseen(self.author.clone()))?,
-                Fact::Device(device) | Fact::Filesystem(device) => {
+                Claim::Mounted(path) => self.cover(path, Cover::Unread(self.author.clone()))?,
+                Claim::Device(device) | Claim::Filesystem(device) => {
                     self.layer
                         .blocks
                         .insert(device.to_path_buf(), Planned::Unknown(self.author.clone()));
                 }
-                Fact::Unit(name) => drop(self.layer.units.insert(name.clone(), unknown())),
-                Fact::User(name) => drop(
+                Claim::Unit(name) => drop(self.layer.units.insert(name.clone(), unknown())),
+                Claim::User(name) => drop(
                     self.layer
                         .users
                         .insert(name.clone(), Planned::Unknown(self.author.clone())),
                 ),
-                Fact::Group(name) => drop(
+                Claim::Group(name) => drop(
                     self.layer
                         .groups
                         .insert(name.clone(), Planned::Unknown(self.author.clone())),
                 ),
-                Fact::Package(name) => {
+                Claim::Package(name) => {
                     self.layer
                         .packages
                         .insert(name.clone(), Planned::Unknown(self.author.clone()));
                 }
                 // Whoever needs the group needs its author, and is unknown with it by its own reading of the device; and who provides
                 // all that a file holds, or its absence, provides the file.
-                Fact::VolumeGroup(_) | Fact::ThinPool(_) | Fact::Whole(_) | Fact::Absent(_) | Fact::Number(_) => {}
+                Claim::VolumeGroup(_) | Claim::ThinPool(_) | Claim::Whole(_) | Claim::Absent(_) | Claim::Number(_) => {}
             }
         }
         Ok(())
@@ -529,14 +529,14 @@ impl Applying<'_> {
         let cover = if empty {
             Cover::Empty
         } else {
-            Cover::Unseen(self.author.clone())
+            Cover::Unread(self.author.clone())
         };
         self.cover(&mount.target, cover)
     }
 
     fn unmounted(&mut self, target: &Path) -> Result<()> {
         self.mounts()?.retain(|known| known.target != *target);
-        self.cover(target, Cover::Unseen(self.author.clone()))
+        self.cover(target, Cover::Unread(self.author.clone()))
     }
 
     /// Puts a filesystem in front of what is at and below a path. A mount point is no link, and need not be looked at: its server may be gone.

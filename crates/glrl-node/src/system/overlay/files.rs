@@ -69,7 +69,7 @@ impl Layer {
         if let Some(cover) = self.cover(place) {
             return match cover {
                 Cover::Empty => Found::Root,
-                Cover::Unseen(after) => Found::Unknown(after.clone()),
+                Cover::Unread(after) => Found::Unknown(after.clone()),
             };
         }
         for above in place.ancestors().skip(1) {
@@ -81,7 +81,7 @@ impl Layer {
             }
             match self.cover(above) {
                 Some(Cover::Empty) => return Found::Absent,
-                Some(Cover::Unseen(after)) => return Found::Unknown(after.clone()),
+                Some(Cover::Unread(after)) => return Found::Unknown(after.clone()),
                 None => {}
             }
         }

@@ -20,7 +20,9 @@ use anyhow::Result;
 pub use bare::Bare;
 pub use view::{Ancestry, View};
 
-use super::{BlockDevice, Bytes, Entry, Export, Fact, Group, Lvm, Mount, Op, Package, Probe, Swap, System, Unit, User};
+use super::{
+    BlockDevice, Bytes, Claim, Entry, Export, Group, Lvm, Mount, Op, Package, Probe, Swap, System, Unit, User,
+};
 use crate::value::{Id, UnitName};
 
 /// A node, and what planned operations will have changed on it.
@@ -55,7 +57,7 @@ struct Layer {
     installs: Option<Id>,
 }
 
-/// Foreseen, or decided by a resource that is not applied yet.
+/// Predicted, or decided by a resource that is not applied yet.
 #[derive(Debug, Clone)]
 enum Planned<T> {
     Known(T),
@@ -77,7 +79,7 @@ enum Cover {
     /// A filesystem made in this plan: nothing.
     Empty,
     /// A filesystem that nobody has looked into yet.
-    Unseen(Id),
+    Unread(Id),
 }
 
 impl<'a> Overlay<'a> {
@@ -108,14 +110,14 @@ impl<'a> Overlay<'a> {
         .op(op)
     }
 
-    /// Notes that nobody can know what `author` will do, but that it decides these facts.
-    pub fn blur(&self, author: &Id, facts: &[Fact]) -> Result<()> {
+    /// Notes that nobody can know what `author` will do, but that it decides these claims.
+    pub fn mark_unknown(&self, author: &Id, claims: &[Claim]) -> Result<()> {
         apply::Applying {
             base: self.base,
             layer: &mut self.layer.write().unwrap_or_else(PoisonError::into_inner),
             author,
         }
-        .blur(facts)
+        .mark_unknown(claims)
     }
 }
 

@@ -313,8 +313,8 @@ impl Probe for View<'_> {
     }
 
     /// What is yet to be mounted is not there to be asked.
-    fn must_answer(&self, path: &Path) -> Result<()> {
-        self.base.must_answer(path)
+    fn check_reachable(&self, path: &Path) -> Result<()> {
+        self.base.check_reachable(path)
     }
 
     fn usage(&self, mount_point: &Path) -> Result<Reading<Usage>> {
@@ -359,8 +359,8 @@ impl Probe for View<'_> {
         }
     }
 
-    fn admits(&self, op: &Op) -> Result<()> {
-        self.base.admits(op)
+    fn check_supported(&self, op: &Op) -> Result<()> {
+        self.base.check_supported(op)
     }
 
     fn check(&self, op: &Op) -> Result<Option<String>> {
@@ -395,12 +395,12 @@ macro_rules! through_view {
                 self.view(&Ancestry::default()).$name($($arg),*)
             })+
 
-            fn admits(&self, op: &Op) -> Result<()> {
-                self.base.admits(op)
+            fn check_supported(&self, op: &Op) -> Result<()> {
+                self.base.check_supported(op)
             }
 
-            fn must_answer(&self, path: &Path) -> Result<()> {
-                self.base.must_answer(path)
+            fn check_reachable(&self, path: &Path) -> Result<()> {
+                self.base.check_reachable(path)
             }
 
             fn transaction(&self, install: &[String], remove: &[String]) -> Result<Foretold> {

@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::PermissionsExt};
 
 use jiff::SignedDuration;
 
-use crate::{fixtures, model::verdict::Word, operate::notify::metrics::*, state::history::Attempt, store::verdicts};
+use crate::{fixtures, model::verdict::Grade, operate::notify::metrics::*, state::history::Attempt, store::verdicts};
 
 #[test]
 fn a_file_that_anybody_can_read_has_it_all() {
@@ -17,7 +17,7 @@ fn a_file_that_anybody_can_read_has_it_all() {
     fs::create_dir(&metrics).unwrap();
 
     let proven = fixtures::backup(&settings, 26);
-    verdicts::keep(&settings, &fixtures::verdict(&proven, Word::Ok)).unwrap();
+    verdicts::keep(&settings, &fixtures::verdict(&proven, Grade::Ok)).unwrap();
     let newest = fixtures::backup(&settings, 2);
     let records = Records::open(&settings, "backup").unwrap();
     records.end(Attempt::begin().ended(&Ok(()))).unwrap();

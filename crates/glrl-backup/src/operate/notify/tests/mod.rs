@@ -12,7 +12,7 @@ use crate::{
         error::{Error, Kind as ErrorKind},
         notice::EventKind,
         program::Program,
-        verdict::Word,
+        verdict::Grade,
     },
     operate::notify::{tests::receiver::Receiver, *},
     retention::prune::Pruned,
@@ -78,7 +78,7 @@ fn a_webhook_gets_every_event_as_json() {
         Event::start(Program::Backup, &settings.instance),
         Event::backed_up(&manifest),
         failed("the disk is full"),
-        Event::verified(&settings.instance, &fixtures::verdict(&manifest, Word::Stale)),
+        Event::verified(&settings.instance, &fixtures::verdict(&manifest, Grade::Stale)),
     ];
     for event in &events {
         assert_eq!(told(&settings, event), Vec::<String>::new());

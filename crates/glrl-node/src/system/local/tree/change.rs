@@ -16,8 +16,8 @@ use nix::{
 use rustix::fs::{AtFlags, Statx, StatxAttributes, StatxFlags, statx};
 
 use super::{
-    Numbers, Tree, attributes::has_capabilities, identity, names, purge::empty, resolve::standing, sync,
-    type_of, way::open_above,
+    Numbers, Tree, attributes::has_capabilities, identity, names, purge::empty, resolve::standing, sync, type_of,
+    way::open_above,
 };
 use crate::{
     system::{

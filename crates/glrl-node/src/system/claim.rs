@@ -7,7 +7,7 @@ use crate::value::{AbsPath, DevicePath, UnitName};
 
 /// Something that one resource provides and another requires: the key of an implied edge of the graph.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Fact {
+pub enum Claim {
     /// A file, directory or link of this path.
     Path(AbsPath),
     /// A program makes something at this path where nothing stands. It does not own the path: whoever does comes after it.

@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
-/// Names whose values are made up: `inputs.size`, `vars.device`.
+/// Names whose values are placeholders: `inputs.size`, `vars.device`.
 #[derive(Debug, Clone, Default)]
-pub(super) struct MadeUp(HashSet<String>);
+pub(super) struct Placeholders(HashSet<String>);
 
-impl MadeUp {
+impl Placeholders {
     pub(super) fn add(&mut self, root: &str, name: &str) {
         self.0.insert(format!("{root}.{name}"));
     }

@@ -1,4 +1,4 @@
-//! Notifications that are owed. They are on disk before the change that causes them is made, so that neither a failure nor SIGKILL
+//! Notifications that are pending. They are on disk before the change that causes them is made, so that neither a failure nor SIGKILL
 //! loses one: the next run delivers it. One whose change was not made is taken back.
 
 use std::{
@@ -13,10 +13,10 @@ use crate::{resource::Plan, system::state::StateDir, value::Id};
 
 const FILE: &str = "pending.json";
 
-/// Who is owed a notification, by whom, and for what.
+/// The pending notifications: who is to get one, from whom, and for what.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(super) struct Owed(BTreeMap<Id, Causes>);
+pub(super) struct Pending(BTreeMap<Id, Causes>);
 
 /// The resources that owe it, each with the work that it had before it: as long as that is still to be done, nothing has happened.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,12 +57,12 @@ impl Work {
     }
 }
 
-impl Owed {
+impl Pending {
     /// What earlier runs left.
     pub(super) fn load(state: &StateDir) -> Result<Self> {
         match state.read(FILE)? {
             Some(bytes) => serde_json::from_slice(&bytes).with_context(|| {
-                format!("{FILE} in the state directory cannot be read: remove it to forget what is owed")
+                format!("{FILE} in the state directory cannot be read: remove it to forget what is pending")
             }),
             None => Ok(Self::default()),
         }
@@ -73,13 +73,13 @@ impl Owed {
         self.0.contains_key(id)
     }
 
-    /// Whether this one owes any.
-    pub(super) fn owes(&self, by: &Id) -> bool {
+    /// Returns whether this resource has sent one that is pending.
+    pub(super) fn has_from(&self, by: &Id) -> bool {
         self.0.values().any(|causes| causes.0.contains_key(by))
     }
 
     /// Notes, durably, that `by` is about to do this work and that these will have to be told. Returns those that it did not owe before.
-    pub(super) fn owe(&mut self, state: &StateDir, by: &Id, targets: &[&Id], work: Work) -> Result<Vec<Id>> {
+    pub(super) fn record(&mut self, state: &StateDir, by: &Id, targets: &[&Id], work: Work) -> Result<Vec<Id>> {
         let mut news = Vec::new();
         for &target in targets {
             let causes = &mut self.0.entry(target.clone()).or_default().0;
@@ -97,7 +97,7 @@ impl Owed {
         Ok(news)
     }
 
-    /// Takes back what `by` owes to these: nothing has changed.
+    /// Takes back what `by` has sent to these: nothing has changed.
     pub(super) fn take_back(&mut self, state: &StateDir, by: &Id, targets: &[Id]) -> Result<()> {
         if self.forget(by, |target, _| targets.contains(target)) {
             self.save(state)?;
@@ -114,7 +114,7 @@ impl Owed {
     }
 
     /// Notes, durably, that this one has been told.
-    pub(super) fn settle(&mut self, state: &StateDir, id: &Id) -> Result<()> {
+    pub(super) fn clear(&mut self, state: &StateDir, id: &Id) -> Result<()> {
         if self.0.remove(id).is_some() {
             self.save(state)
         } else {
@@ -122,7 +122,7 @@ impl Owed {
         }
     }
 
-    /// Drops what `by` owes to these. Returns whether there was any.
+    /// Drops what `by` has sent to these. Returns whether there was any.
     fn forget(&mut self, by: &Id, is: impl Fn(&Id, Work) -> bool) -> bool {
         let mut any = false;
         self.0.retain(|target, causes| {

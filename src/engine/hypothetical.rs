@@ -8,13 +8,13 @@ use anyhow::Result;
 use crate::{
     resource::{Change, Resource},
     system::{
-        Active, BlockDevice, Bytes, Enablement, Entry, Export, Fact, FileType, Group, Guard, Lvm, Mount, Package,
+        Active, BlockDevice, Bytes, Claim, Enablement, Entry, Export, FileType, Group, Guard, Lvm, Mount, Package,
         Probe, Reading, Swap, Unit, Usage, User, overlay::Bare,
     },
     value::{DevicePath, Mode, Owner, UnitName},
 };
 
-/// The changes that a resource wants: on the node as it would be if what is unknown brought nothing, else on one that is willing. None
+/// The changes that a resource wants: on the node as it would be if what is unknown brought nothing, else on a hypothetical one. None
 /// where it has no say without a real node.
 pub(super) fn wants(resource: &dyn Resource, unchanged: &dyn Probe) -> Vec<Change> {
     let own = resource.provides();
@@ -24,26 +24,26 @@ pub(super) fn wants(resource: &dyn Resource, unchanged: &dyn Probe) -> Vec<Chang
     };
     let wants = changes(unchanged);
     if wants.is_empty() {
-        changes(&Willing { own: &own })
+        changes(&Hypothetical { own: &own })
     } else {
         wants
     }
 }
 
 /// What the resource itself provides is absent; all it could rely on is there.
-struct Willing<'a> {
-    own: &'a [Fact],
+struct Hypothetical<'a> {
+    own: &'a [Claim],
 }
 
-impl Willing<'_> {
-    fn own(&self, is: impl Fn(&Fact) -> bool) -> bool {
+impl Hypothetical<'_> {
+    fn own(&self, is: impl Fn(&Claim) -> bool) -> bool {
         self.own.iter().any(is)
     }
 }
 
-impl Probe for Willing<'_> {
+impl Probe for Hypothetical<'_> {
     fn entry(&self, path: &Path) -> Result<Reading<Option<Entry>>> {
-        let own = self.own(|fact| matches!(fact, Fact::Path(own) | Fact::Made(own) if &**own == path));
+        let own = self.own(|claim| matches!(claim, Claim::Path(own) | Claim::Made(own) if &**own == path));
         Ok(Reading::Known((!own).then_some(Entry {
             file_type: FileType::Directory,
             mode: Mode::DIRECTORY,
@@ -61,7 +61,7 @@ impl Probe for Willing<'_> {
     }
 
     fn user(&self, name: &str) -> Result<Reading<Option<User>>> {
-        let own = self.own(|fact| matches!(fact, Fact::User(own) if own == name));
+        let own = self.own(|claim| matches!(claim, Claim::User(own) if own == name));
         Ok(Reading::Known((!own).then(|| User {
             name: name.to_owned(),
             uid: None,
@@ -74,7 +74,7 @@ impl Probe for Willing<'_> {
     }
 
     fn group(&self, name: &str) -> Result<Reading<Option<Group>>> {
-        let own = self.own(|fact| matches!(fact, Fact::Group(own) if own == name));
+        let own = self.own(|claim| matches!(claim, Claim::Group(own) if own == name));
         Ok(Reading::Known((!own).then(|| Group {
             name: name.to_owned(),
             gid: None,

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 
-use super::{Earlier, Run, Stopped, ledger, schedule::Schedule, willing};
+use super::{Run, RunState, Stopped, hypothetical, ledger, schedule::Schedule};
 use crate::{
     engine::event::{self, Event, Outcome, Summary},
     graph::Declaration,
@@ -18,14 +18,14 @@ use crate::{
 
 /// What planning found for one resource.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Foreseen {
+pub(super) enum Predicted {
     /// This, exactly; empty if it is as declared.
     Plan(Plan),
     /// It cannot be known yet, or cannot be done as things are.
     Open,
 }
 
-impl Foreseen {
+impl Predicted {
     /// The operations that are known already.
     pub(super) fn ops(&self) -> &[Op] {
         match self {
@@ -36,19 +36,19 @@ impl Foreseen {
 }
 
 /// Plans the whole graph and changes nothing.
-pub fn plan(run: &Run, node: &dyn Probe, earlier: &Earlier, sink: &mut dyn FnMut(Event)) -> Result<Summary> {
+pub fn plan(run: &Run, node: &dyn Probe, run_state: &RunState, sink: &mut dyn FnMut(Event)) -> Result<Summary> {
     let started = Instant::now();
     sink(run.started("plan"));
     let mut summary = Summary::default();
-    let result = foresee(run, node, earlier, &mut |event| {
+    let result = predict(run, node, run_state, &mut |event| {
         if let Event::Planned { outcome, .. } = &event {
             summary.count(outcome);
         }
         sink(event);
     });
-    let result = result.map(|foresight| {
-        foresight.remarks.into_iter().for_each(&mut *sink);
-        for (id, entry) in earlier.ledger.orphans(run.graph, &run.names) {
+    let result = result.map(|prediction| {
+        prediction.remarks.into_iter().for_each(&mut *sink);
+        for (id, entry) in run_state.ledger.orphans(run.graph, &run.names) {
             sink(Event::Orphan {
                 id: id.clone(),
                 role: entry.role.clone(),
@@ -68,24 +68,24 @@ pub(super) fn stopped<T>(result: &Result<T>) -> Option<String> {
     result.as_ref().err().map(|error| format!("{error:#}"))
 }
 
-/// What planning foresees.
-pub(super) struct Foresight {
+/// What planning predicts.
+pub(super) struct Prediction {
     /// For each resource, by its index.
-    pub(super) plans: Vec<Foreseen>,
+    pub(super) plans: Vec<Predicted>,
     /// What resources say of the node as the run will leave it.
     remarks: Vec<Event>,
 }
 
 /// Plans the whole graph.
-pub(super) fn foresee(
+pub(super) fn predict(
     run: &Run,
     node: &dyn Probe,
-    earlier: &Earlier,
+    run_state: &RunState,
     sink: &mut dyn FnMut(Event),
-) -> Result<Foresight> {
+) -> Result<Prediction> {
     let overlay = Overlay::new(node);
-    let held = earlier.ledger.with(run.graph);
-    let mut foreseen = vec![Foreseen::Open; run.graph.len()];
+    let held = run_state.ledger.with(run.graph);
+    let mut predicted = vec![Predicted::Open; run.graph.len()];
     let mut ancestries = vec![Ancestry::default(); run.graph.len()];
     let mut told: Vec<Told> = vec![Told::Nothing; run.graph.len()];
     let mut settled = Vec::new();
@@ -113,8 +113,8 @@ pub(super) fn foresee(
                 cause: Some(cause.clone()),
             }
         } else {
-            warnings.extend(earlier.ledger.lifts(declaration).then(ledger::lifted));
-            let notified = earlier.owed.is_owed(id) || matches!(told[index], Told::Changed);
+            warnings.extend(run_state.ledger.lifts(declaration).then(ledger::lifted));
+            let notified = run_state.pending.is_owed(id) || matches!(told[index], Told::Changed);
             let answer = held.plan(declaration, &overlay.view(&ancestry), notified);
             match answer {
                 Ok(Reading::Known(plan)) => {
@@ -124,11 +124,11 @@ pub(super) fn foresee(
                             let outcome = known(&plan, &told[index]);
                             mark(&mut ancestry, id, &plan);
                             if !matches!(outcome, Outcome::Unknown { .. }) {
-                                foreseen[index] = Foreseen::Plan(plan);
+                                predicted[index] = Predicted::Plan(plan);
                             }
                             outcome
                         }
-                        // What it would do cannot be foreseen: its own failure, and no other's.
+                        // What it would do cannot be predicted: its own failure, and no other's.
                         Err(error) => {
                             schedule.failed(index);
                             failure(&error)
@@ -136,8 +136,8 @@ pub(super) fn foresee(
                     }
                 }
                 Ok(Reading::Unknown { after }) => {
-                    let wants = willing::wants(&*declaration.resource, &overlay);
-                    overlay.blur(id, &declaration.resource.provides())?;
+                    let wants = hypothetical::wants(&*declaration.resource, &overlay);
+                    overlay.mark_unknown(id, &declaration.resource.provides())?;
                     ancestry.changes = Some(id.clone());
                     Outcome::Unknown { after, wants }
                 }
@@ -174,17 +174,17 @@ pub(super) fn foresee(
     }
     let mut remarks = Vec::new();
     for index in settled {
-        remarks.extend(afterwards(run.graph.get(index), &overlay.view(&ancestries[index]))?);
+        remarks.extend(final_warnings(run.graph.get(index), &overlay.view(&ancestries[index]))?);
     }
-    Ok(Foresight {
-        plans: foreseen,
+    Ok(Prediction {
+        plans: predicted,
         remarks,
     })
 }
 
 /// What a resource says of a node at the end.
-pub(super) fn afterwards(declaration: &Declaration, node: &dyn Probe) -> Result<Vec<Event>> {
-    Ok(match declaration.resource.afterwards(node)? {
+pub(super) fn final_warnings(declaration: &Declaration, node: &dyn Probe) -> Result<Vec<Event>> {
+    Ok(match declaration.resource.final_warnings(node)? {
         Reading::Known(messages) => messages
             .into_iter()
             .map(|message| Event::Warning {

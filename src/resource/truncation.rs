@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// A refusal if what is on the device spans more than the device has.
-pub(super) fn must_not_be(device: &dyn Display, block: &BlockDevice) -> Result<()> {
+pub(super) fn check(device: &dyn Display, block: &BlockDevice) -> Result<()> {
     let Contents::Known(signature) = &block.contents else {
         return Ok(());
     };
