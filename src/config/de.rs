@@ -19,7 +19,7 @@ use super::{
     node::{Data, Node, Pair, leading_zero},
     scalar::{self, Plain},
 };
-use crate::source::{Diagnostic, Diagnostics, Place, suggest};
+use crate::source::{Diagnostic, Diagnostics, Hint, Place, suggest};
 
 /// Mistakes of one value after which it is not read any further.
 const MANY: usize = 50;
@@ -167,14 +167,11 @@ impl de::Error for Error {
     }
 }
 
-/// How a hint begins that names all that can be written.
-pub(super) const CHOICES: &str = "write one of: ";
-
 /// With the nearest of the names, or all of them, as hint.
 fn one_of(diagnostic: Diagnostic, written: &str, names: &[&str]) -> Diagnostic {
     match suggest(written, names.iter().copied()) {
-        Some(name) => diagnostic.hint(format!("did you mean '{name}'?")),
-        None => diagnostic.hint(format!("{CHOICES}{}", names.join(", "))),
+        Some(name) => diagnostic.hint(Hint::DidYouMean(name.to_owned())),
+        None => diagnostic.hint(Hint::OneOf(names.iter().map(|name| (*name).to_owned()).collect())),
     }
 }
 

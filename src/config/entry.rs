@@ -19,7 +19,7 @@ use super::{
 use crate::{
     graph::{Declaration, Reference, Retry},
     resource::{self, KINDS, Kind, PropertyError, Resource},
-    source::{Diagnostic, Diagnostics, Place, Sources, suggest},
+    source::{Diagnostic, Diagnostics, Hint, Place, Sources, suggest},
     value::{self, Id},
 };
 
@@ -203,7 +203,7 @@ impl Work<'_> {
         let at_property = |name: &str| properties.get(name).map_or(entry.kind_place, |node| node.place);
         Some(if let Some(error) = error.downcast_ref::<PropertyError>() {
             Diagnostic {
-                hint: error.hint.clone(),
+                hint: error.hint.clone().map(Hint::Text),
                 ..Diagnostic::at(at_property(&error.property), error.message.clone())
             }
         } else if let Some(wrong) = error.downcast_ref::<Wrong>() {
@@ -293,7 +293,7 @@ fn unknown_kind(pair: &Pair) -> Diagnostic {
     let diagnostic = Diagnostic::at(pair.key_place, format!("there is no kind '{}'", &*pair.key));
     let kinds = || KINDS.iter().map(|kind| kind.name);
     match suggest(&pair.key, kinds().chain(ENVELOPE)) {
-        Some(name) => diagnostic.hint(format!("did you mean '{name}'?")),
+        Some(name) => diagnostic.hint(Hint::DidYouMean(name.to_owned())),
         None => diagnostic.hint(format!("there are: {}", kinds().collect::<Vec<_>>().join(", "))),
     }
 }
@@ -350,7 +350,7 @@ fn parse(entry: &Entry<'_>, properties: &Node) -> Result<Box<dyn Resource>, Diag
         // serde names the first property that is missing; the schema knows the others.
         for name in required(entry.kind) {
             let mistake = Diagnostic::at(entry.kind_place, format!("'{name}' is missing"));
-            let is_misspelt = |other: &Diagnostic| other.hint == Some(format!("did you mean '{name}'?"));
+            let is_misspelt = |other: &Diagnostic| matches!(&other.hint, Some(Hint::DidYouMean(near)) if near == name);
             let is_said = mistakes.0.iter().any(|other| *other == mistake || is_misspelt(other));
             if !is_said && matches!(properties.data, Data::Mapping(_)) && properties.get(name).is_none() {
                 mistakes.push(mistake);
@@ -358,7 +358,7 @@ fn parse(entry: &Entry<'_>, properties: &Node) -> Result<Box<dyn Resource>, Diag
         }
         for mistake in &mut mistakes.0 {
             if mistake.place == Some(entry.kind_place) && mistake.hint.is_none() {
-                mistake.hint = Some(example(entry.kind));
+                mistake.hint = Some(example(entry.kind).into());
             }
         }
         mistakes

@@ -8,11 +8,10 @@
 use std::collections::HashSet;
 
 use super::{
-    de::CHOICES,
     node::{Data, Node},
     scope::Scope,
 };
-use crate::source::{Diagnostic, Diagnostics, Place};
+use crate::source::{Diagnostic, Diagnostics, Hint, Place};
 
 /// Whether what a node becomes depends on a value that is a placeholder.
 pub(super) fn is_placeholder(node: &Node, scope: &Scope<'_>) -> bool {
@@ -94,8 +93,10 @@ pub(super) fn read<T>(
             Err(mistakes) => mistakes,
         };
         for mistake in mistakes.0.iter().filter(|mistake| !counts(mistake)) {
-            let choices = mistake.hint.as_deref().and_then(|hint| hint.strip_prefix(CHOICES));
-            let other = choices.and_then(|choices| choices.split(", ").next()).unwrap_or(other);
+            let other = match &mistake.hint {
+                Some(Hint::OneOf(choices)) => choices.first().map_or(other, String::as_str),
+                _ => other,
+            };
             replace(&mut tree, &|node| mistake.place == Some(node.place), Some(other));
         }
     }

@@ -10,7 +10,7 @@ use super::{
     yaml,
 };
 use crate::{
-    source::{Diagnostic, Diagnostics, Place, suggest},
+    source::{Diagnostic, Diagnostics, Hint, Place, suggest},
     value::{AbsPath, DevicePath, Duration, Mode, Size},
 };
 
@@ -207,7 +207,7 @@ impl Type {
                 let names: Vec<_> = choices.iter().map(shown).collect();
                 let diagnostic = Diagnostic::at(node.place, format!("{} is not among the choices", node.describe()));
                 Err(match suggest(&shown(&value), names.iter().map(String::as_str)) {
-                    Some(name) => diagnostic.hint(format!("did you mean '{name}'?")),
+                    Some(name) => diagnostic.hint(Hint::DidYouMean(name.to_owned())),
                     None => diagnostic.hint(format!("write one of: {}", names.join(", "))),
                 }
                 .into())

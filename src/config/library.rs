@@ -50,7 +50,7 @@ impl Whose {
 pub(super) fn diagnostic(error: &anyhow::Error) -> Diagnostic {
     let diagnostic = Diagnostic::general(format!("{error:#}"));
     match error.downcast_ref::<Untrusted>() {
-        Some(untrusted) => diagnostic.hint(&untrusted.mend),
+        Some(untrusted) => diagnostic.hint(untrusted.mend.as_str()),
         None => diagnostic,
     }
 }

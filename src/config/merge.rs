@@ -17,7 +17,7 @@ use super::{
     yaml,
 };
 use crate::{
-    source::{Diagnostic, Diagnostics, Place, Sources, suggest},
+    source::{Diagnostic, Diagnostics, Hint, Place, Sources, suggest},
     system::texts,
     value::secret::{self, SHORTEST},
 };
@@ -447,7 +447,7 @@ impl Given {
                 let of = scope.map_or_else(String::new, |role| format!(" of role {role}"));
                 let diagnostic = diagnostic(format!("nobody declares an input '{}'{of}", self.name));
                 match suggest(&self.name, names.iter().copied()) {
-                    Some(name) => diagnostic.hint(format!("did you mean '{name}'?")),
+                    Some(name) => diagnostic.hint(Hint::DidYouMean(name.to_owned())),
                     None if names.is_empty() => diagnostic.hint("the roles of this run have no inputs"),
                     None if is_file => diagnostic.hint(format!(
                         "there are: {}; for a role outside this run write ROLE.{}",

@@ -12,12 +12,9 @@ use serde_json::{Number, Value};
 
 use super::scalar::{self, Plain};
 use crate::{
-    source::{Diagnostic, Place, suggest},
+    source::{Diagnostic, Hint, Place, suggest},
     value::secret::redact,
 };
-
-/// How the hint begins for what is text only in quotes.
-pub(super) const QUOTE: &str = "quote it";
 
 /// A piece of text that is shared with the file it stands in, as most scalars are word for word what the file says.
 #[derive(Debug, Clone)]
@@ -119,7 +116,7 @@ impl Pair {
     pub(super) fn unknown(&self, message: String, known: &[&str]) -> Diagnostic {
         let diagnostic = Diagnostic::at(self.key_place, message);
         match suggest(&self.key, known.iter().copied()) {
-            Some(name) => diagnostic.hint(format!("did you mean '{name}'?")),
+            Some(name) => diagnostic.hint(Hint::DidYouMean(name.to_owned())),
             // What stands behind a comma in `{ description: one, two }`.
             None if self.value.is_null() && self.key.contains(' ') => {
                 diagnostic.hint("inside { }, a text with a comma is quoted")
@@ -192,7 +189,7 @@ impl Node {
             Data::Number(number) => Ok(Cow::Owned(number.to_string())),
             Data::Plain(text) => match scalar::resolve(text) {
                 Plain::Text => Ok(Cow::Borrowed(text)),
-                _ => Err(self.is_not("text").hint(format!("{QUOTE}: \"{}\"", &**text))),
+                _ => Err(self.is_not("text").hint(Hint::Quote((**text).to_owned()))),
             },
             _ => Err(self.is_not("text")),
         }

@@ -18,7 +18,7 @@ use super::{
     scope::{Problem, ROOTS, Scope},
     secrets::Plain,
 };
-use crate::source::suggest;
+use crate::source::{Hint, suggest};
 
 /// Names that CEL gives to its types.
 const TYPES: [&str; 11] = [
@@ -266,7 +266,7 @@ impl Names {
         if !ROOTS.contains(&root) {
             let problem = Problem::new(format!("there is no name '{root}'")).part(root);
             self.problem.get_or_insert(match suggest(root, ROOTS) {
-                Some(name) => problem.hint(format!("did you mean '{name}'?")),
+                Some(name) => problem.hint(Hint::DidYouMean(name.to_owned())),
                 None => problem.hint(format!(
                     "names begin with {}; a text is quoted",
                     ROOTS.map(|r| format!("{r}.")).join(", ")

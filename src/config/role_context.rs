@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     resource::Role,
-    source::{Diagnostic, Place, Sources, suggest},
+    source::{Diagnostic, Hint, Place, Sources, suggest},
     system::{Bytes, facts, texts},
 };
 
@@ -40,7 +40,7 @@ impl Wrong {
     pub(super) fn diagnostic(&self, property: Place, sources: &mut Sources) -> Diagnostic {
         match self {
             Self::Source { message, hint } => Diagnostic {
-                hint: hint.clone(),
+                hint: hint.clone().map(Hint::Text),
                 ..Diagnostic::at(property, message.clone())
             },
             Self::Template(error) => {
@@ -49,7 +49,7 @@ impl Wrong {
                 let diagnostic =
                     Diagnostic::at(place, error.message.clone()).note(property, "rendered for this resource");
                 Diagnostic {
-                    hint: error.hint.clone(),
+                    hint: error.hint.clone().map(Hint::Text),
                     ..diagnostic
                 }
             }

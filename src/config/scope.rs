@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{placeholders::Placeholders, role::RoleFile, secrets::Secrets};
 use crate::{
-    source::suggest,
+    source::{Hint, suggest},
     system::facts::{self, Facts},
 };
 
@@ -164,7 +164,7 @@ pub(super) fn member_of<'v>(value: &'v Value, path: &str, name: &str) -> Result<
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Problem {
     pub(super) message: String,
-    pub(super) hint: Option<String>,
+    pub(super) hint: Option<Hint>,
     /// The part of the expression that is meant, as it is written there.
     pub(super) part: Option<String>,
     /// Whether other values would have done.
@@ -189,7 +189,7 @@ impl Problem {
         }
     }
 
-    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(super) fn hint(mut self, hint: impl Into<Hint>) -> Self {
         self.hint = Some(hint.into());
         self
     }
@@ -201,7 +201,7 @@ impl Problem {
 
     fn suggesting<'a>(self, written: &str, names: impl Iterator<Item = &'a str> + Clone) -> Self {
         match suggest(written, names.clone()) {
-            Some(name) => self.hint(format!("did you mean '{name}'?")),
+            Some(name) => self.hint(Hint::DidYouMean(name.to_owned())),
             None if names.clone().next().is_none() => self,
             None => {
                 let names: Vec<_> = names.take(12).collect();

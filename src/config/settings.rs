@@ -7,11 +7,11 @@ use serde::de::DeserializeOwned;
 
 use super::{
     Failure, de, library,
-    node::{Data, Node, Pair, QUOTE, Text},
+    node::{Data, Node, Pair, Text},
     yaml,
 };
 use crate::{
-    source::{Diagnostic, Diagnostics, FileId, Place, Sources},
+    source::{Diagnostic, Diagnostics, FileId, Hint, Place, Sources},
     system::{texts, trust},
 };
 
@@ -75,7 +75,7 @@ fn read<T: DeserializeOwned + Default>(
     // A shell has no quotes that tell the text 7 from the number: where text is wanted, it is text.
     with(&[])
         .or_else(|mistakes| {
-            let unquoted = |mistake: &&Diagnostic| mistake.hint.as_ref().is_some_and(|hint| hint.starts_with(QUOTE));
+            let unquoted = |mistake: &&Diagnostic| matches!(mistake.hint, Some(Hint::Quote(_)));
             let files = mistakes
                 .0
                 .iter()
@@ -158,7 +158,7 @@ mod tests {
         settings(file.path(), &set).map_err(|failure| {
             let texts = failure.diagnostics.0.iter().map(|diagnostic| {
                 let place = diagnostic.place.map(|place| failure.sources.locate(place));
-                let hint = diagnostic.hint.clone().unwrap_or_default();
+                let hint = diagnostic.hint.as_ref().map(Hint::to_string).unwrap_or_default();
                 format!("{}: {} {hint}", place.unwrap_or_default(), diagnostic.message)
             });
             texts.collect::<Vec<_>>().join("\n")

@@ -151,7 +151,10 @@ fn mistakes_are_all_reported() {
     let wrong = build(vec![one, thing("file:b", &[path("/b")], &[])]).unwrap_err();
     let messages: Vec<&str> = wrong.0.iter().map(|one| one.message.as_str()).collect();
     assert_eq!(messages, ["file:a names itself", "no resource flie:b is declared"]);
-    assert_eq!(wrong.0[1].hint.as_deref(), Some("did you mean 'file:b'?"));
+    assert_eq!(
+        wrong.0[1].hint.as_ref().map(ToString::to_string).as_deref(),
+        Some("did you mean 'file:b'?")
+    );
 
     let twice = build(vec![
         thing("file:a", &[path("/a")], &[]),

@@ -11,7 +11,7 @@ use super::{
     style::{DIM, ERROR, EXCERPTS, HELP, paint},
     text::{self, count},
 };
-use crate::source::{Diagnostic, Diagnostics, FileId, Place, Sources};
+use crate::source::{Diagnostic, Diagnostics, FileId, Hint, Place, Sources};
 
 /// Draws them all, and says how many there are when it is more than one. `width`: columns there are for excerpts.
 pub fn render(diagnostics: &Diagnostics, sources: &Sources, width: usize) -> String {
@@ -65,7 +65,11 @@ pub fn block<'a>(message: &str, causes: impl IntoIterator<Item = &'a str>, hint:
 /// Draws one.
 pub fn one(diagnostic: &Diagnostic, sources: &Sources, width: usize) -> String {
     if diagnostic.place.is_none() && diagnostic.notes.is_empty() {
-        return block(&diagnostic.message, [], diagnostic.hint.as_deref());
+        return block(
+            &diagnostic.message,
+            [],
+            diagnostic.hint.as_ref().map(Hint::to_string).as_deref(),
+        );
     }
     let mut group = Group::with_title(Level::ERROR.primary_title(text::lines(&diagnostic.message)));
     let mut places: Vec<(Place, AnnotationKind, Option<&str>)> = Vec::new();
@@ -94,7 +98,7 @@ pub fn one(diagnostic: &Diagnostic, sources: &Sources, width: usize) -> String {
         }
     }
     if let Some(hint) = &diagnostic.hint {
-        group = group.element(Level::HELP.message(text::lines(hint)));
+        group = group.element(Level::HELP.message(text::lines(&hint.to_string())));
     }
     // What annotate-snippets shows as it is, and a terminal obeys all the same.
     let is_obeyed = |c: char| matches!(c, '\u{80}'..='\u{9f}' | '\u{2028}' | '\u{2029}');
@@ -123,7 +127,7 @@ pub fn object(diagnostic: &Diagnostic, sources: &Sources) -> Value {
         object["notes"] = diagnostic.notes.iter().map(note).collect();
     }
     if let Some(hint) = &diagnostic.hint {
-        object["hint"] = json!(hint);
+        object["hint"] = json!(hint.to_string());
     }
     object
 }

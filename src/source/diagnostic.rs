@@ -1,5 +1,7 @@
 //! What is wrong with a role, as data; `report::diagnostic` draws it.
 
+use std::fmt;
+
 use super::Place;
 use crate::value::secret::redact_pieces;
 
@@ -15,7 +17,43 @@ pub struct Diagnostic {
     /// Other places that are part of it: the first of two duplicates, the edges of a cycle.
     pub notes: Vec<(Place, String)>,
     /// What to do.
-    pub hint: Option<String>,
+    pub hint: Option<Hint>,
+}
+
+/// What to do about a mistake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hint {
+    /// This name is near to what was written.
+    DidYouMean(String),
+    /// One of these can be written.
+    OneOf(Vec<String>),
+    /// Text is wanted: this, quoted.
+    Quote(String),
+    /// Anything else.
+    Text(String),
+}
+
+impl fmt::Display for Hint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::DidYouMean(name) => write!(f, "did you mean '{name}'?"),
+            Self::OneOf(names) => write!(f, "write one of: {}", names.join(", ")),
+            Self::Quote(text) => write!(f, "quote it: \"{text}\""),
+            Self::Text(text) => f.write_str(text),
+        }
+    }
+}
+
+impl From<String> for Hint {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<&str> for Hint {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
 }
 
 impl Diagnostic {
@@ -57,7 +95,7 @@ impl Diagnostic {
 
     /// With what to do.
     #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub fn hint(mut self, hint: impl Into<Hint>) -> Self {
         self.hint = Some(hint.into());
         self
     }
@@ -65,12 +103,12 @@ impl Diagnostic {
     /// Hides what of its words is a piece of a secret.
     pub fn hide_pieces(&mut self) {
         let notes = self.notes.iter_mut().map(|(_, text)| text);
-        let texts = notes
-            .chain(&mut self.label)
-            .chain(&mut self.hint)
-            .chain([&mut self.message]);
+        let texts = notes.chain(&mut self.label).chain([&mut self.message]);
         for text in texts {
             *text = redact_pieces(text.as_bytes());
+        }
+        if let Some(hint) = &mut self.hint {
+            *hint = Hint::Text(redact_pieces(hint.to_string().as_bytes()));
         }
     }
 
@@ -78,7 +116,7 @@ impl Diagnostic {
     #[must_use]
     pub fn did_you_mean<'a>(self, written: &str, names: impl IntoIterator<Item = &'a str>) -> Self {
         match suggest(written, names) {
-            Some(name) => self.hint(format!("did you mean '{name}'?")),
+            Some(name) => self.hint(Hint::DidYouMean(name.to_owned())),
             None => self,
         }
     }

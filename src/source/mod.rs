@@ -3,5 +3,5 @@
 mod diagnostic;
 mod place;
 
-pub use diagnostic::{Diagnostic, Diagnostics, suggest};
+pub use diagnostic::{Diagnostic, Diagnostics, Hint, suggest};
 pub use place::{FileId, Place, Sources};

@@ -5,11 +5,11 @@ use glrl_lab::{Lab, Node, NodeSpec};
 
 use super::glrl::{LIMIT, glrl, install, write};
 
-/// With accounts, units, conffiles, alternatives and libraries, and so the triggers of ldconfig, man-db and systemd.
-const PACKAGES: &str = "chrony nfs-common vim-tiny";
+/// Of those that a node can install: with accounts, units, conffiles, libraries, files of init, and so the triggers of ldconfig, man-db and initramfs-tools.
+const PACKAGES: &str = "nfs-kernel-server lvm2 sqlite3";
 
-const ROLE: &str = "role: packages\nresources:\n  - package: { name: '${each.value}' }\n    for_each: [chrony, nfs-common, vim-tiny]\n  \
-    - service: { name: chrony }\n";
+const ROLE: &str = "role: packages\nresources:\n  - package: { name: '${each.value}' }\n    for_each: [nfs-kernel-server, lvm2, sqlite3]\n  \
+    - service: { name: nfs-server, running: true, enabled: true }\n";
 
 /// How far apt-get is: what dpkg is told, and what is done with it before the power is cut.
 const CUTS: [(&str, &str); 5] = [
@@ -78,8 +78,8 @@ fn cut_at(node: &Node, (arguments, work): (&str, &str)) -> Result<()> {
 fn is_whole(node: &Node) -> Result<()> {
     node.run(&format!(
         "set -e; test -z \"$(dpkg --audit)\"; for package in {PACKAGES}; do dpkg --verify $package; done | tee /run/differs; test ! -s /run/differs
-         for file in /etc/chrony/chrony.conf /etc/nfs.conf /etc/idmapd.conf /etc/default/nfs-common; do test -s $file; done
-         systemctl is-active chrony; id _chrony; vi --version | head -1; ldconfig -p | grep -q libnfsidmap; showmount --version; systemctl is-enabled chrony"
+         for file in /etc/nfs.conf /etc/idmapd.conf /etc/default/nfs-common /etc/default/nfs-kernel-server /etc/lvm/lvm.conf; do test -s $file; done
+         systemctl is-active nfs-server; id statd; sqlite3 -version; lvm version; ldconfig -p | grep -q libnfsidmap; showmount --version; systemctl is-enabled nfs-server"
     ))
     .map(drop)
 }

@@ -80,7 +80,7 @@ fn render(text: &str, vars: &Value) -> Result<String, String> {
                 located.rsplit('/').next().unwrap_or_default(),
                 &sources.text(place.file)[place.range()],
                 diagnostic.message,
-                diagnostic.hint.unwrap_or_default()
+                diagnostic.hint.map(|hint| hint.to_string()).unwrap_or_default()
             )
         })
     })

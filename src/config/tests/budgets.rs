@@ -171,7 +171,7 @@ fn templates_are_counted() {
 /// Each of these is within its own budget.
 #[test]
 fn what_a_run_evaluates_is_counted_in_all() {
-    let list = numbers(18);
+    let list = numbers(26);
     let costly = "vars.l.map(a, vars.l.map(b, vars.l.filter(c, a + b + c < 0).size())).size()";
     let mut role = format!("vars:\n  l: {list}\nresources:\n");
     for number in 0..200 {
@@ -186,7 +186,7 @@ fn what_a_run_evaluates_is_counted_in_all() {
     let each = "{{#each inputs.l}}{{#each ../inputs.l}}{{#each ../../inputs.l}}{{/each}}{{/each}}{{/each}}";
     let mut role = format!(
         "inputs: {{l: {{type: list of int, default: {}}}}}\nresources:\n",
-        numbers(40)
+        numbers(50)
     );
     for number in 0..200 {
         let _ = writeln!(role, "  - template: {{path: /f{number}, source: t.hbs}}");

@@ -3,7 +3,7 @@
 use granit_parser::{ErrorKind as Kind, ScanError};
 
 use super::DEPTH;
-use crate::source::{Diagnostic, FileId, Place};
+use crate::source::{Diagnostic, FileId, Hint, Place};
 
 /// What the parser stopped at.
 pub(super) fn explain(file: FileId, text: &str, error: &ScanError) -> Diagnostic {
@@ -22,7 +22,7 @@ pub(super) fn explain(file: FileId, text: &str, error: &ScanError) -> Diagnostic
         hint
     };
     Diagnostic {
-        hint: hint.map(str::to_owned),
+        hint: hint.map(Hint::from),
         ..Diagnostic::at(Place::new(file, at..end), message)
     }
 }

@@ -244,7 +244,7 @@ pub(super) fn makes_all(origin: &Live, wanted: &[String], along: &[Live]) -> Vec
 /// What is mounted by mounting the part a second time.
 fn makes(origin: &Live, wanted: &[String]) -> Effect {
     Effect::Mounted(Live {
-        options: options::foreseen_of_bound(&origin.options, wanted),
+        options: options::predicted_of_bound(&origin.options, wanted),
         ..origin.clone()
     })
 }

@@ -24,14 +24,34 @@ const LOCK: Duration = Duration::from_mins(10);
 /// Packages take minutes on slow machines and lines.
 const TIMEOUT: Duration = Duration::from_mins(30);
 
-/// Whether this process has fetched the lists already.
-static FETCHED: AtomicBool = AtomicBool::new(false);
+/// The package lists of a node, which are fetched once, at most, by a `LocalNode`.
+#[derive(Debug, Default)]
+pub(super) struct Lists(AtomicBool);
+
+impl Lists {
+    fn were_fetched(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// `apt-get update`.
+    fn fetch(&self) -> Result<()> {
+        tracing::info!("fetching the package lists: apt-get update");
+        let program = apt("update");
+        let output = patiently(&program, "Could not get lock")?;
+        if !output.status.success() {
+            return Err(program.failed(&output)).context("fetching the package lists");
+        }
+        self.0.store(true, Ordering::Relaxed);
+        // apt renames what it has not synced: after a power cut a list would be there, and empty.
+        mounts::sync()
+    }
+}
 
 /// Installs in one transaction. Names are `name`, `name:architecture` or either with `=version`.
-pub(super) fn install(tree: &Tree, packages: &[String]) -> Result<()> {
-    let mut repaired = finish(tree)?;
-    if sources_are_newer(tree)? || !FETCHED.load(Ordering::Relaxed) && !lists_are_fresh(tree)? {
-        fetch()?;
+pub(super) fn install(tree: &Tree, lists: &Lists, packages: &[String]) -> Result<()> {
+    let mut repaired = finish(tree, lists)?;
+    if sources_are_newer(tree)? || !lists.were_fetched() && !lists_are_fresh(tree)? {
+        lists.fetch()?;
         repaired = true;
     }
     if repaired {
@@ -40,8 +60,8 @@ pub(super) fn install(tree: &Tree, packages: &[String]) -> Result<()> {
     }
     let attempt = || apt("install").args(packages).output();
     let mut output = attempt()?;
-    if !output.status.success() && !FETCHED.load(Ordering::Relaxed) && lists_are_stale(&output) {
-        fetch()?;
+    if !output.status.success() && !lists.were_fetched() && lists_are_stale(&output) {
+        lists.fetch()?;
         foretell(tree, packages, &[])?.check("installing", packages)?;
         output = attempt()?;
     }
@@ -70,8 +90,8 @@ const TO_REMOVE: &str = "declare what may go as `package: {name: …, state: abs
 
 /// Removes these packages, or purges them, and changes no other. apt may want others gone as well, or have others take the
 /// place of what goes.
-pub(super) fn remove(tree: &Tree, packages: &[String], purge: bool) -> Result<()> {
-    finish(tree)?;
+pub(super) fn remove(tree: &Tree, lists: &Lists, packages: &[String], purge: bool) -> Result<()> {
+    finish(tree, lists)?;
     let verb = if purge { "purge" } else { "remove" };
     let simulation = apt(verb).args(["--simulate"]).args(packages).output()?;
     if !simulation.status.success() {
@@ -297,7 +317,7 @@ fn noninteractive(program: Program) -> Program {
 }
 
 /// Finishes what a dpkg that was killed has begun; apt-get refuses to work before. Returns whether there was anything.
-fn finish(tree: &Tree) -> Result<bool> {
+fn finish(tree: &Tree, lists: &Lists) -> Result<bool> {
     let packages = Packages::read(tree)?;
     if !packages.interrupted() {
         return Ok(false);
@@ -312,39 +332,26 @@ fn finish(tree: &Tree) -> Result<bool> {
     if !output.status.success() {
         tracing::warn!("{:#}", program.failed(&output));
     }
-    unpack_again(&packages.to_reinstall())?;
+    unpack_again(lists, &packages.to_reinstall())?;
     Ok(true)
 }
 
 /// Has apt unpack again what dpkg was killed over; until then both refuse to do anything else.
-fn unpack_again(packages: &[String]) -> Result<()> {
+fn unpack_again(lists: &Lists, packages: &[String]) -> Result<()> {
     if packages.is_empty() {
         return Ok(());
     }
     tracing::info!("dpkg was killed over {}: installing again", packages.join(", "));
     let attempt = || apt("install").args(["--reinstall"]).args(packages).output();
     let mut output = attempt()?;
-    if !output.status.success() && !FETCHED.load(Ordering::Relaxed) {
-        fetch()?;
+    if !output.status.success() && !lists.were_fetched() {
+        lists.fetch()?;
         output = attempt()?;
     }
     if !output.status.success() {
         tracing::warn!("{:#}", shown("install --reinstall", packages).failed(&output));
     }
     Ok(())
-}
-
-/// `apt-get update`.
-fn fetch() -> Result<()> {
-    tracing::info!("fetching the package lists: apt-get update");
-    let program = apt("update");
-    let output = patiently(&program, "Could not get lock")?;
-    if !output.status.success() {
-        return Err(program.failed(&output)).context("fetching the package lists");
-    }
-    FETCHED.store(true, Ordering::Relaxed);
-    // apt renames what it has not synced: after a power cut a list would be there, and empty.
-    mounts::sync()
 }
 
 /// Runs a program again while it says that another holds the lock: `DPkg::Lock::Timeout` covers neither the lock of the lists

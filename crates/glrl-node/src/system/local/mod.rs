@@ -48,6 +48,7 @@ pub struct LocalNode {
     packages: Cache<packages::Packages>,
     /// What apt has said of transactions; forgotten with the packages.
     foretold: Mutex<HashMap<Transaction, Foretold>>,
+    lists: apt::Lists,
     units: units::Units,
     mounts: Cache<Vec<Mount>>,
     blocks: Mutex<HashMap<DevicePath, Option<BlockDevice>>>,
@@ -102,6 +103,7 @@ impl LocalNode {
             accounts: Cache::new(),
             packages: Cache::new(),
             foretold: Mutex::default(),
+            lists: apt::Lists::default(),
             units: units::Units::default(),
             mounts: Cache::new(),
             blocks: Mutex::default(),
@@ -415,8 +417,8 @@ impl LocalNode {
             Op::Remove { path } => self.tree.remove(path),
             Op::Purge { directory, strays } => self.tree.purge(directory, strays),
             Op::Unit { name, verb } => units::execute(name, *verb),
-            Op::Install { packages } => apt::install(&self.tree, packages),
-            Op::Uninstall { packages, purge } => apt::remove(&self.tree, packages, *purge),
+            Op::Install { packages } => apt::install(&self.tree, &self.lists, packages),
+            Op::Uninstall { packages, purge } => apt::remove(&self.tree, &self.lists, packages, *purge),
             Op::Crontab { user, table } if self.live => Program::new("crontab")
                 .args(["-u", user, "-"])
                 .stdin(table.to_vec())
