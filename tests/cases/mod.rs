@@ -38,7 +38,7 @@ struct Case {
     /// Files beside the role: `templates/motd.hbs`, `files/motd`.
     beside: BTreeMap<String, String>,
     /// A role that was converged before, without its first line.
-    run_state: String,
+    earlier: String,
     /// The role, without its first line.
     role: String,
     /// What the dry run says, one line a resource that is not unchanged: see `line`.
@@ -129,8 +129,8 @@ fn check(file: &Path) -> Result<(), String> {
     let state = StateDir::open(state.path()).expect("a state directory");
     let role = beside.path().join("roles/case.yml");
     fs::create_dir_all(beside.path().join("roles")).expect("a directory");
-    if !case.run_state.is_empty() {
-        with_run(&role, &case.run_state, |run| {
+    if !case.earlier.is_empty() {
+        with_run(&role, &case.earlier, |run| {
             engine::converge(run, &node, &state, &mut |_| {}).map_err(|error| format!("{error:#}"))
         })?;
     }
