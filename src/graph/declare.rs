@@ -10,7 +10,7 @@ use crate::{
     value::{AbsPath, Id},
 };
 
-/// From ids to indices, and what is wrong: an id, or a path, that two resources claim.
+/// From ids to indices, and what is wrong: an id, a path or a number that two resources claim.
 pub(super) fn declare(declarations: &[Declaration], wrong: &mut Diagnostics) -> HashMap<Id, usize> {
     let mut index = HashMap::with_capacity(declarations.len());
     let mut paths: HashMap<Box<Path>, usize> = HashMap::new();
@@ -19,6 +19,7 @@ pub(super) fn declare(declarations: &[Declaration], wrong: &mut Diagnostics) -> 
     let mut parts: Vec<(AbsPath, usize)> = Vec::new();
     let mut made: Vec<(AbsPath, usize)> = Vec::new();
     let mut accounts: HashMap<Claim, usize> = HashMap::new();
+    let mut numbers: HashMap<(&str, u32), usize> = HashMap::new();
     for (here, declaration) in declarations.iter().enumerate() {
         // What names it means the first.
         let first = *index.entry(declaration.id.clone()).or_insert(here);
@@ -50,6 +51,12 @@ pub(super) fn declare(declarations: &[Declaration], wrong: &mut Diagnostics) -> 
                 }
                 Claim::Part(path) => {
                     parts.push((path, here));
+                    continue;
+                }
+                Claim::Number(number) if !is_absent => {
+                    if let Some(first) = numbers.insert((declaration.id.kind(), number), here) {
+                        wrong.push(two_of_a_number(&declarations[first], declaration, number));
+                    }
                     continue;
                 }
                 Claim::User(_) | Claim::Group(_) if is_absent => {
@@ -99,6 +106,17 @@ pub(super) fn declare(declarations: &[Declaration], wrong: &mut Diagnostics) -> 
     undone(declarations, &paths, &absent, made, wrong);
     accounts_in_use(declarations, &accounts, wrong);
     index
+}
+
+/// Two users of one uid would be one to the kernel, and two groups of one gid.
+fn two_of_a_number(first: &Declaration, again: &Declaration, number: u32) -> Diagnostic {
+    Diagnostic::at(
+        again.place,
+        format!("{} and {} are to have one number, {number}", first.id, again.id),
+    )
+    .label("declared again here")
+    .note(first.place, "first declared here")
+    .hint("declare another number for one of them")
 }
 
 /// What one resource makes where another wants nothing to be, or above it.

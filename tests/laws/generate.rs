@@ -41,6 +41,7 @@ struct Role {
     directories: Vec<String>,
     users: Vec<String>,
     groups: Vec<String>,
+    gids: Vec<u32>,
     number: usize,
 }
 
@@ -239,7 +240,13 @@ impl Role {
         let name = format!("g{}", self.groups.len());
         let mut properties = json!({"name": name});
         if dice.percent(60) {
-            properties["gid"] = json!(dice.one_of(&[50, 1044, 1045, 3000, 3001, 3003]));
+            // Two of one number are a mistake that is found before.
+            let taken = |gid: &u32| self.gids.contains(gid);
+            let gid = *dice.one_of(&[50, 1044, 1045, 3000, 3001, 3003]);
+            if !taken(&gid) {
+                properties["gid"] = json!(gid);
+                self.gids.push(gid);
+            }
         }
         self.add(dice, "group", format!("group:{name}"), properties);
         self.groups.push(name);
