@@ -14,8 +14,8 @@ use glrl_lab::{Disk, Lab, Node, NodeSpec, Output};
 
 use super::glrl::{LIMIT, install, write};
 
-const DATABASE: &str = include_str!("backups/database.sh");
-const WRITER: &str = include_str!("backups/writer.pl");
+const DATABASE: &str = include_str!("database.sh");
+const WRITER: &str = include_str!("writer.pl");
 /// What the node has before it is saved. The programs to be compared with bring Perl's DBI for the writer.
 const PACKAGES: &str = "DEBIAN_FRONTEND=noninteractive apt-get install -qq -y lvm2 xfsprogs nfs-kernel-server mariadb-server mydumper mylvmbackup";
 
