@@ -41,7 +41,8 @@ struct Role {
     directories: Vec<String>,
     users: Vec<String>,
     groups: Vec<String>,
-    gids: Vec<u32>,
+    /// Numbers that are declared, each with its kind: two of one are a mistake that is found before.
+    numbers: Vec<(&'static str, u32)>,
     number: usize,
 }
 
@@ -227,7 +228,7 @@ impl Role {
         let mut properties = json!({"name": name, "create_home": dice.percent(30)});
         // Others may have any number but those.
         if dice.percent(60) {
-            properties["uid"] = json!(dice.one_of(&[1042, 1044, 3000, 3001, 3002]));
+            self.number_of("uid", *dice.one_of(&[1042, 1044, 3000, 3001, 3002]), &mut properties);
         }
         if dice.percent(40) && !self.groups.is_empty() {
             properties["groups"] = json!([dice.one_of(&self.groups)]);
@@ -240,16 +241,22 @@ impl Role {
         let name = format!("g{}", self.groups.len());
         let mut properties = json!({"name": name});
         if dice.percent(60) {
-            // Two of one number are a mistake that is found before.
-            let taken = |gid: &u32| self.gids.contains(gid);
-            let gid = *dice.one_of(&[50, 1044, 1045, 3000, 3001, 3003]);
-            if !taken(&gid) {
-                properties["gid"] = json!(gid);
-                self.gids.push(gid);
-            }
+            self.number_of(
+                "gid",
+                *dice.one_of(&[50, 1044, 1045, 3000, 3001, 3003]),
+                &mut properties,
+            );
         }
         self.add(dice, "group", format!("group:{name}"), properties);
         self.groups.push(name);
+    }
+
+    /// Declares a number that no other has.
+    fn number_of(&mut self, key: &'static str, number: u32, properties: &mut Value) {
+        if !self.numbers.contains(&(key, number)) {
+            self.numbers.push((key, number));
+            properties[key] = json!(number);
+        }
     }
 
     fn several(&mut self, dice: &mut Dice) {
