@@ -118,9 +118,30 @@ mod tests {
             assert!(Instant::now() < until, "{:?}", of(&OWN));
         }
         assert!(of("process 1, since the beginning").is_empty());
+        program.kill();
+    }
+
+    /// Of a process that is not this one, whose programs other tests have started.
+    #[test]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "it is started as another process would start it"
+    )]
+    fn the_programs_of_one_process_are_ended_and_no_others() {
+        let mark = format!("{}a test", of_process(u32::MAX));
+        let mut program = std::process::Command::new("sleep")
+            .arg("60")
+            .env(VARIABLE, &mark)
+            .spawn()
+            .unwrap();
+        let until = Instant::now() + Duration::from_secs(20);
+        while of(&mark).is_empty() {
+            assert!(Instant::now() < until);
+        }
         end_programs_of(0);
-        assert!(program.wait(Duration::ZERO).unwrap().is_none());
-        end_programs_of(std::process::id());
-        assert!(of(&OWN).iter().all(|name| !name.starts_with("sleep ")));
+        assert!(program.try_wait().unwrap().is_none());
+        end_programs_of(u32::MAX);
+        assert!(of(&mark).is_empty());
+        assert!(!program.wait().unwrap().success());
     }
 }
