@@ -117,7 +117,7 @@ pub(super) fn state(node: &Node) -> Result<String> {
          dpkg-query -W -f '${Package} ${Version} ${Status}\\n'
          systemctl list-unit-files --no-legend --no-pager
          systemctl list-units --no-legend --no-pager --plain --type=service,mount --state=active |
-             awk '!/^(lvm-activate-|systemd-(hostnamed|timedated|localed))/ { print $1, $3, $4 }'
+             awk '!/^(lvm-activate-|systemd-(hostnamed|timedated|localed|fsckd))/ { print $1, $3, $4 }'
          vgs --noheadings -o vg_name,vg_size,vg_free,lv_count; lvs --noheadings -o vg_name,lv_name,lv_size,lv_attr
          findmnt --noheadings --list -o TARGET,SOURCE,FSTYPE --types xfs,nfs4,ext4
          cat /etc/fstab
