@@ -129,6 +129,23 @@ fn settings_of_the_roles_are_read() {
 }
 
 /// A directory of another machine that stands still holds up whoever reads it. A FIFO in the place of a manifest does the same.
+/// As `glrl backup list --settings <(generate)` gives them.
+#[test]
+fn settings_may_come_through_a_pipe() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let settings = format!(
+        "target: {{ directory: {}, mounted: false }}",
+        directory.path().display()
+    );
+    let output = Command::new("sh")
+        .args(["-c", "echo \"$1\" | \"$0\" backup list --settings /dev/stdin"])
+        .args([env!("CARGO_BIN_EXE_glrl"), &settings])
+        .output()
+        .expect("it runs");
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "there are no backups");
+}
+
 #[test]
 fn whoever_waits_for_the_target_is_given_up_and_says_so() {
     let directory = tempfile::tempdir().expect("a directory");

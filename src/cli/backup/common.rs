@@ -53,7 +53,7 @@ impl Common {
     /// command itself: name, key, value.
     pub(crate) fn settings(&self, flags: &[(&str, &str, Option<&str>)]) -> Result<Settings, Error> {
         let path = self.settings.as_deref().unwrap_or(Path::new(FILE));
-        if self.settings.is_some() && !texts::is_file(path) {
+        if self.settings.is_some() && !texts::exists(path) {
             return Err(Error::Usage {
                 message: format!("there is no file {}", path.display()),
                 hint: Some(format!("without --settings, {FILE} is read if it is there")),

@@ -48,17 +48,22 @@ pub fn read(path: &Path) -> Result<Option<String>> {
     }
 }
 
-/// Whether a path leads to a file.
+/// Returns whether a path leads to anything: a file, a pipe.
+pub fn exists(path: &Path) -> bool {
+    path.exists()
+}
+
+/// Returns whether a path leads to a regular file.
 pub fn is_file(path: &Path) -> bool {
     path.is_file()
 }
 
-/// Whether a path leads to a directory.
+/// Returns whether a path leads to a directory.
 pub fn is_directory(path: &Path) -> bool {
     path.is_dir()
 }
 
-/// The path with its links resolved, where it leads anywhere; else as it is.
+/// Returns the path with its links resolved, where it leads anywhere; else as it is.
 pub fn resolved(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
