@@ -1,3 +1,5 @@
+//! What is written and said: ids, the manifest, verdicts, steps, errors. Data, and what can be told from them alone.
+
 pub(crate) mod binlog;
 pub(crate) mod digests;
 pub(crate) mod encryption;

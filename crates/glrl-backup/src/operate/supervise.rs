@@ -194,7 +194,7 @@ fn give_up(child: &mut Child) -> Result<()> {
             std::thread::sleep(LOOK);
         }
     }
-    // The thread that writes to the target waits for it still, which not even SIGKILL ends. All else is given back (`apart`).
+    // The thread that writes to the target waits for it still, which not even SIGKILL ends. All else is given back (`store::writer`).
     Ok(())
 }
 

@@ -1,3 +1,5 @@
+//! A server that is started on a copy. It cannot reach the original.
+
 pub(crate) mod account;
 pub(crate) mod isolation;
 pub(crate) mod lacks;

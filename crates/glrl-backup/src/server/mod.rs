@@ -1,3 +1,5 @@
+//! Talking to MariaDB and MySQL: what a server is, what it has, where its data lie, and how it is held still.
+
 pub(crate) mod freeze;
 pub(crate) mod identity;
 pub(crate) mod option_files;

@@ -1,3 +1,5 @@
+//! What lies on the target, how it gets there, and whose it is.
+
 pub(crate) mod archive;
 pub(crate) mod behind;
 pub(crate) mod binlog;

@@ -3,7 +3,7 @@
 //!
 //! `NODE` stands for a machine's id, its host name and the state directory, which holds the run lock; `BOOT` for the boot of the machine.
 //! Who holds the run lock knows that what has both its own is left by a run that died. A copy of a machine may have all but the boot in common
-//! with it, so that what has another boot is removed only when this node's record says that it began it (`made`), or when it has not changed
+//! with it, so that what has another boot is removed only when this node's record says that it began it (`state::made`), or when it has not changed
 //! for an hour. Names without an owner are those of versions before.
 
 use std::{

@@ -1,4 +1,4 @@
-//! What can be frozen: the volume that holds the database, and a snapshot of it. LVM is the one way (`lvm.rs`); the tests, on
+//! What can be frozen: the volume that holds the database, and a snapshot of it. LVM is the one way (`lvm`); the tests, on
 //! machines without it, copy a directory while the lock is held.
 
 pub(crate) mod links;

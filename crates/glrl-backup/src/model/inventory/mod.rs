@@ -1,5 +1,5 @@
-//! What a server has: schemas, tables, views, triggers, routines, events, each by name, read while no statement can change it (`ask`), and
-//! compared with what a server on the backup has (`differ`). It lies beside the archive as `ID.tables.zst` (`.age`), see `lines`.
+//! What a server has: schemas, tables, views, triggers, routines, events, each by name, read while no statement can change it (`server::survey`), and
+//! compared with what a server on the backup has (`differ`). It lies beside the archive as `ID.tables.zst` (`.age`), see `store::tables`.
 //!
 //! Beside each table stands what is so on the server itself: that it cannot open it, or that its rows are not in its files (`engines`).
 

@@ -3,7 +3,7 @@
 //! second rule.
 //!
 //! A backup is of the server that this node makes backups of if its manifest names the same host, machine and server (`Maker`), and this node's
-//! own record does not say otherwise (`made.rs`). On a node that makes none, that is the server of the backup which was written last. Another
+//! own record does not say otherwise (`state::made`). On a node that makes none, that is the server of the backup which was written last. Another
 //! server that makes backups at the same time is a *rival*. One whose place was taken is none: it has made none since.
 //!
 //! Decision 24 has the reasons.
